@@ -1,0 +1,87 @@
+# Every target sets up what it needs in $(VENV), with the stock python3 and pip alone. The second run starts at once.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+python := $(VENV)/bin/python
+notebooks := $(wildcard notebooks/*.ipynb)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:  # two pips must not write one environment
+.PHONY: help demo test coverage soak bench check lint types layers docs notebooks format clean
+
+help:  ## list the targets
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "  make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed-demo  ## kill two real programs, start them again, and ask the outside what happened
+	@$(python) -m examples.demo
+
+test: $(VENV)/.installed-test  ## run the tests, the documentation's examples among them
+	$(python) -m pytest
+
+coverage: $(VENV)/.installed-test  ## run the tests and tell which branches they missed
+	$(python) -m coverage erase
+	$(python) -m coverage run -m pytest
+	$(python) -m coverage combine --quiet
+	$(python) -m coverage report
+
+soak: $(VENV)/.installed-test  ## run the tests that take long
+	HYPOTHESIS_PROFILE=night $(python) -m pytest -m soak
+
+bench: $(VENV)/.installed-test  ## measure durable steps per second
+	$(python) benchmarks/steps.py
+
+check: lint types layers docs  ## what has to hold besides the tests
+
+lint: $(VENV)/.installed-lint  ## style and format
+	$(python) -m ruff check
+	$(python) -m ruff format --check
+
+format: $(VENV)/.installed-lint  ## repair style and format where a tool can
+	$(python) -m ruff check --fix
+	$(python) -m ruff format
+
+types: $(VENV)/.installed-lint $(VENV)/.installed-test  ## types, by both checkers
+	$(python) -m mypy
+	$(python) -m pyright --pythonpath $(python)
+
+layers: $(VENV)/.installed-lint  ## who may import whom
+	$(VENV)/bin/lint-imports --no-logo
+
+docs: $(VENV)/.installed-docs  ## build the documentation into docs/_build/html
+	$(python) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+notebooks: $(if $(notebooks),$(VENV)/.installed-notebook)  ## execute every notebook, from top to bottom
+	$(if $(notebooks),$(VENV)/bin/jupyter-execute $(notebooks),@echo 'No notebooks yet.')
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) .venvs docs/_build build dist .coverage* .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# One stamp for each extra, so that the demo does not wait for what only developers need.
+$(VENV)/.installed-%: pyproject.toml | $(python)
+	@echo "Installing interp[$*] into $(VENV) ..."
+	@$(python) -m pip install -qq --disable-pip-version-check --editable '.[$*]' || { \
+		echo >&2; \
+		echo 'pip could not install what interp[$*] needs; its own message is above.' >&2; \
+		echo 'If it could not connect: the first run needs the network and a package index (PyPI, or a mirror' >&2; \
+		echo 'named in PIP_INDEX_URL). What is installed already stays; run make again when it is reachable.' >&2; \
+		exit 1; }
+	@touch $@
+
+$(python):
+	@$(PYTHON) -c '' >/dev/null 2>&1 || { \
+		echo 'There is no $(PYTHON) on the PATH that runs. interp needs Python 3.11 or newer; if it has another name' >&2; \
+		echo 'here, say which:  make PYTHON=/path/to/python3 $(MAKECMDGOALS)' >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "interp needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) --version 2>&1`. If a newer one" >&2; \
+		echo 'is installed, say where:  make PYTHON=/path/to/python3 $(MAKECMDGOALS)' >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) cannot make virtual environments: its module venv or ensurepip is missing. On Debian and' >&2; \
+		echo 'Ubuntu they are a package of their own:  apt install python3-venv' >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)

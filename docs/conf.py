@@ -1,0 +1,19 @@
+# Configuration of the documentation. Strict (warnings fail the build) and offline (nothing is fetched).
+
+import tomllib
+from pathlib import Path
+
+PYPROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+
+project = PYPROJECT["project"]["name"]
+release = PYPROJECT["project"]["version"]
+copyright = "the authors of interp"
+
+extensions = ["myst_parser"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3  # pages and error messages link to headings: errors.md#nondeterminism
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = project
+html_copy_source = False

@@ -1,0 +1,518 @@
+"""What a workflow may yield: frozen values, and their lower-case constructors.
+
+A command is data. It does nothing by itself; the interpreter performs it when it is yielded. Two spellings are equal:
+
+    receipt = yield call(charge, order)            # untyped: type checkers see Any
+    receipt = yield from call(charge, order)       # typed: the activity's return type
+
+`yield from` works because a command iterates once, over itself (the shape of Twisted's `Deferred.__iter__`). Since
+`__await__` is the same function, mypy's `unused-awaitable` reports a command that nobody yields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from datetime import datetime, timedelta
+from types import GeneratorType
+from typing import Any, ClassVar, Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar, overload
+from uuid import UUID
+
+import attrs
+
+from interp.errors import ForgottenYield
+from interp.policies import Retry
+
+__all__ = [
+    "Annotate",
+    "AwaitSignal",
+    "Call",
+    "CallOptions",
+    "Cancel",
+    "Command",
+    "Compare",
+    "ContinueAs",
+    "Gather",
+    "GetRunInfo",
+    "Join",
+    "Now",
+    "Part",
+    "Patched",
+    "Race",
+    "Random",
+    "RunInfo",
+    "Sleep",
+    "SleepUntil",
+    "Spawn",
+    "Task",
+    "Uuid",
+    "Workflow",
+    "annotate",
+    "await_signal",
+    "call",
+    "cancel",
+    "continue_as",
+    "gather",
+    "join",
+    "now",
+    "patched",
+    "race",
+    "random",
+    "run_info",
+    "sleep",
+    "sleep_until",
+    "spawn",
+    "uuid",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+
+Compare: TypeAlias = Literal["strict", "names"]
+"""How replay compares a command with its record: `strict` with its arguments, `names` without."""
+
+
+class Command(Generic[T_co]):
+    """Something that a workflow asks for; `T_co` is what it gets back."""
+
+    __slots__ = ()
+
+    # The codec knows a command by this mark, so that one used as an argument is refused with the cure.
+    __interp_command__: ClassVar[bool] = True
+
+    def __iter__(self) -> Generator[Command[Any], Any, T_co]:
+        """Yield this command once and return its result: what makes `yield from` typed."""
+        result: T_co = yield self
+        return result
+
+    __await__ = __iter__
+
+    def __str__(self) -> str:
+        """Refuse: a command in a string is a forgotten `yield`. `repr` shows one."""
+        raise ForgottenYield(self.sketch(), "", "made into a string instead of being yielded")
+
+    def __format__(self, spec: str) -> str:
+        """Refuse, as `__str__` does."""
+        return str(self)
+
+    def sketch(self) -> str:
+        """Show how the command was probably written, for messages."""
+        return f"{type(self).__name__.lower()}(...)"
+
+
+Workflow: TypeAlias = Generator[Command[Any], Any, T]
+"""What a workflow function that returns a T is annotated with: `def checkout(order: Order) -> Workflow[str]`."""
+
+Part: TypeAlias = Command[T] | Generator[Command[Any], Any, T]
+"""What runs as a fiber of its own inside gather, race and spawn: a command or a generator."""
+
+
+@attrs.frozen
+class CallOptions:
+    """How one call is made; None leaves what the activity declares.
+
+    Options are not part of the call's identity: changed ones hold for attempts from now on.
+
+    Attributes:
+        retry: When to try again after a fault.
+        timeout: How long one attempt may take (start to close).
+        compare: How replay compares the call with its record.
+    """
+
+    retry: Retry | None = None
+    timeout: timedelta | None = None
+    compare: Compare | None = None
+
+
+_NO_OPTIONS = CallOptions()
+
+
+@attrs.frozen
+class Call(Command[T_co]):
+    """Run an activity and get its result."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = attrs.field(factory=dict)
+    with_options: CallOptions = _NO_OPTIONS
+
+    def options(
+        self, *, retry: Retry | None = None, timeout: timedelta | None = None, compare: Compare | None = None
+    ) -> Call[T_co]:
+        """Return the same call with other options; those not given stay.
+
+        Args:
+            retry: When to try again after a fault.
+            timeout: How long one attempt may take.
+            compare: `names` accepts other arguments than recorded on replay.
+        """
+        old = self.with_options
+        return attrs.evolve(
+            self,
+            with_options=CallOptions(
+                retry=old.retry if retry is None else retry,
+                timeout=old.timeout if timeout is None else timeout,
+                compare=old.compare if compare is None else compare,
+            ),
+        )
+
+    def sketch(self) -> str:
+        """Show the call with the name of its function."""
+        return f"call({getattr(self.fn, '__name__', self.fn)!s}, ...)"
+
+
+@attrs.frozen
+class Sleep(Command[None]):
+    """Wait for a span of time."""
+
+    delta: timedelta
+
+
+@attrs.frozen
+class SleepUntil(Command[None]):
+    """Wait for a moment."""
+
+    when: datetime
+
+
+@attrs.frozen
+class AwaitSignal(Command[T_co]):
+    """Wait for a signal and get its payload."""
+
+    name: str
+    type: Any
+    timeout: timedelta | None = None
+
+
+@attrs.frozen
+class Gather(Command[T_co]):
+    """Run parts side by side and get all their values."""
+
+    parts: tuple[Part[Any], ...]
+
+
+@attrs.frozen
+class Race(Command[T_co]):
+    """Run parts side by side and get the first one's value; the others are cancelled."""
+
+    parts: tuple[Part[Any], ...]
+    names: tuple[str, ...] | None = None
+
+
+@attrs.frozen
+class Task(Generic[T_co]):
+    """A spawned fiber, to be joined or cancelled.
+
+    Attributes:
+        id: The id of the fiber.
+        name: What it was named, or empty.
+    """
+
+    id: str
+    name: str = ""
+
+
+@attrs.frozen
+class Spawn(Command[Task[T]]):
+    """Start a fiber beside this one."""
+
+    part: Part[T]
+    name: str = ""
+
+
+@attrs.frozen
+class Join(Command[T_co]):
+    """Wait for a spawned fiber and get its value."""
+
+    task: Task[T_co]
+
+
+@attrs.frozen
+class Cancel(Command[None]):
+    """Cancel a spawned fiber."""
+
+    task: Task[Any]
+
+
+@attrs.frozen
+class Now(Command[datetime]):
+    """The time of the current transition."""
+
+
+@attrs.frozen
+class Random(Command[float]):
+    """A random number that is the same on every replay."""
+
+
+@attrs.frozen
+class Uuid(Command[UUID]):
+    """A random UUID that is the same on every replay."""
+
+
+@attrs.frozen
+class RunInfo:
+    """What a workflow can know of its run.
+
+    Attributes:
+        id: The run id.
+        workflow: Name of the workflow.
+        started_at: When the run started, in its first round.
+        round: How many times it has continued as new, from 0.
+    """
+
+    id: str
+    workflow: str
+    started_at: datetime
+    round: int = 0
+
+
+@attrs.frozen
+class GetRunInfo(Command[RunInfo]):
+    """Facts about the run."""
+
+
+@attrs.frozen
+class Patched(Command[bool]):
+    """Whether the changed code is to be taken."""
+
+    change_id: str
+
+
+@attrs.frozen
+class Annotate(Command[None]):
+    """Set fields of the run's state."""
+
+    fields: dict[str, Any]
+
+
+@attrs.frozen
+class ContinueAs(Command[NoReturn]):
+    """Start over with a fresh journal."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+@overload
+def call(fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> Call[T]: ...
+@overload
+def call(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Call[T]: ...
+def call(fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Call[Any]:
+    """Run an activity, with retries by its policy, and get its result.
+
+    The result is recorded once; a replay reads it and does not call again. A crash between the effect and its record
+    repeats the attempt: hand `current_call().idempotency_key` to the outside system.
+
+    Args:
+        fn: The activity; a plain function is taken as `@activity` without options.
+        *args: Its arguments, checked by type checkers against its signature.
+        **kwargs: Likewise.
+
+    Raises:
+        CallFailed: At the yield: it failed with an exception that it does not declare, in all attempts.
+        CallTimeout: At the yield: the last attempt took too long.
+        Exception: At the yield: what the activity declares in `raises=`, as itself.
+        NotEncodable: At the yield: an argument cannot be recorded.
+    """
+    return Call(fn, args, kwargs)
+
+
+def sleep(delta: timedelta) -> Command[None]:
+    """Wait. The timer is durable: it goes on while no worker runs.
+
+    Args:
+        delta: How long, from the current transition on; zero or less fires at once.
+    """
+    if not isinstance(delta, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
+        raise TypeError(f"sleep({delta!r}): takes a timedelta; write sleep(timedelta(seconds={delta!r}))")
+    return Sleep(delta)
+
+
+def sleep_until(when: datetime) -> Command[None]:
+    """Wait until a moment.
+
+    Args:
+        when: The moment, aware; one in the past fires at once.
+    """
+    if when.tzinfo is None:
+        raise ValueError(f"sleep_until({when!r}): needs an aware datetime; add tzinfo, such as datetime.UTC")
+    return SleepUntil(when)
+
+
+@overload
+def await_signal(name: str, type: type[T], *, timeout: timedelta | None = None) -> Command[T]: ...
+@overload
+def await_signal(name: str, type: Any = ..., *, timeout: timedelta | None = None) -> Command[Any]: ...
+def await_signal(name: str, type: Any = Any, *, timeout: timedelta | None = None) -> Command[Any]:
+    """Wait for a signal. Signals that came before are kept, in order; each is taken once.
+
+    Args:
+        name: Which signal.
+        type: What its payload is decoded as.
+        timeout: How long to wait; None for ever.
+
+    Raises:
+        SignalTimeout: At the yield: none came in time.
+        SignalPayloadError: At the yield: the payload does not fit the type.
+    """
+    return AwaitSignal(name, type, timeout)
+
+
+def _parts(what: str, parts: tuple[Any, ...]) -> tuple[Part[Any], ...]:
+    """Check that each part can run as a fiber."""
+    for part in parts:
+        if isinstance(part, GeneratorType):
+            if part.gi_code.co_name == "<genexpr>":
+                raise TypeError(
+                    f"{what}(generator expression) is ambiguous: it could be one branch or many. "
+                    f"Write {what}(*[call(...) for ... in ...]) to run each as a branch."
+                )
+        elif not isinstance(part, Command):
+            raise TypeError(f"{what}: {part!r} is neither a command nor a generator, and cannot run as a branch")
+    return parts
+
+
+@overload
+def gather() -> Command[tuple[()]]: ...
+@overload
+def gather(a: Part[A], /) -> Command[tuple[A]]: ...
+@overload
+def gather(a: Part[A], b: Part[B], /) -> Command[tuple[A, B]]: ...
+@overload
+def gather(a: Part[A], b: Part[B], c: Part[C], /) -> Command[tuple[A, B, C]]: ...
+@overload
+def gather(a: Part[A], b: Part[B], c: Part[C], d: Part[D], /) -> Command[tuple[A, B, C, D]]: ...
+@overload
+def gather(a: Part[A], b: Part[B], c: Part[C], d: Part[D], e: Part[E], /) -> Command[tuple[A, B, C, D, E]]: ...
+@overload
+def gather(*parts: Part[T]) -> Command[tuple[T, ...]]: ...
+def gather(*parts: Part[Any]) -> Command[Any]:
+    """Run parts side by side and get the tuple of their values, in the order of the parts.
+
+    When one fails the others are cancelled, their cleanup ends, and the failure is raised. No parts give `()`.
+
+    Args:
+        *parts: Commands, or generators, each of which becomes a fiber.
+    """
+    return Gather(_parts("gather", parts))
+
+
+@overload
+def race(a: Part[A], b: Part[B], /) -> Command[tuple[Literal[0], A] | tuple[Literal[1], B]]: ...
+@overload
+def race(
+    a: Part[A], b: Part[B], c: Part[C], /
+) -> Command[tuple[Literal[0], A] | tuple[Literal[1], B] | tuple[Literal[2], C]]: ...
+@overload
+def race(*parts: Part[T]) -> Command[tuple[int, T]]: ...
+@overload
+def race(**parts: Part[T]) -> Command[tuple[str, T]]: ...
+def race(*parts: Part[Any], **named: Part[Any]) -> Command[Any]:
+    """Run parts side by side; the first to end decides, and the others are cancelled.
+
+    Args:
+        *parts: Commands or generators; the result is `(index, value)`.
+        **named: The same with names; the result is `(name, value)`.
+
+    Raises:
+        ValueError: No parts: nobody could win. Or both kinds at once.
+        Exception: At the yield: what the first to end raised.
+    """
+    if parts and named:
+        raise ValueError("race: give all parts by position or all by name")
+    if not parts and not named:
+        raise ValueError("race() has no parts, so that nobody could win it; gather() of nothing is ()")
+    if named:
+        return Race(_parts("race", tuple(named.values())), tuple(named))
+    return Race(_parts("race", parts))
+
+
+def spawn(part: Part[T], *, name: str = "") -> Command[Task[T]]:
+    """Start a fiber beside this one and get a task to join or cancel.
+
+    A run or fiber ends only when the fibers it spawned have ended. A spawned fiber that fails while nobody joins it
+    cancels its siblings and the fiber that spawned them, which then fails with the same exception.
+
+    Args:
+        part: A generator or a command.
+        name: What views call it.
+    """
+    (checked,) = _parts("spawn", (part,))
+    return Spawn(checked, name)
+
+
+def join(task: Task[T]) -> Command[T]:
+    """Wait for a task and get its value; asking twice gives the same value twice.
+
+    Args:
+        task: What `spawn` returned.
+
+    Raises:
+        TaskCancelled: At the yield: the task was cancelled.
+        Exception: At the yield: what the task raised.
+    """
+    return Join(task)
+
+
+def cancel(task: Task[Any]) -> Command[None]:
+    """Cancel a task, without waiting for its cleanup; a task that has ended is left alone.
+
+    Args:
+        task: What `spawn` returned.
+    """
+    return Cancel(task)
+
+
+def now() -> Command[datetime]:
+    """Get the time, UTC: that of the record which brought the workflow here, the same on every replay."""
+    return Now()
+
+
+def random() -> Command[float]:
+    """Get a random number from [0, 1), the same on every replay."""
+    return Random()
+
+
+def uuid() -> Command[UUID]:
+    """Get a random UUID (version 4), the same on every replay."""
+    return Uuid()
+
+
+def run_info() -> Command[RunInfo]:
+    """Get facts about the run: its id, its workflow, when it started."""
+    return GetRunInfo()
+
+
+def patched(change_id: str) -> Command[bool]:
+    """Tell whether to take changed code: True for new runs, False where an old history passed without it.
+
+    Args:
+        change_id: A name for the change, unique within the workflow.
+    """
+    return Patched(change_id)
+
+
+def annotate(**fields: Any) -> Command[None]:
+    """Set fields of the run's state, which can be read from outside without waking the run.
+
+    Args:
+        **fields: Plain JSON values; other fields stay as they are.
+    """
+    return Annotate(fields)
+
+
+def continue_as(*args: Any, **kwargs: Any) -> Command[NoReturn]:
+    """Start the workflow over with other arguments and a fresh journal, under the same run id.
+
+    Signals that were not taken yet are kept. Allowed only where no other fiber is running.
+
+    Args:
+        *args: Arguments of the workflow.
+        **kwargs: Likewise.
+    """
+    return ContinueAs(args, kwargs)

@@ -1,0 +1,302 @@
+"""@workflow and @activity: their options, their names, and the registry of workflows.
+
+Both decorators return the function itself, so that it stays callable, picklable and fully typed; what they know of it
+hangs on the function as a definition. Names leave out the module, so that code may move between files, and a script
+run as `__main__` finds the runs that it started when it was imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable, Generator
+from datetime import timedelta
+from typing import Any, TypeVar, cast, overload
+from weakref import WeakKeyDictionary
+
+import attrs
+
+from interp.codec import ArgumentsCodec
+from interp.commands import Command, Compare
+from interp.errors import InvalidDefinition, UnknownWorkflow
+from interp.policies import Retry
+
+__all__ = [
+    "ActivityDefinition",
+    "WorkflowDefinition",
+    "activity",
+    "activity_of",
+    "find_workflow",
+    "workflow",
+    "workflow_of",
+    "workflows",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+W = TypeVar("W", bound=Callable[..., Generator[Command[Any], Any, Any]])
+
+_DEFAULT_RETRY = Retry()
+
+
+@attrs.frozen(eq=False)
+class ActivityDefinition:
+    """A function that may do anything, and how it is called.
+
+    Attributes:
+        name: What the journal calls it.
+        fn: The function.
+        retry: When to try again after a fault.
+        timeout: How long one attempt may take; None for no limit.
+        raises: Exceptions that are outcomes of the business: recorded, not retried, raised as themselves.
+        is_async: Whether it runs on the event loop.
+        arguments: How its arguments and result are recorded.
+    """
+
+    name: str
+    fn: Callable[..., Any]
+    retry: Retry
+    timeout: timedelta | None
+    raises: tuple[type[Exception], ...]
+    is_async: bool
+    arguments: ArgumentsCodec
+
+
+@attrs.frozen(eq=False)
+class WorkflowDefinition:
+    """A generator function that must be deterministic.
+
+    Attributes:
+        name: What the journal calls it.
+        fn: The generator function.
+        compare: How replay compares commands with their records.
+        arguments: How its arguments and result are recorded.
+    """
+
+    name: str
+    fn: Callable[..., Generator[Command[Any], Any, Any]]
+    compare: Compare
+    arguments: ArgumentsCodec
+
+    @functools.cached_property
+    def code(self) -> str:
+        """Fingerprint of its source: tells when a run was recorded with other code."""
+        try:
+            source = inspect.getsource(self.fn).encode()
+        except (OSError, TypeError):  # typed at a prompt, or built from text
+            source = self.fn.__code__.co_code
+        return hashlib.blake2b(source, digest_size=6).hexdigest()
+
+
+@overload
+def activity(fn: F, /) -> F: ...
+@overload
+def activity(
+    *,
+    name: str | None = None,
+    retry: Retry = ...,
+    timeout: timedelta | None = None,
+    raises: type[Exception] | tuple[type[Exception], ...] = (),
+) -> Callable[[F], F]: ...
+def activity(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: Retry = _DEFAULT_RETRY,
+    timeout: timedelta | None = None,
+    raises: type[Exception] | tuple[type[Exception], ...] = (),
+) -> Any:
+    """Declare how a function is called from workflows; the function itself is returned.
+
+    Args:
+        fn: A plain function (it runs on a thread) or an `async def` one (it runs on an event loop).
+        name: What the journal calls it; its qualified name by default. Keep it when the function moves or is renamed.
+        retry: When to try again after an exception that is not declared.
+        timeout: How long one attempt may take; None for no limit.
+        raises: Exceptions that are outcomes of the business: recorded, not retried, raised as themselves.
+
+    Raises:
+        InvalidDefinition: The function cannot be an activity.
+    """
+    declared = raises if isinstance(raises, tuple) else (raises,)
+
+    def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
+        definition = _activity(fn, name or _name_of(fn), retry, timeout, declared)
+        fn.__interp_activity__ = definition  # type: ignore[attr-defined]  # any function takes attributes
+        return fn
+
+    return declare if fn is None else declare(fn)
+
+
+_plain: WeakKeyDictionary[Callable[..., Any], ActivityDefinition] = WeakKeyDictionary()
+
+
+def activity_of(fn: Callable[..., Any]) -> ActivityDefinition:
+    """Return the definition of an activity; a plain function gets one without options.
+
+    Raises:
+        InvalidDefinition: The function cannot be an activity.
+    """
+    declared: ActivityDefinition | None = getattr(fn, "__interp_activity__", None)
+    if declared is not None:
+        if inspect.ismethod(fn):  # bound: its `self` is no argument to record
+            return attrs.evolve(declared, fn=fn, arguments=ArgumentsCodec.of(fn))
+        return declared
+    definition = _plain.get(fn)
+    if definition is None:
+        definition = _plain[fn] = _activity(fn, _name_of(fn), _DEFAULT_RETRY, None, ())
+    return definition
+
+
+def _activity(
+    fn: Callable[..., Any],
+    name: str,
+    retry: Retry,
+    timeout: timedelta | None,
+    raises: tuple[type[Exception], ...],
+) -> ActivityDefinition:
+    if inspect.isgeneratorfunction(fn) or hasattr(fn, "__interp_workflow__"):
+        raise InvalidDefinition(
+            name,
+            _where(fn),
+            "is a generator function and cannot be called as an activity",
+            f"A part of this workflow is written `yield from {name}(...)`.",
+        )
+    if inspect.isasyncgenfunction(fn):
+        raise InvalidDefinition(
+            name, _where(fn), "is an async generator and cannot be an activity", "Return a value instead of yielding."
+        )
+    if name == "<lambda>":
+        raise InvalidDefinition(
+            name, _where(fn), "has no name to be recorded by", "Write it as a function with `def`, or wrap it in one."
+        )
+    for kind in raises:
+        if not issubclass(kind, Exception):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
+            raise InvalidDefinition(name, _where(fn), f"declares raises={kind!r}", "Give subclasses of Exception.")
+    return ActivityDefinition(
+        name=name,
+        fn=fn,
+        retry=retry,
+        timeout=timeout,
+        raises=raises,
+        is_async=inspect.iscoroutinefunction(fn),
+        arguments=ArgumentsCodec.of(fn),
+    )
+
+
+@overload
+def workflow(fn: W, /) -> W: ...
+@overload
+def workflow(*, name: str | None = None, compare: Compare = "strict") -> Callable[[W], W]: ...
+def workflow(
+    fn: Callable[..., Generator[Command[Any], Any, Any]] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    compare: Compare = "strict",
+) -> Any:
+    """Declare a generator function a workflow; the function itself is returned, and registered by its name.
+
+    Args:
+        fn: A generator function that yields commands and is deterministic.
+        name: What the journal calls it; its qualified name by default. Keep it when the function moves or is renamed.
+        compare: How replay compares commands with their records: `strict`, or `names` to accept other arguments.
+
+    Raises:
+        InvalidDefinition: The function is no generator function, or another workflow has this name.
+    """
+
+    def declare(fn: Callable[..., Generator[Command[Any], Any, Any]]) -> Callable[..., Any]:
+        definition = _workflow(fn, name or _name_of(fn), compare)
+        _register(definition)
+        fn.__interp_workflow__ = definition  # type: ignore[attr-defined]  # any function takes attributes
+        return fn
+
+    return declare if fn is None else declare(fn)
+
+
+def _workflow(fn: Callable[..., Any], name: str, compare: Compare) -> WorkflowDefinition:
+    if inspect.isasyncgenfunction(fn) or inspect.iscoroutinefunction(fn):
+        raise InvalidDefinition(
+            name,
+            _where(fn),
+            "is an async function, and a workflow is a plain generator",
+            "Write `def` instead of `async def`, and `yield from` instead of `await`; activities may be async.",
+        )
+    if not inspect.isgeneratorfunction(fn):
+        raise InvalidDefinition(
+            name,
+            _where(fn),
+            "never yields, so it is no generator function and cannot be a workflow",
+            "Yield its commands: `result = yield from call(...)`. A function with side effects is an @activity.",
+        )
+    return WorkflowDefinition(name=name, fn=fn, compare=compare, arguments=ArgumentsCodec.of(fn))
+
+
+def workflow_of(fn: Callable[..., Any]) -> WorkflowDefinition:
+    """Return the definition of a workflow.
+
+    Raises:
+        InvalidDefinition: The function was not declared with `@workflow`.
+    """
+    definition = getattr(fn, "__interp_workflow__", None)
+    if definition is None:
+        name = getattr(fn, "__qualname__", repr(fn))
+        _workflow(fn, name, "strict")
+        raise InvalidDefinition(name, _where(fn), "is not declared a workflow", "Write @workflow above its `def`.")
+    return cast("WorkflowDefinition", definition)
+
+
+_registry: dict[str, WorkflowDefinition] = {}
+
+
+def _register(new: WorkflowDefinition) -> None:
+    """Add a workflow to the registry. The same place in the source may define it again (reload, notebooks, tests)."""
+    old = _registry.get(new.name)
+    if old is not None and not _is_local(old.fn) and not _is_local(new.fn):
+        there, here = old.fn.__code__.co_filename, new.fn.__code__.co_filename
+        if there != here and not there.startswith("<") and not here.startswith("<"):
+            raise InvalidDefinition(
+                new.name,
+                _where(new.fn),
+                f"has the same name as the workflow at {_where(old.fn)}",
+                "Give one of them a name of its own: @workflow(name=...).",
+            )
+    _registry[new.name] = new
+
+
+def find_workflow(name: str) -> WorkflowDefinition:
+    """Return the workflow registered under a name.
+
+    Raises:
+        UnknownWorkflow: There is none.
+    """
+    try:
+        return _registry[name]
+    except KeyError:
+        raise UnknownWorkflow(name, tuple(sorted(_registry))) from None
+
+
+def workflows() -> dict[str, WorkflowDefinition]:
+    """Return all registered workflows by name."""
+    return dict(_registry)
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    """Return the qualified name, from the innermost function that defines it on."""
+    name = getattr(fn, "__qualname__", None)
+    if name is None:
+        raise InvalidDefinition(
+            repr(fn), "", "has no name to be recorded by", "Wrap it in a function with `def`, or give name=."
+        )
+    return str(name).rpartition("<locals>.")[2]
+
+
+def _is_local(fn: Callable[..., Any]) -> bool:
+    return "<locals>" in fn.__qualname__
+
+
+def _where(fn: Callable[..., Any]) -> str:
+    code = getattr(inspect.unwrap(fn), "__code__", None)
+    return f"{code.co_filename.rpartition('/')[2]}:{code.co_firstlineno}" if code else "built in"

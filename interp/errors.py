@@ -1,0 +1,720 @@
+"""Every exception of interp, one tree, split by who must act.
+
+    InterpError
+    |-- WorkflowError              the author of the workflow
+    |   |-- ReplayError            history and code disagree; the run is parked, nothing is lost
+    |   |   |-- NondeterminismError
+    |   |   `-- UndecodableHistory
+    |   |-- InvalidDefinition      also a TypeError: what a decorator or `call` refuses
+    |   |-- NotACommand            also a TypeError
+    |   |-- ForgottenYield         also a TypeError
+    |   |-- Stalled
+    |   |-- TaskCancelled
+    |   |-- SignalTimeout          also a TimeoutError
+    |   `-- SignalPayloadError
+    |-- ActivityError              the call failed, raised inside the workflow
+    |   |-- CallFailed
+    |   `-- CallTimeout            also a TimeoutError
+    |-- RunError                   what `run.result()` raises when there is no result
+    |   |-- RunFailed
+    |   |-- RunCancelled
+    |   `-- RunParked
+    |-- StoreError                 the operator
+    |   |-- JournalCorrupt
+    |   |-- LeaseLost
+    |   |-- NotAStore
+    |   |-- StoreFailed
+    |   |-- StoreFull
+    |   |-- StoreReadOnly
+    |   `-- UnknownFormat
+    `-- UsageError                 the caller; also a ValueError
+        |-- CodecError
+        |   |-- NotDecodable
+        |   `-- NotEncodable
+        |-- EngineClosed
+        |-- RunEnded
+        |-- RunExists
+        |-- UnknownRun
+        |-- UnknownStore
+        `-- UnknownWorkflow
+
+    Cancelled(BaseException)       thrown into a workflow that is being cancelled
+
+Errors hold fields that a tool can read; `__str__` says what happened and where, what was expected and
+found, and what to do now. Each class has an anchor of its own (its name in lower case) in
+docs/reference/errors.md.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = [
+    "ActivityError",
+    "CallFailed",
+    "CallTimeout",
+    "Cancelled",
+    "CodecError",
+    "EngineClosed",
+    "ForgottenYield",
+    "InterpError",
+    "InvalidDefinition",
+    "JournalCorrupt",
+    "LeaseLost",
+    "NondeterminismError",
+    "NotACommand",
+    "NotAStore",
+    "NotDecodable",
+    "NotEncodable",
+    "ReplayError",
+    "RunCancelled",
+    "RunEnded",
+    "RunError",
+    "RunExists",
+    "RunFailed",
+    "RunParked",
+    "SignalPayloadError",
+    "SignalTimeout",
+    "Stalled",
+    "StoreError",
+    "StoreFailed",
+    "StoreFull",
+    "StoreReadOnly",
+    "TaskCancelled",
+    "UndecodableHistory",
+    "UnknownFormat",
+    "UnknownRun",
+    "UnknownStore",
+    "UnknownWorkflow",
+    "UsageError",
+    "WorkflowError",
+]
+
+
+class InterpError(Exception):
+    """The root of every error that interp raises."""
+
+
+class WorkflowError(InterpError):
+    """Something that the author of a workflow can mend."""
+
+
+class ActivityError(InterpError):
+    """A call failed; raised at the `yield` of the call."""
+
+
+class RunError(InterpError):
+    """A run ended, or was set aside, without a result."""
+
+
+class StoreError(InterpError):
+    """Something that the operator of the store can mend."""
+
+
+class UsageError(InterpError, ValueError):
+    """An argument or a request that cannot be served; nothing was changed."""
+
+
+class Cancelled(BaseException):
+    """Thrown at the `yield` where a cancelled workflow or fiber waits.
+
+    Derives from `BaseException`, as in asyncio, so that `except Exception` does not swallow it. It is
+    thrown once; cleanup code in `except Cancelled` or `finally` may yield further commands.
+    """
+
+
+# --- the author ---------------------------------------------------------------------------------
+
+
+class ReplayError(WorkflowError):
+    """The journal and the code do not fit together; the run is parked and nothing was executed."""
+
+
+@attrs.frozen(eq=False)
+class NondeterminismError(ReplayError):
+    """The workflow yielded something else than its history records.
+
+    Attributes:
+        run_id: The run.
+        index: The record of the history where they part, from 0.
+        command_id: The command where they part, or None when the outcome differs.
+        recorded: What the history holds, readable; None when it holds nothing there.
+        yielded: What the code yields now, readable; None when it yields nothing there.
+        recorded_at: `file:line` of the yield when it was recorded, if it was.
+        yielded_at: `file:line` of the yield now, if there is one.
+        stack: Where the workflow stands now, outermost first: (file, line, function) each.
+        hint: What probably happened and what to do.
+    """
+
+    run_id: str
+    index: int
+    command_id: str | None
+    recorded: str | None
+    yielded: str | None
+    recorded_at: str | None
+    yielded_at: str | None
+    stack: tuple[tuple[str, int, str], ...]
+    hint: str
+
+    def __str__(self) -> str:
+        """Draw both sides, one below the other."""
+        command = f", command {self.command_id}" if self.command_id else ""
+        function = f", in {self.stack[-1][2]}" if self.stack else ""
+        place = f"  ({self.yielded_at}{function})" if self.yielded_at else ""
+        recorded = self.recorded or "nothing here"
+        at = f"    recorded at {self.recorded_at}" if self.recorded_at else ""
+        return (
+            f"run {self.run_id!r} diverged from its history at record {self.index}{command}{place}\n"
+            f"  recorded: {recorded}{at}\n"
+            f"  yielded:  {self.yielded or 'nothing here'}\n"
+            f"{self.hint}\n"
+            "docs/reference/errors.md#nondeterminismerror"
+        )
+
+
+@attrs.frozen(eq=False)
+class UndecodableHistory(ReplayError):
+    """A recorded value does not fit the type that the code declares now.
+
+    Attributes:
+        run_id: The run.
+        index: The record that holds the value.
+        what: Which value it is, such as `result of charge_card (command 3)`.
+        reason: Why it does not decode.
+    """
+
+    run_id: str
+    index: int
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the value, the reason and the way out."""
+        return (
+            f"run {self.run_id!r}: the recorded {self.what} at record {self.index} no longer decodes\n"
+            f"  {self.reason}\n"
+            "The declared type changed while this run was open. Make the new type accept the old values\n"
+            "(a default, a union), or register the activity under a new name for new runs."
+        )
+
+
+@attrs.frozen(eq=False)
+class InvalidDefinition(WorkflowError, TypeError):
+    """A function cannot be the workflow or activity that it is declared to be.
+
+    Attributes:
+        name: The function.
+        where: `file:line` of its definition.
+        problem: What is wrong.
+        cure: What to write instead.
+    """
+
+    name: str
+    where: str
+    problem: str
+    cure: str
+
+    def __str__(self) -> str:
+        """Say what is wrong and what to write instead."""
+        return f"{self.name} ({self.where}) {self.problem}\n  {self.cure}"
+
+
+@attrs.frozen(eq=False)
+class NotACommand(WorkflowError, TypeError):
+    """A workflow yielded something that is not a command.
+
+    Attributes:
+        yielded: The value, as `repr` shows it.
+        where: `file:line` of the yield.
+        cure: What to write instead.
+    """
+
+    yielded: str
+    where: str
+    cure: str
+
+    def __str__(self) -> str:
+        """Name the line and the cure."""
+        return f"{self.where} yielded {self.yielded}, which is not a command\n  {self.cure}"
+
+
+@attrs.frozen(eq=False)
+class ForgottenYield(WorkflowError, TypeError):
+    """A command or generator was made and used as if it were its result.
+
+    Attributes:
+        what: The command or generator, readable.
+        where: `file:line`, as near as it is known; empty where it is the line that raised.
+        problem: What happened to it.
+    """
+
+    what: str
+    where: str
+    problem: str
+
+    def __str__(self) -> str:
+        """Name the line and the cure."""
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.what} was {self.problem}\n  Did you mean `yield from {self.what}`? Nothing runs until it is yielded."
+
+
+@attrs.frozen(eq=False)
+class Stalled(WorkflowError):
+    """The workflow can never move again: it is not finished and waits for nothing that can happen.
+
+    Attributes:
+        waits: What each fiber waits for, with its line.
+    """
+
+    waits: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """List the fibers that wait for each other."""
+        return "the workflow can never move again; its fibers wait for each other:\n  " + "\n  ".join(self.waits)
+
+
+@attrs.frozen(eq=False)
+class TaskCancelled(WorkflowError):
+    """`join` was asked for the value of a task that had been cancelled.
+
+    Attributes:
+        task_id: The fiber of the task.
+    """
+
+    task_id: str
+
+    def __str__(self) -> str:
+        """Name the task."""
+        return f"task {self.task_id} was cancelled and has no value"
+
+
+@attrs.frozen(eq=False)
+class SignalTimeout(WorkflowError, TimeoutError):
+    """No signal came in time.
+
+    Attributes:
+        name: The signal that was awaited.
+        timeout_s: How long it was awaited, in seconds.
+    """
+
+    name: str
+    timeout_s: float
+
+    def __str__(self) -> str:
+        """Name the signal and the time."""
+        return f"no signal {self.name!r} within {self.timeout_s:g} s"
+
+
+@attrs.frozen(eq=False)
+class SignalPayloadError(WorkflowError):
+    """A signal came whose payload is not of the type that `await_signal` declares; it is used up.
+
+    Attributes:
+        name: The signal.
+        payload: What came, as JSON, shortened.
+        reason: Why it does not fit.
+    """
+
+    name: str
+    payload: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Show the payload and the reason."""
+        return f"signal {self.name!r} carries {self.payload}: {self.reason}"
+
+
+# --- the call -----------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class CallFailed(ActivityError):
+    """An activity failed with an exception that it does not declare in `raises=`.
+
+    Attributes:
+        activity: Name of the activity.
+        type_name: Qualified name of the exception's class.
+        message: `str` of the exception.
+        attempts: How many attempts were made.
+        remote_traceback: The traceback of the last attempt, as text.
+    """
+
+    activity: str
+    type_name: str
+    message: str
+    attempts: int
+    remote_traceback: str = attrs.field(repr=False)
+
+    def __str__(self) -> str:
+        """Give the cause in one line; the remote traceback stays a field."""
+        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        return f"{self.activity} failed after {tries}: {self.type_name}: {self.message}"
+
+
+@attrs.frozen(eq=False)
+class CallTimeout(ActivityError, TimeoutError):
+    """An activity did not finish in time, in none of its attempts.
+
+    Attributes:
+        activity: Name of the activity.
+        timeout_s: The time that one attempt had, in seconds.
+        attempts: How many attempts were made.
+    """
+
+    activity: str
+    timeout_s: float
+    attempts: int
+
+    def __str__(self) -> str:
+        """Name the call and the limit."""
+        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        return f"{self.activity} took longer than {self.timeout_s:g} s ({tries})"
+
+
+# --- the outcome of a run -----------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class RunFailed(RunError):
+    """The workflow raised an exception.
+
+    Attributes:
+        run_id: The run.
+        type_name: Qualified name of the exception's class.
+        message: `str` of the exception.
+        remote_traceback: Traceback of the workflow, as text.
+    """
+
+    run_id: str
+    type_name: str
+    message: str
+    remote_traceback: str = attrs.field(repr=False)
+
+    def __str__(self) -> str:
+        """Give the cause, then the traceback of the workflow."""
+        detail = f"\n\n{self.remote_traceback.rstrip()}" if self.remote_traceback else ""
+        return f"run {self.run_id!r} failed: {self.type_name}: {self.message}{detail}"
+
+
+@attrs.frozen(eq=False)
+class RunCancelled(RunError):
+    """The run was cancelled.
+
+    Attributes:
+        run_id: The run.
+        reason: What the one who cancelled it gave as the reason.
+    """
+
+    run_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the reason."""
+        return f"run {self.run_id!r} was cancelled" + (f": {self.reason}" if self.reason else "")
+
+
+@attrs.frozen(eq=False)
+class RunParked(RunError):
+    """The run is set aside with a reason, until someone acts.
+
+    Attributes:
+        run_id: The run.
+        reason: Why; for a divergence the text of the error that names both sides.
+    """
+
+    run_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Give the reason."""
+        return f"run {self.run_id!r} is parked: {self.reason}"
+
+
+# --- the store ----------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class JournalCorrupt(StoreError):
+    """The store holds bytes that cannot be what was written.
+
+    Attributes:
+        place: File, or run and record.
+        reason: What was found.
+    """
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the place and the ways out."""
+        return (
+            f"{self.place} is damaged: {self.reason}\n"
+            "Nothing was changed. Restore the store from a backup, or move it aside to start afresh."
+        )
+
+
+@attrs.frozen(eq=False)
+class LeaseLost(StoreError):
+    """Another worker owns the run now; what this one wanted to append was refused.
+
+    Attributes:
+        run_id: The run.
+    """
+
+    run_id: str
+
+    def __str__(self) -> str:
+        """Name the run."""
+        return f"run {self.run_id!r} belongs to another worker now; nothing was written"
+
+
+@attrs.frozen(eq=False)
+class NotAStore(StoreError):
+    """The path holds something else than a store of interp.
+
+    Attributes:
+        place: The path.
+        reason: What was found there.
+    """
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the path and what to do."""
+        return f"{self.place} is not a store of interp: {self.reason}\nNothing was changed. Choose another directory."
+
+
+@attrs.frozen(eq=False)
+class StoreFailed(StoreError):
+    """The store failed in a way that leaves the last commit's outcome unknown; reopen it.
+
+    Attributes:
+        place: The store.
+        reason: What the system said.
+    """
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the store and what to do."""
+        return (
+            f"{self.place} failed: {self.reason}\n"
+            "It is not known whether the last commit was kept. Close and reopen the store: recovery sorts it out."
+        )
+
+
+@attrs.frozen(eq=False)
+class StoreFull(StoreError):
+    """There is no room for the commit; nothing of it was written.
+
+    Attributes:
+        place: The store.
+        reason: What the system said.
+    """
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the store and what to do."""
+        return f"{self.place} has no room left: {self.reason}\nNothing is lost. Free some space; runs go on by themselves."
+
+
+@attrs.frozen(eq=False)
+class StoreReadOnly(StoreError):
+    """The store cannot be written to.
+
+    Attributes:
+        place: The store.
+        reason: What the system said.
+    """
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the store and what to do."""
+        return f"{self.place} cannot be written to: {self.reason}\nCheck its owner, its mode and the mount."
+
+
+@attrs.frozen(eq=False)
+class UnknownFormat(StoreError):
+    """The store was written by a version of interp whose format this one does not know.
+
+    Attributes:
+        place: The store.
+        found: The format number found.
+        known: The format numbers that this version reads.
+    """
+
+    place: str
+    found: int
+    known: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Name both numbers and what to do."""
+        known = ", ".join(map(str, self.known))
+        return (
+            f"{self.place} has format {self.found}; this version of interp knows {known}\n"
+            "Nothing was changed. Use the version of interp that wrote it, or a newer one."
+        )
+
+
+# --- the caller ---------------------------------------------------------------------------------
+
+
+class CodecError(UsageError):
+    """A value and its declared type do not fit."""
+
+
+@attrs.frozen(eq=False)
+class NotEncodable(CodecError):
+    """A value cannot be written to the journal as its declared type.
+
+    Attributes:
+        path: Where in the argument or result, such as `order.items[3].price`.
+        type_name: The type of the value found there.
+        reason: Why it is refused, and what to write instead.
+    """
+
+    path: str
+    type_name: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the place, the type and the reason."""
+        return f"{self.path}: a value of type {self.type_name} cannot be recorded: {self.reason}"
+
+
+@attrs.frozen(eq=False)
+class NotDecodable(CodecError):
+    """Recorded JSON does not fit the declared type.
+
+    Attributes:
+        path: Where in the value, such as `$.items[3].price`.
+        expected: The declared type.
+        found: What is there, shortened.
+        reason: Why it is refused.
+    """
+
+    path: str
+    expected: str
+    found: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the place and both sides."""
+        return f"{self.path}: expected {self.expected}, found {self.found}" + (f" ({self.reason})" if self.reason else "")
+
+
+@attrs.frozen(eq=False)
+class EngineClosed(UsageError):
+    """The engine was asked for something after it had been closed, or had failed.
+
+    Attributes:
+        reason: Why it is closed.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        """Give the reason."""
+        return f"the engine is closed: {self.reason}"
+
+
+@attrs.frozen(eq=False)
+class RunEnded(UsageError):
+    """A message was sent to a run that has ended.
+
+    Attributes:
+        run_id: The run.
+        status: How it ended.
+    """
+
+    run_id: str
+    status: str
+
+    def __str__(self) -> str:
+        """Name the run and how it ended."""
+        return f"run {self.run_id!r} has ended ({self.status}); it takes no more messages"
+
+
+@attrs.frozen(eq=False)
+class RunExists(UsageError):
+    """The run id is taken by a run of another workflow or with other arguments.
+
+    Attributes:
+        run_id: The run id.
+        existing: What runs under this id, readable.
+        requested: What was asked for, readable.
+    """
+
+    run_id: str
+    existing: str
+    requested: str
+
+    def __str__(self) -> str:
+        """Draw both sides, one below the other."""
+        return (
+            f"run id {self.run_id!r} is taken\n"
+            f"  existing:  {self.existing}\n"
+            f"  requested: {self.requested}\n"
+            "Use another id for another piece of work; the same id and arguments give the existing run."
+        )
+
+
+@attrs.frozen(eq=False)
+class UnknownRun(UsageError):
+    """There is no run with this id in the store.
+
+    Attributes:
+        run_id: The id asked for.
+        store: URL of the store.
+    """
+
+    run_id: str
+    store: str
+
+    def __str__(self) -> str:
+        """Name the id and the store."""
+        return f"there is no run {self.run_id!r} in {self.store}; `interp list --store {self.store}` shows what there is"
+
+
+@attrs.frozen(eq=False)
+class UnknownStore(UsageError):
+    """A store URL that nothing can open.
+
+    Attributes:
+        url: The URL.
+        reason: Why, and what would be understood.
+    """
+
+    url: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the URL and the reason."""
+        return f"cannot open store {self.url!r}: {self.reason}"
+
+
+@attrs.frozen(eq=False)
+class UnknownWorkflow(UsageError):
+    """No workflow of this name is known to this program.
+
+    Attributes:
+        name: The name asked for.
+        known: The names that are known.
+    """
+
+    name: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name the workflow and what is known."""
+        known = ", ".join(self.known) or "none"
+        return (
+            f"no workflow is registered as {self.name!r} (known: {known})\n"
+            "Import the module that defines it before the engine starts."
+        )

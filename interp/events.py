@@ -1,0 +1,269 @@
+"""What can happen to a run, and `Transition`: one record of the journal.
+
+An **event** is a recorded fact. Some move the workflow (a result, a timer, a signal); some only tell what happened
+around it (an attempt failed, a worker was lost). A **transition** is one journal record: its cause, the commands that
+the workflow answered with, and the outcome if that ended the run. It is atomic: there is no state between a result and
+the commands that it led to.
+
+These are the recorded forms: a change here is a change of the journal format (docs/reference/journal-format.md).
+Fields are only ever added, at the end and with a default. They are `msgspec.Struct`s and not attrs classes because
+tagged unions in array form decode in one pass (docs/decisions/0003-records-are-structs.md). Values of users travel
+inside as JSON bytes, opaque here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+__all__ = [
+    "AttemptFailed",
+    "CancelRequested",
+    "Completed",
+    "ContinuedAs",
+    "Event",
+    "Failed",
+    "Failure",
+    "Fired",
+    "Outcome",
+    "Record",
+    "Rejected",
+    "Resolved",
+    "Signalled",
+    "Started",
+    "Transition",
+    "WasCancelled",
+    "WorkerLost",
+    "decode_event",
+    "decode_transition",
+    "encode_event",
+    "encode_transition",
+]
+
+
+class _Shape(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Array form without field names: a third of the bytes of a map."""
+
+
+class Failure(_Shape, frozen=True):
+    """An exception, as it is recorded.
+
+    Attributes:
+        type_name: `module.qualname` of the exception's class.
+        message: `str` of it.
+        traceback: As text; empty for a business outcome.
+        payload: JSON from which a declared exception is rebuilt; empty otherwise.
+        retryable: Whether another attempt could help.
+    """
+
+    type_name: str
+    message: str
+    traceback: str = ""
+    payload: bytes = b""
+    retryable: bool = True
+
+
+class Record(_Shape, frozen=True):
+    """One command as the journal holds it; where it stands in the source is information, not identity.
+
+    Attributes:
+        id: The command id: its coordinate in the tree of fibers.
+        kind: `call`, `sleep`, `await_signal`, ...
+        target: Name of the activity, the signal, the change; empty for kinds without one.
+        payload: The arguments, as canonical JSON.
+        where: `file:line` of the yield.
+    """
+
+    id: str
+    kind: str
+    target: str
+    payload: bytes
+    where: str
+
+
+class Started(_Shape, frozen=True, tag="start"):
+    """The run begins: always the cause of record 0.
+
+    Attributes:
+        workflow: Its name.
+        args: The arguments, as canonical JSON.
+        seed: From which `random()` and `uuid()` are derived, 16 bytes.
+        code: Fingerprint of the workflow's source when it started; empty when unknown.
+        worker: The worker that started it; empty when unknown.
+        mailbox: Signals that came before a `continue_as` and were not taken: (name, payload) each.
+        round: How many times the run has continued as new, from 0.
+        first_at: When round 0 started; None in round 0.
+        state: What earlier rounds annotated: a JSON object, or empty.
+    """
+
+    workflow: str
+    args: bytes
+    seed: bytes
+    code: str = ""
+    worker: str = ""
+    mailbox: tuple[tuple[str, bytes], ...] = ()
+    round: int = 0
+    first_at: datetime | None = None
+    state: bytes = b""
+
+
+class Resolved(_Shape, frozen=True, tag="ok"):
+    """A call returned.
+
+    Attributes:
+        id: The command.
+        payload: The result, as canonical JSON.
+        attempt: Which attempt it was, from 1.
+        begun: When the attempt began; None when unknown.
+    """
+
+    id: str
+    payload: bytes
+    attempt: int = 1
+    begun: datetime | None = None
+
+
+class Rejected(_Shape, frozen=True, tag="err"):
+    """A call failed for good: by a declared exception, or its attempts are used up.
+
+    Attributes:
+        id: The command.
+        failure: The exception.
+        declared: Whether the activity declares it in `raises=`.
+        attempt: Which attempt it was, from 1.
+        begun: When the attempt began; None when unknown.
+    """
+
+    id: str
+    failure: Failure
+    declared: bool
+    attempt: int = 1
+    begun: datetime | None = None
+
+
+class AttemptFailed(_Shape, frozen=True, tag="try"):
+    """An attempt failed and another will follow. Does not move the workflow.
+
+    Attributes:
+        id: The command.
+        attempt: Which attempt it was, from 1.
+        failure: The exception.
+        retry_at: When the next attempt may begin.
+        begun: When the attempt began; None when unknown.
+    """
+
+    id: str
+    attempt: int
+    failure: Failure
+    retry_at: datetime
+    begun: datetime | None = None
+
+
+class Fired(_Shape, frozen=True, tag="time"):
+    """The time of a sleep, or the timeout of an await-signal, has come."""
+
+    id: str
+
+
+class Signalled(_Shape, frozen=True, tag="sig"):
+    """A signal came in from outside."""
+
+    name: str
+    payload: bytes
+
+
+class CancelRequested(_Shape, frozen=True, tag="stop"):
+    """Somebody asked that the run be cancelled."""
+
+    reason: str = ""
+
+
+class WorkerLost(_Shape, frozen=True, tag="lost"):
+    """The worker died and another took over. Calls in flight are made again. Does not move the workflow.
+
+    Attributes:
+        worker: The one that was lost.
+        successor: The one that took over.
+        code: Fingerprint of the workflow's source there.
+    """
+
+    worker: str
+    successor: str = ""
+    code: str = ""
+
+
+Event: TypeAlias = (
+    Started | Resolved | Rejected | AttemptFailed | Fired | Signalled | CancelRequested | WorkerLost
+)
+
+
+class Completed(_Shape, frozen=True, tag="done"):
+    """The workflow returned."""
+
+    payload: bytes
+
+
+class Failed(_Shape, frozen=True, tag="fail"):
+    """The workflow raised."""
+
+    failure: Failure
+
+
+class WasCancelled(_Shape, frozen=True, tag="gone"):
+    """The workflow let its cancellation pass."""
+
+    reason: str
+
+
+class ContinuedAs(_Shape, frozen=True, tag="next"):
+    """The workflow starts over, with a fresh journal under the same run id."""
+
+    started: Started
+
+
+Outcome: TypeAlias = Completed | Failed | WasCancelled | ContinuedAs
+
+
+class Transition(_Shape, frozen=True):
+    """One journal record: what happened, and what the workflow answered.
+
+    Attributes:
+        index: Position in the history, from 0.
+        at: When it happened; what `now()` answers within it.
+        cause: What happened.
+        commands: What the workflow yielded next, in order.
+        outcome: How the run ended, if this ended it.
+    """
+
+    index: int
+    at: datetime
+    cause: Event
+    commands: tuple[Record, ...] = ()
+    outcome: Outcome | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_transition_decoder = msgspec.msgpack.Decoder(Transition)
+_event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+
+
+def encode_transition(transition: Transition) -> bytes:
+    """Encode a record for the journal."""
+    return _encoder.encode(transition)
+
+
+def decode_transition(data: bytes) -> Transition:
+    """Decode a record of the journal; raises `msgspec.MsgspecError` when it is none."""
+    return _transition_decoder.decode(data)
+
+
+def encode_event(event: Event) -> bytes:
+    """Encode an event as a message for an inbox."""
+    return _encoder.encode(event)
+
+
+def decode_event(data: bytes) -> Event:
+    """Decode a message of an inbox; raises `msgspec.MsgspecError` when it is none."""
+    return _event_decoder.decode(data)

@@ -1,0 +1,129 @@
+"""Exceptions <-> `Failure` records. Never pickle: a declared exception is rebuilt from JSON, afresh on every replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from interp.codec import ANY, codec_for
+from interp.errors import ActivityError, CallFailed, CallTimeout, CodecError, NotEncodable
+from interp.events import Failure, Rejected
+
+__all__ = ["declared_failure", "fault", "raised", "timed_out"]
+
+E = TypeVar("E", bound=Exception)
+
+_TIMEOUT = "interp.errors.CallTimeout"
+
+
+def fault(error: BaseException, traceback: str, *, retryable: bool = True) -> Failure:
+    """Describe an exception that nobody declared.
+
+    Args:
+        error: The exception.
+        traceback: Its traceback, as text.
+        retryable: Whether another attempt could help.
+    """
+    return Failure(_name(type(error)), _message(error), traceback, retryable=retryable)
+
+
+def timed_out(timeout_s: float) -> Failure:
+    """Describe an attempt that took longer than `timeout_s` seconds."""
+    return Failure(_TIMEOUT, f"took longer than {timeout_s:g} s", payload=ANY.encode(timeout_s))
+
+
+def declared_failure(error: Exception) -> Failure:
+    """Describe an exception that the activity declares in `raises=`, so that `raised` can build it again."""
+    kind: type[Any] = type(error)
+    if attrs.has(kind):
+        payload = codec_for(kind).encode(cast("Any", error))
+    else:
+        payload = ANY.encode([[_plain(arg) for arg in error.args], dict(_plain_items(vars(error)))])
+    return Failure(_name(kind), _message(error), payload=payload, retryable=False)
+
+
+def raised(rejected: Rejected, activity: str, declared: Iterable[type[Exception]]) -> Exception:
+    """Build the exception that a rejected call raises in the workflow: a fresh one every time.
+
+    Args:
+        rejected: The record.
+        activity: Name of the activity.
+        declared: What the activity declares in `raises=` now.
+    """
+    failure = rejected.failure
+    if rejected.declared:
+        kind = _find(failure.type_name, declared)
+        error = _rebuild(kind, failure) if kind is not None else None
+        if error is not None:
+            return error
+    return _undeclared(failure, activity, rejected.attempt)
+
+
+def _undeclared(failure: Failure, activity: str, attempts: int) -> ActivityError:
+    if failure.type_name == _TIMEOUT:
+        return CallTimeout(activity, ANY.decode(failure.payload), attempts)
+    return CallFailed(activity, failure.type_name, failure.message, attempts, failure.traceback)
+
+
+def _rebuild(kind: type[E], failure: Failure) -> E | None:
+    """Build a declared exception without running its `__init__`, which may want other arguments than it keeps."""
+    if attrs.has(cast("type[Any]", kind)):
+        try:
+            return codec_for(kind).decode(failure.payload)
+        except CodecError:
+            return None
+    args, state = ANY.decode(failure.payload)
+    error = kind.__new__(kind, *args)
+    error.args = tuple(args)
+    vars(error).update(state)
+    return error
+
+
+def _find(type_name: str, kinds: Iterable[type[Exception]]) -> type[Exception] | None:
+    """Look for a class by name among the declared ones and their subclasses."""
+    local = _local_name(type_name)
+    return next((kind for kind in _with_subclasses(kinds) if _local_name(_name(kind)) == local), None)
+
+
+def _with_subclasses(kinds: Iterable[type[E]]) -> Iterator[type[E]]:
+    for kind in kinds:
+        yield kind
+        yield from _with_subclasses(reversed(kind.__subclasses__()))
+
+
+def _name(kind: type[BaseException]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _local_name(type_name: str) -> str:
+    """Leave out the module: a class may move, and `__main__` is another module when imported."""
+    return type_name.rpartition("<locals>.")[2].rpartition(".")[2]
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001  a user's __str__ may do anything
+        text = f"<its __str__ raised {type(broken).__name__}>"
+    # A lone surrogate cannot be written as UTF-8.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _plain(value: Any) -> Any:
+    """Return the value if JSON can hold it, else its `repr`: an exception must never be lost for its luggage."""
+    try:
+        ANY.encode(value)
+    except NotEncodable:
+        return ascii(value)
+    return value
+
+
+def _plain_items(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in state.items():
+        try:
+            ANY.encode(value)
+        except NotEncodable:
+            continue
+        yield key, value

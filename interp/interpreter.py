@@ -1,0 +1,637 @@
+"""The pure interpreter: one event in, commands out.
+
+Theory of operation
+===================
+
+A workflow is a generator. It yields commands and is sent their results; between two yields it computes, and nothing it
+computes may depend on anything but what it was sent. So whoever knows what it was sent knows where it stands. That is
+all there is to durable execution: write down what is sent, and after a crash send it again.
+
+This module is the fold over that list. `Interpreter.start` runs the workflow to its first wait; `feed` takes one event
+and runs it to the next. Each returns a `Step`: the commands that were yielded on the way, and the outcome if there is
+one. Whoever drives it (the worker, a replay, a test) writes one `Transition` per step to the journal.
+
+Inputs, and nothing else: the definition (code), the run id, the `Started` event (arguments, seed), then events with
+the time at which each happened. No clock, no chance, no I/O, no threads.
+
+Three kinds of event:
+- those that answer a command: `Resolved` and `Rejected` (calls), `Fired` (timers), `Signalled` (the oldest waiter for
+  that name, or else the mailbox);
+- `CancelRequested`, which cancels the root fiber;
+- those that only inform: `AttemptFailed` and `WorkerLost` count attempts and move nothing.
+
+Three kinds of command:
+- recorded and awaited: call, sleep, sleep_until, await_signal. They become `Issued`, stay in `pending`, and the fiber
+  blocks;
+- recorded and answered at once: patched, annotate, and await_signal when the mailbox has one;
+- not recorded: gather, race, spawn, join, cancel are visible by their leaves; now, random, uuid, run_info are derived
+  from the journal and the command id.
+
+Every command but `patched` takes the next number of its fiber; number and fiber give its id (`3`, `2.0.1`). Ids say
+where in the code's structure a command stands, not when it was reached, so that they do not depend on the order in
+which results arrive. `patched` takes no number: code guarded by it may be absent from old histories, and what follows
+must keep its ids.
+
+Invariants:
+- Fold: the same inputs give the same steps, byte for byte.
+- Between two steps every fiber is blocked; the ready queue is empty.
+- `pending` holds exactly the recorded commands whose fibers are blocked on them.
+- After an outcome `pending` is empty and no generator is alive.
+- User errors (a non-command, an argument that cannot be recorded) are thrown into the generator at the yield that made
+  them. Errors of replay (a recorded value that no longer decodes) are raised out of `feed`, past the generator, so
+  that no `except` of the workflow can swallow them.
+
+One worked history
+==================
+
+    @workflow
+    def checkout(order):
+        receipt = yield from call(charge, order)
+        yield from gather(call(mail, order), sleep(timedelta(hours=1)))
+        return receipt
+
+    0  start {"id":"42"}        -> 1 call charge([{"id":"42"}])
+    1  ok 1 "r-9"               -> 2.0.1 call mail(...), 2.1.1 sleep [3600.0]
+    2  ok 2.0.1 null            ->
+    3  time 2.1.1               -> done "r-9"
+
+Record 2 has no commands: slot 0 of the gather has ended, slot 1 has not. The gather itself took id 2 of the root fiber.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from types import GeneratorType
+from typing import Any, cast
+from uuid import UUID
+
+import attrs
+
+from interp.codec import ANY, codec_for, render_value
+from interp.commands import (
+    Annotate,
+    AwaitSignal,
+    Call,
+    Cancel,
+    Command,
+    ContinueAs,
+    Gather,
+    GetRunInfo,
+    Join,
+    Now,
+    Part,
+    Patched,
+    Race,
+    Random,
+    RunInfo,
+    Sleep,
+    SleepUntil,
+    Spawn,
+    Task,
+    Uuid,
+)
+from interp.definitions import WorkflowDefinition, activity_of
+from interp.errors import (
+    CodecError,
+    NotACommand,
+    SignalPayloadError,
+    SignalTimeout,
+    Stalled,
+    UndecodableHistory,
+    UsageError,
+)
+from interp.events import (
+    AttemptFailed,
+    CancelRequested,
+    Completed,
+    ContinuedAs,
+    Event,
+    Failed,
+    Failure,
+    Fired,
+    Outcome,
+    Record,
+    Rejected,
+    Resolved,
+    Signalled,
+    Started,
+    WasCancelled,
+    WorkerLost,
+)
+from interp.failures import fault, raised
+from interp.fibers import CANCELLED, Code, Ended, Fiber, Group, Issued, State
+from interp.frames import StackFrame, label, stack, trace, where
+from interp.scheduler import BLOCKED, Scheduler
+
+__all__ = ["Interpreter", "Step", "UnexpectedEvent"]
+
+
+class UnexpectedEvent(LookupError):
+    """An event answers a command that nobody waits for. In a replay this means that the code changed."""
+
+    def __init__(self, command_id: str) -> None:
+        """Remember the command."""
+        super().__init__(f"no fiber waits for command {command_id}")
+        self.command_id = command_id
+
+
+@attrs.define(eq=False)
+class Step:
+    """What the workflow answered to one event.
+
+    Attributes:
+        commands: What it yielded and the journal records, in order.
+        withdrawn: Calls, timers and waits of before that are cancelled; nobody waits for them any more.
+        outcome: How the run ended, if it did.
+        annotated: Whether the run's state changed.
+    """
+
+    commands: tuple[Issued, ...]
+    withdrawn: tuple[Issued, ...]
+    outcome: Outcome | None
+    annotated: bool
+
+
+class Interpreter:
+    """One run of a workflow, held at the point up to which it was fed."""
+
+    def __init__(self, definition: WorkflowDefinition, started: Started, run_id: str) -> None:
+        """Prepare a run; nothing of the workflow is executed.
+
+        Args:
+            definition: The workflow.
+            started: Its arguments and seed.
+            run_id: The id of the run.
+        """
+        self.definition = definition
+        self.run_id = run_id
+        self.length = 0
+        self.pending: dict[str, Issued] = {}
+        self.state: dict[str, Any] = ANY.decode(started.state) if started.state else {}
+        self.outcome: Outcome | None = None
+        self.mailbox: dict[str, deque[bytes]] = {}
+        for name, payload in started.mailbox:
+            self.mailbox.setdefault(name, deque()).append(payload)
+        self._started = started
+        self._started_at: datetime | None = None
+        self._at = datetime.min
+        self._root: Fiber | None = None
+        self._scheduler = Scheduler(self._perform, self._withdraw)
+        self._timers: list[tuple[datetime, int, str]] = []
+        self._timer_count = 0
+        self._waiters: dict[str, deque[str]] = {}
+        self._patches: set[str] = set()
+        self._allowed: Collection[str] | None = None
+        self._continued: Started | None = None
+        self._issued: list[Issued] = []
+        self._withdrawn: list[Issued] = []
+        self._annotated = False
+
+    # The fold.
+
+    def start(self, at: datetime, patches: Collection[str] | None = None) -> Step:
+        """Run the workflow to its first wait: transition 0.
+
+        Args:
+            at: When it starts.
+            patches: As for `feed`.
+
+        Raises:
+            UndecodableHistory: The arguments do not fit the workflow's annotations.
+        """
+        assert self._root is None, "an interpreter starts once"
+        self._begin(at, patches)
+        self._started_at = at
+        try:
+            args, kwargs = self.definition.arguments.decode(self._started.args)
+        except (CodecError, TypeError) as error:
+            raise UndecodableHistory(self.run_id, 0, f"argument of {self.definition.name}", str(error)) from None
+        self._root = Fiber("", cast("Code", self.definition.fn(*args, **kwargs)))
+        self._scheduler.start(self._root)
+        return self._run()
+
+    def feed(self, event: Event, at: datetime, patches: Collection[str] | None = None) -> Step:
+        """Take one event and run the workflow to its next wait.
+
+        Args:
+            event: What happened.
+            at: When it happened; what `now()` answers until the next event.
+            patches: In a replay, the change ids that the record of this transition holds: only those (and the ones
+                seen before) answer `patched` with True. None when live: every `patched` is True and recorded.
+
+        Raises:
+            UnexpectedEvent: Nobody waits for the command that the event answers; nothing has changed.
+            UndecodableHistory: The recorded result does not decode as the type declared now.
+        """
+        assert self._root is not None and self.outcome is None, "fed before the start or after the end"
+        self._begin(at, patches)
+        match event:
+            case Resolved():
+                self._resolved(event)
+            case Rejected():
+                self._rejected(event)
+            case Fired():
+                self._fired(event)
+            case Signalled():
+                self._signalled(event)
+            case AttemptFailed():
+                self._attempt_failed(event)
+            case CancelRequested():
+                self._scheduler.reason = self._scheduler.reason or event.reason
+                self._scheduler.cancel(self._root)
+            case WorkerLost():
+                self._worker_lost()
+            case Started():
+                raise AssertionError("a run starts once")
+        return self._run()
+
+    def close(self) -> None:
+        """Drop the run's generators, here and now. Journals nothing, dispatches nothing; closing twice is fine.
+
+        Plain side effects in the workflow's `finally` blocks do run, which is why they belong in activities.
+        """
+        self._scheduler.close()
+
+    # What the driver asks.
+
+    def awaits(self, command_id: str) -> bool:
+        """Tell whether a command still waits for its answer."""
+        return command_id in self.pending
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When the next timer fires; None when there is none."""
+        timers = self._timers
+        while timers:
+            due, _, command_id = timers[0]
+            if command_id in self.pending:
+                return due
+            heapq.heappop(timers)
+        return None
+
+    def due_timer(self, now: datetime) -> str | None:
+        """Return the command of the earliest timer that has fired by now, or None."""
+        due = self.next_due
+        return self._timers[0][2] if due is not None and due <= now else None
+
+    @property
+    def fibers(self) -> Mapping[str, Fiber]:
+        """The fibers that have not ended, by id."""
+        return self._scheduler.alive
+
+    def stack(self, fiber_id: str = "") -> tuple[StackFrame, ...]:
+        """Return the nested generators at which a fiber stands, outermost first; empty when it has ended."""
+        fiber = self._scheduler.alive.get(fiber_id)
+        return stack(fiber.generator) if fiber is not None else ()
+
+    # One transition.
+
+    def _begin(self, at: datetime, patches: Collection[str] | None) -> None:
+        self._at = at
+        self._allowed = patches
+        self._issued = []
+        self._withdrawn = []
+        self._annotated = False
+
+    def _run(self) -> Step:
+        scheduler = self._scheduler
+        scheduler.run()
+        self.length += 1
+        root = self._root
+        assert root is not None
+        if root.state is State.ENDED or self._continued is not None or not self.pending:
+            self.outcome = self._settle(root)
+            self.pending.clear()
+            self.close()
+        return Step(tuple(self._issued), tuple(self._withdrawn), self.outcome, self._annotated)
+
+    def _settle(self, root: Fiber) -> Outcome:
+        """Say how the run ended."""
+        if self._continued is not None:
+            return ContinuedAs(self._continued)
+        if root.ended is None:
+            return Failed(fault(Stalled(self._waits()), "", retryable=False))
+        if root.ended.error is CANCELLED:
+            return WasCancelled(self._scheduler.reason)
+        if root.ended.error is not None:
+            return Failed(_failure(root.ended))
+        try:
+            return Completed(self.definition.arguments.result.encode(root.ended.value))
+        except CodecError as error:
+            error.add_note(f"the value that {self.definition.name} returned")
+            return Failed(fault(error, trace(error), retryable=False))
+
+    def _waits(self) -> tuple[str, ...]:
+        return tuple(
+            f"{where(fiber.generator) or fiber.where}: {fiber.name or label(fiber.generator)} (fiber {fiber.id or 'root'})"
+            f" waits for {_sketch(fiber)}"
+            for fiber in self._scheduler.alive.values()
+        )
+
+    # Events that answer a command.
+
+    def _take(self, command_id: str) -> Issued:
+        issued = self.pending.pop(command_id, None)
+        if issued is None:
+            raise UnexpectedEvent(command_id)
+        return issued
+
+    def _resolved(self, event: Resolved) -> None:
+        issued = self._take(event.id)
+        if issued.definition is None:
+            raise UnexpectedEvent(event.id)
+        try:
+            value = issued.definition.arguments.result.decode(event.payload)
+        except CodecError as error:
+            what = f"result of {issued.record.target} (command {issued.id})"
+            raise UndecodableHistory(self.run_id, self.length, what, str(error)) from None
+        self._scheduler.resume(issued.fiber, value)
+
+    def _rejected(self, event: Rejected) -> None:
+        issued = self._take(event.id)
+        if issued.definition is None:
+            raise UnexpectedEvent(event.id)
+        self._scheduler.throw(issued.fiber, raised(event, issued.definition.name, issued.definition.raises))
+
+    def _fired(self, event: Fired) -> None:
+        issued = self._take(event.id)
+        if issued.due is None:
+            raise UnexpectedEvent(event.id)
+        command = issued.command
+        if isinstance(command, AwaitSignal):
+            assert command.timeout is not None
+            self._scheduler.throw(issued.fiber, SignalTimeout(command.name, command.timeout.total_seconds()))
+        else:
+            self._scheduler.resume(issued.fiber, None)
+
+    def _signalled(self, event: Signalled) -> None:
+        waiters = self._waiters.get(event.name)
+        while waiters:
+            issued = self.pending.pop(waiters.popleft(), None)
+            if issued is not None:
+                try:
+                    self._scheduler.resume(issued.fiber, _signal_value(issued.command, event.payload))
+                except SignalPayloadError as error:
+                    self._scheduler.throw(issued.fiber, error)
+                return
+        self.mailbox.setdefault(event.name, deque()).append(event.payload)
+
+    # Events that only inform.
+
+    def _attempt_failed(self, event: AttemptFailed) -> None:
+        issued = self.pending.get(event.id)
+        if issued is None:
+            raise UnexpectedEvent(event.id)
+        issued.attempt = event.attempt + 1
+        issued.failures += 1
+        issued.retry_at = event.retry_at
+
+    def _worker_lost(self) -> None:
+        """Count the attempts that were in flight: whether they had an effect is unknown."""
+        for issued in self.pending.values():
+            if issued.definition is not None and (issued.retry_at is None or issued.retry_at <= self._at):
+                issued.attempt += 1
+                issued.retry_at = None
+
+    # Commands.
+
+    def _perform(self, fiber: Fiber, yielded: Any) -> Any:
+        handler = _HANDLERS.get(type(yielded))
+        if handler is None:
+            raise NotACommand(_short(yielded), where(fiber.generator), _cure(yielded))
+        return handler(self, fiber, yielded)
+
+    def _issue(self, issued: Issued) -> None:
+        """Record a command whose answer comes later, and block its fiber on it."""
+        self._issued.append(issued)
+        self.pending[issued.id] = issued
+        self._scheduler.block(issued.fiber, issued)
+        if issued.due is not None:
+            self._timer_count += 1
+            heapq.heappush(self._timers, (issued.due, self._timer_count, issued.id))
+
+    def _note(self, fiber: Fiber, command: Command[Any], record: Record) -> None:
+        """Record a command that is answered at once."""
+        self._issued.append(Issued(record.id, command, record, self.definition.compare, fiber))
+
+    def _call(self, fiber: Fiber, command: Call[Any]) -> Any:
+        definition = activity_of(command.fn)
+        payload = definition.arguments.encode(command.args, command.kwargs)
+        command_id = fiber.next_id()
+        record = Record(command_id, "call", definition.name, payload, where(fiber.generator) or fiber.where)
+        compare = command.with_options.compare or self.definition.compare
+        self._issue(Issued(command_id, command, record, compare, fiber, definition))
+        return BLOCKED
+
+    def _sleep(self, fiber: Fiber, command: Sleep) -> Any:
+        try:
+            due = self._at + command.delta
+        except OverflowError:
+            raise UsageError(f"sleep({command.delta!r}) ends after the year 9999") from None
+        self._timer(fiber, command, "sleep", _seconds(command.delta), due)
+        return BLOCKED
+
+    def _sleep_until(self, fiber: Fiber, command: SleepUntil) -> Any:
+        self._timer(fiber, command, "sleep_until", f'["{command.when.isoformat()}"]'.encode(), command.when)
+        return BLOCKED
+
+    def _timer(self, fiber: Fiber, command: Command[Any], kind: str, payload: bytes, due: datetime) -> None:
+        command_id = fiber.next_id()
+        record = Record(command_id, kind, "", payload, where(fiber.generator) or fiber.where)
+        self._issue(Issued(command_id, command, record, self.definition.compare, fiber, due=due))
+
+    def _await_signal(self, fiber: Fiber, command: AwaitSignal[Any]) -> Any:
+        due = None if command.timeout is None else self._at + command.timeout
+        payload = b"[null]" if command.timeout is None else _seconds(command.timeout)
+        command_id = fiber.next_id()
+        record = Record(command_id, "await_signal", command.name, payload, where(fiber.generator) or fiber.where)
+        waiting = self.mailbox.get(command.name)
+        if waiting:
+            self._note(fiber, command, record)
+            return _signal_value(command, waiting.popleft())
+        self._waiters.setdefault(command.name, deque()).append(command_id)
+        self._issue(Issued(command_id, command, record, self.definition.compare, fiber, due=due))
+        return BLOCKED
+
+    def _gather(self, fiber: Fiber, command: Gather[Any]) -> Any:
+        if not command.parts:
+            fiber.next_id()
+            return ()
+        self._scheduler.group(fiber, _generators(command.parts), self._line(fiber), is_race=False)
+        return BLOCKED
+
+    def _race(self, fiber: Fiber, command: Race[Any]) -> Any:
+        parts = _generators(command.parts)
+        self._scheduler.group(fiber, parts, self._line(fiber), is_race=True, names=command.names)
+        return BLOCKED
+
+    def _spawn(self, fiber: Fiber, command: Spawn[Any]) -> Task[Any]:
+        (generator,) = _generators((command.part,))
+        spawned = self._scheduler.spawn(fiber, generator, self._line(fiber), command.name)
+        return Task(spawned.id, command.name)
+
+    def _join(self, fiber: Fiber, command: Join[Any]) -> Any:
+        fiber.next_id()
+        return self._scheduler.join(fiber, self._task(command.task))
+
+    def _cancel(self, fiber: Fiber, command: Cancel) -> None:
+        fiber.next_id()
+        self._scheduler.cancel(self._task(command.task))
+
+    def _task(self, task: Task[Any]) -> Fiber:
+        try:
+            return self._scheduler.tasks[task.id]
+        except (KeyError, AttributeError):
+            raise UsageError(f"{task!r} is not a task that spawn returned in this run") from None
+
+    def _now(self, fiber: Fiber, _command: Now) -> datetime:
+        fiber.next_id()
+        return self._at
+
+    def _random(self, fiber: Fiber, _command: Random) -> float:
+        # 53 bits: as many as a float between 0 and 1 can tell apart (as in random.random).
+        return (int.from_bytes(self._derive(fiber.next_id())[:7], "big") >> 3) / (1 << 53)
+
+    def _uuid(self, fiber: Fiber, _command: Uuid) -> UUID:
+        return UUID(bytes=self._derive(fiber.next_id()), version=4)
+
+    def _derive(self, what: str) -> bytes:
+        """Derive 16 bytes from the run's seed and a name."""
+        return hashlib.blake2b(what.encode(), key=self._started.seed, digest_size=16).digest()
+
+    def _run_info(self, fiber: Fiber, _command: GetRunInfo) -> RunInfo:
+        fiber.next_id()
+        return RunInfo(self.run_id, self.definition.name, self._first_at(), self._started.round)
+
+    def _first_at(self) -> datetime:
+        assert self._started_at is not None
+        return self._started.first_at or self._started_at
+
+    def _patched(self, fiber: Fiber, command: Patched) -> bool:
+        change_id = command.change_id
+        if change_id in self._patches:
+            return True
+        if self._allowed is not None and change_id not in self._allowed:
+            return False
+        self._patches.add(change_id)
+        self._note(fiber, command, Record(f"~{change_id}", "patched", change_id, b"[]", self._line(fiber)))
+        return True
+
+    def _annotate(self, fiber: Fiber, command: Annotate) -> None:
+        payload = ANY.encode(command.fields)
+        self._note(fiber, command, Record(fiber.next_id(), "annotate", "", payload, self._line(fiber)))
+        self.state.update(ANY.decode(payload))
+        self._annotated = True
+
+    def _continue_as(self, fiber: Fiber, command: ContinueAs) -> Any:
+        if len(self._scheduler.alive) > 1:
+            others = ", ".join(other.id for other in self._scheduler.alive.values() if other.id)
+            raise UsageError(f"continue_as: fibers {others} are still running; join or cancel them first")
+        started = self._started
+        self._continued = Started(
+            workflow=started.workflow,
+            args=self.definition.arguments.encode(command.args, command.kwargs),
+            seed=self._derive("continue_as"),
+            mailbox=tuple((name, payload) for name, waiting in self.mailbox.items() for payload in waiting),
+            round=started.round + 1,
+            first_at=self._first_at(),
+            state=ANY.encode(self.state) if self.state else b"",
+        )
+        self._scheduler.block(fiber, None)
+        return BLOCKED
+
+    def _line(self, fiber: Fiber) -> str:
+        return where(fiber.generator) or fiber.where
+
+    def _withdraw(self, issued: Issued) -> None:
+        del self.pending[issued.id]
+        self._withdrawn.append(issued)
+
+
+_HANDLERS: dict[type, Callable[[Interpreter, Fiber, Any], Any]] = {
+    Call: Interpreter._call,
+    Sleep: Interpreter._sleep,
+    SleepUntil: Interpreter._sleep_until,
+    AwaitSignal: Interpreter._await_signal,
+    Gather: Interpreter._gather,
+    Race: Interpreter._race,
+    Spawn: Interpreter._spawn,
+    Join: Interpreter._join,
+    Cancel: Interpreter._cancel,
+    Now: Interpreter._now,
+    Random: Interpreter._random,
+    Uuid: Interpreter._uuid,
+    GetRunInfo: Interpreter._run_info,
+    Patched: Interpreter._patched,
+    Annotate: Interpreter._annotate,
+    ContinueAs: Interpreter._continue_as,
+}
+
+
+def _generators(parts: tuple[Part[Any], ...]) -> list[Code]:
+    """Return what runs as fibers; a command as a part is a generator that yields it once.
+
+    Raises:
+        UsageError: A generator has begun already, or is given twice, so that it cannot be a fiber of its own.
+    """
+    generators: list[Code] = [cast("Code", iter(part) if isinstance(part, Command) else part) for part in parts]
+    for generator in generators:
+        if generator.gi_suspended or generator.gi_running or generator.gi_frame is None:
+            raise UsageError(f"{generator.__name__} has begun already; make a fresh generator for each branch")
+    if len({id(generator) for generator in generators}) < len(generators):
+        raise UsageError("one generator is given as two branches; make a fresh generator for each")
+    return generators
+
+
+def _seconds(delta: timedelta) -> bytes:
+    return f"[{delta.total_seconds()!r}]".encode()
+
+
+def _signal_value(command: Any, payload: bytes) -> Any:
+    try:
+        return codec_for(command.type).decode(payload)
+    except CodecError as error:
+        raise SignalPayloadError(command.name, render_value(payload), str(error)) from None
+
+
+def _failure(ended: Ended) -> Failure:
+    error = ended.error
+    assert isinstance(error, Exception)
+    text = trace(error)
+    return fault(error, text, retryable=False)
+
+
+def _sketch(fiber: Fiber) -> str:
+    waits = fiber.waits
+    if isinstance(waits, Fiber):
+        return f"task {waits.id}"
+    if isinstance(waits, Group):
+        return "the race" if waits.is_race else "the gather"
+    return "the fibers that it spawned"
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  a user's __repr__ may do anything
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _cure(yielded: Any) -> str:
+    """Say what was probably meant."""
+    if isinstance(yielded, GeneratorType):
+        return f"A generator is delegated to: write `yield from {yielded.__name__}(...)`, or gather(...) to run several."
+    if isinstance(yielded, Task):
+        return "Write `yield from join(task)` to wait for a task."
+    if isinstance(yielded, (list, tuple)):
+        return "Write `yield from gather(*parts)` to run several at once."
+    if hasattr(yielded, "__await__"):
+        return "A workflow does not await. Call an async activity with `yield from call(fn, ...)`."
+    if callable(yielded):
+        return "Write `yield from call(fn, ...)` to run an activity."
+    return "A workflow yields commands only: call(...), sleep(...), await_signal(...), gather(...) ..."

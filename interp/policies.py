@@ -1,0 +1,72 @@
+"""Retry and backoff: arithmetic on numbers that are passed in. No clock, no random.
+
+The runtime draws the chance and reads the clock; what these classes answer is written to the journal, so a policy may
+change between deploys without touching what was decided before.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import attrs
+
+__all__ = ["Retry"]
+
+
+def _positive(_: object, field: attrs.Attribute[timedelta], value: timedelta) -> None:
+    if value < timedelta(0):
+        raise ValueError(f"Retry({field.name}={value!r}): must not be negative")
+
+
+def _at_least_one(_: object, field: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None and value < 1:
+        raise ValueError(f"Retry({field.name}={value!r}): must be 1 or more")
+
+
+def _fraction(_: object, field: attrs.Attribute[float], value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"Retry({field.name}={value!r}): must be between 0 and 1")
+
+
+@attrs.frozen
+class Retry:
+    """How often, and after which pauses, a call that failed is tried again.
+
+    The pause after the n-th failure is `initial * backoff ** (n - 1)`, at most `maximum`, then shortened by a random
+    part of up to `jitter` of it, so that callers that failed together do not come back together
+    (M. Brooker, "Exponential Backoff And Jitter", 2015).
+
+    Attributes:
+        attempts: How many attempts in all, the first included; None for no limit. An attempt that ended with its
+            worker is made again and does not count.
+        initial: Pause after the first failure.
+        backoff: Factor from one pause to the next, 1 or more.
+        maximum: Upper bound of a pause.
+        jitter: Largest part of a pause that chance may take away, from 0 to 1.
+    """
+
+    attempts: int | None = attrs.field(default=3, validator=_at_least_one)
+    initial: timedelta = attrs.field(default=timedelta(seconds=1), validator=_positive)
+    backoff: float = attrs.field(default=2.0, validator=_at_least_one)
+    maximum: timedelta = attrs.field(default=timedelta(minutes=1), validator=_positive)
+    jitter: float = attrs.field(default=0.2, validator=_fraction)
+
+    def pause(self, failures: int, chance: float) -> timedelta | None:
+        """Tell how long to wait after a failure.
+
+        Args:
+            failures: How many attempts have failed so far, from 1.
+            chance: A random number from [0, 1).
+
+        Returns:
+            The pause, or None when no attempt is left.
+        """
+        assert failures >= 1, failures
+        if self.attempts is not None and failures >= self.attempts:
+            return None
+        try:
+            full = self.initial * self.backoff ** (failures - 1)
+        except OverflowError:
+            full = self.maximum
+        return min(full, self.maximum) * (1 - self.jitter * chance)

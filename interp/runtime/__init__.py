@@ -1,0 +1,8 @@
+"""The impure half: the worker's loop, executors, handles, and the opening of stores."""
+
+from interp.runtime.attempts import CallInfo, current_call
+from interp.runtime.engine import Engine, run
+from interp.runtime.handles import Run
+from interp.runtime.stores import default_url, open_store
+
+__all__ = ["CallInfo", "Engine", "Run", "current_call", "default_url", "open_store", "run"]

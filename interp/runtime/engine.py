@@ -1,0 +1,259 @@
+"""`Engine`: a worker in this process, and the door for programs. `run`: one workflow, start to result."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import secrets
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self, TypeVar, TypeVarTuple
+
+from interp.codec import ANY, render_value
+from interp.commands import Command, Workflow
+from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
+from interp.errors import EngineClosed, RunExists, UnknownRun, UnknownWorkflow, UsageError
+from interp.events import Started, encode_event
+from interp.runtime.forgotten import check_workflow
+from interp.runtime.handles import Run
+from interp.runtime.live import decoded
+from interp.runtime.requests import Start
+from interp.runtime.stores import open_store
+from interp.runtime.worker import Worker, WorkerOptions
+from interp.store import Create, RunFilter, RunRow, Store, Why
+
+__all__ = ["Engine", "run"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+# The longest run id, in bytes: what an LMDB key holds with room to spare.
+_LONGEST_ID = 400
+
+# How long the doorbell thread listens at a time, in seconds: bounds how long closing takes.
+_LISTEN_S = 0.5
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Engine:
+    """A worker in this process on one store: starts runs, moves them, and takes over those that a crash left behind.
+
+        with Engine("lmdb:journal") as engine:
+            run = engine.start(checkout, order, id="order-42")
+            print(run.result())
+
+    The worker begins with the engine, not with `with`. Several engines, in one process or in many, may share a store;
+    each run is owned by one of them at a time.
+    """
+
+    def __init__(
+        self,
+        store: str | Store | None = None,
+        *,
+        threads: int = 64,
+        cache: int = 1_000,
+        grace: timedelta = timedelta(seconds=10),
+    ) -> None:
+        """Open the store and start the worker.
+
+        Args:
+            store: URL of the store (None: `$INTERP_STORE`, else `lmdb:.interp`), or an open store, which stays open
+                when the engine closes.
+            threads: How many sync activities may run at once, 1 or more.
+            cache: How many idle runs are kept in memory, 0 or more.
+            grace: How long activities in flight may go on when the engine closes.
+
+        Raises:
+            UnknownStore: The URL names no kind of store that is installed.
+            StoreError: The store cannot be opened.
+        """
+        if threads < 1 or cache < 0:
+            raise UsageError(f"Engine(threads={threads}, cache={cache}): threads must be 1 or more, cache 0 or more")
+        self._owns_store = store is None or isinstance(store, str)
+        self.store: Store = open_store(store) if store is None or isinstance(store, str) else store
+        self.name = f"{platform.node() or 'host'}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._grace = grace
+        self._closed = threading.Event()
+        self._worker = Worker(self.store, self.name, WorkerOptions(threads, cache, _utc_now))
+        self._threads = [
+            threading.Thread(target=target, name=f"interp-{name}", daemon=True)
+            for name, target in (("worker", self._worker.run), ("doorbell", self._listen))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the engine."""
+        self.close()
+
+    def start(self, workflow: Callable[[*Ts], Workflow[T]], *args: *Ts, id: str | None = None) -> Run[T]:
+        """Start a run; it is durable on return. The same id and arguments again give the run that exists.
+
+        Args:
+            workflow: A function declared with `@workflow`.
+            *args: Its arguments.
+            id: The run id, at most 400 bytes; a random one by default.
+
+        Raises:
+            RunExists: The id is taken by another workflow or by other arguments.
+            InvalidDefinition: The function is no workflow.
+            NotEncodable: An argument cannot be recorded as its annotation says.
+            StoreError: The store cannot write.
+        """
+        definition = workflow_of(workflow)
+        return self._started(*self._request(definition, definition.arguments.encode(args, {}), id))
+
+    def start_many(
+        self, workflow: Callable[[*Ts], Workflow[T]], runs: Iterable[tuple[str, tuple[*Ts]]]
+    ) -> list[Run[T]]:
+        """Start many runs of one workflow; all are durable on return, with few commits.
+
+        Args:
+            workflow: A function declared with `@workflow`.
+            runs: The id and the tuple of arguments of each.
+
+        Raises:
+            RunExists: An id is taken by something else; the others are started.
+        """
+        definition = workflow_of(workflow)
+        requests = [
+            self._request(definition, definition.arguments.encode(args, {}), run_id) for run_id, args in runs
+        ]
+        return [self._started(start, definition) for start, definition in requests]
+
+    def start_json(self, name: str, args: bytes, *, id: str | None = None) -> Run[Any]:
+        """Start a run by the name of its workflow, with arguments as a JSON array; see `start`.
+
+        Args:
+            name: The name of a registered workflow.
+            args: A JSON array of its arguments.
+            id: The run id; a random one by default.
+
+        Raises:
+            UnknownWorkflow: No workflow is registered under the name.
+            NotDecodable: The arguments do not fit the workflow.
+        """
+        definition = find_workflow(name)
+        positional, named = definition.arguments.decode(args)
+        return self._started(*self._request(definition, definition.arguments.encode(positional, named), id))
+
+    def get(self, run_id: str) -> Run[Any]:
+        """Return a handle on a run that exists.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        row = self.store.run(run_id)
+        if row is None:
+            raise UnknownRun(run_id, self.store.url)
+        try:
+            codec = find_workflow(row.workflow).arguments.result
+        except UnknownWorkflow:
+            codec = ANY
+        return Run(run_id, self._worker, codec)
+
+    def runs(self, where: RunFilter | None = None) -> list[RunRow]:
+        """List the runs of the store, the oldest first.
+
+        Args:
+            where: Which ones; all by default.
+        """
+        return self.store.runs(where or RunFilter())
+
+    def close(self) -> None:
+        """Stop the worker: activities in flight may end, what is recorded stays, other engines can go on."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._worker.stop(self._grace.total_seconds())
+        for thread in self._threads:
+            thread.join()
+        if self._owns_store:
+            self.store.close()
+
+    def _listen(self) -> None:
+        """Ring the worker when another process, or another thread, wrote to the store."""
+        while not self._closed.is_set() and self._worker.trouble is None:
+            if self.store.changed(_LISTEN_S):
+                self._worker.wake()
+
+    def _request(
+        self, definition: WorkflowDefinition, args: bytes, run_id: str | None
+    ) -> tuple[Start, WorkflowDefinition]:
+        """Hand a start to the worker, without waiting."""
+        if self._closed.is_set():
+            raise EngineClosed("it was closed")
+        check_workflow(definition)
+        run_id = secrets.token_hex(8) if run_id is None else _checked(run_id)
+        started = Started(definition.name, args, secrets.token_bytes(16))
+        digest = hashlib.blake2b(args, digest_size=16).digest()
+        create = Create(run_id, definition.name, digest, encode_event(started), self.name)
+        start = Start(create, definition, started, Future())
+        self._worker.put(start)
+        return start, definition
+
+    def _started(self, start: Start, definition: WorkflowDefinition) -> Run[Any]:
+        """Wait until a start is durable."""
+        why: Why | None = start.done.result()
+        if why == "differs":
+            raise self._taken(start)
+        return Run(start.create.run_id, self._worker, definition.arguments.result)
+
+    def _taken(self, start: Start) -> RunExists:
+        requested = f"{start.started.workflow}{_parenthesised(start.started.args)}"
+        return RunExists(start.create.run_id, describe_run(self.store, start.create.run_id), requested)
+
+
+def describe_run(store: Store, run_id: str) -> str:
+    """Show what a run was started as, such as `checkout('42') (completed)`."""
+    row = store.run(run_id)
+    if row is None:
+        return "gone"
+    first = next(decoded(run_id, store.history(run_id)), None)
+    args = _parenthesised(first.cause.args) if first is not None and isinstance(first.cause, Started) else "(...)"
+    return f"{row.workflow}{args}  ({row.status})"
+
+
+def _parenthesised(args: bytes) -> str:
+    text = render_value(args)
+    return f"({text[1:-1]})" if text.startswith("[") else f"({text})"
+
+
+def _checked(run_id: str) -> str:
+    if not 0 < len(run_id.encode()) <= _LONGEST_ID:
+        raise UsageError(f"run id {run_id[:40]!r}: it must have 1 to {_LONGEST_ID} bytes of UTF-8")
+    return run_id
+
+
+def run(
+    workflow: Callable[[*Ts], Generator[Command[Any], Any, T]],
+    *args: *Ts,
+    id: str | None = None,
+    store: str | Store | None = None,
+) -> T:
+    """Start a workflow, or go on with it, and return its result: durable execution for a script.
+
+    Args:
+        workflow: A function declared with `@workflow`.
+        *args: Its arguments.
+        id: The run id: give one, so that the script finds its run again after a crash.
+        store: As for `Engine`.
+
+    Raises:
+        RunFailed: The workflow raised an exception.
+        RunCancelled: The run was cancelled.
+        RunParked: The run is set aside until someone acts.
+        RunExists: The id is taken by another workflow or by other arguments.
+    """
+    with Engine(store) as engine:
+        return engine.start(workflow, *args, id=id).result()

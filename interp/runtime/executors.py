@@ -1,0 +1,117 @@
+"""Where activities run: sync ones on threads, async ones on an event loop of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from queue import SimpleQueue
+
+from interp.events import Failure
+from interp.runtime.attempts import Attempt, Completion, Deliver, perform, perform_async
+
+__all__ = ["LoopExecutor", "ThreadExecutor"]
+
+
+class ThreadExecutor:
+    """Threads that are started when they are needed, up to a limit, and kept.
+
+    Not `concurrent.futures`: its futures cost more than a small activity, and it waits for its threads at exit, so that
+    one activity that hangs would keep the process alive for ever. These are daemon threads.
+    """
+
+    def __init__(self, most: int, deliver: Deliver) -> None:
+        """Make an executor without threads.
+
+        Args:
+            most: How many activities may run at once.
+            deliver: Called, on the thread, with each completion.
+        """
+        self._most = most
+        self._deliver = deliver
+        self._queue: SimpleQueue[Attempt | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._count = 0
+
+    def submit(self, attempts: Iterable[Attempt]) -> None:
+        """Queue attempts; called from one thread only."""
+        for attempt in attempts:
+            self._queue.put(attempt)
+            if not self._idle.acquire(blocking=False) and self._count < self._most:
+                self._count += 1
+                threading.Thread(target=self._work, name=f"interp-activity-{self._count}", daemon=True).start()
+
+    def abandon(self) -> None:
+        """Allow one more thread, in the place of one whose activity has timed out and may never end."""
+        self._most += 1
+
+    def close(self) -> None:
+        """Let idle threads end; a busy one ends after its activity."""
+        for _ in range(self._count):
+            self._queue.put(None)
+
+    def _work(self) -> None:
+        while True:
+            attempt = self._queue.get()
+            if attempt is None:
+                return
+            if not attempt.cancelled:
+                self._deliver(perform(attempt))
+            del attempt  # what it holds must not live until the next one comes
+            self._idle.release()
+
+
+class LoopExecutor:
+    """An event loop on a thread of its own, started with the first async activity."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        """Make an executor whose loop does not run yet.
+
+        Args:
+            deliver: Called, on the loop's thread, with each completion.
+        """
+        self._deliver = deliver
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, attempts: Iterable[Attempt]) -> None:
+        """Queue attempts; called from one thread only."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._run, args=(self._loop,), name="interp-loop", daemon=True).start()
+        self._loop.call_soon_threadsafe(self._start, list(attempts))
+
+    def close(self) -> None:
+        """Cancel what runs and end the loop."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop = None
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+        for task in self._tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    def _start(self, attempts: list[Attempt]) -> None:
+        for attempt in attempts:
+            if attempt.cancelled:
+                continue
+            task = asyncio.get_running_loop().create_task(self._perform(attempt))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            attempt.stop = _stopper(asyncio.get_running_loop(), task)
+
+    async def _perform(self, attempt: Attempt) -> None:
+        self._deliver(await perform_async(attempt))
+
+
+def _stopper(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> Callable[[], None]:
+    def stop() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    return stop

@@ -1,0 +1,168 @@
+"""`Run`: a handle on one run, for the program that started it or came by later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from interp.codec import ANY, ValueCodec, codec_for
+from interp.errors import JournalCorrupt, RunCancelled, RunFailed, RunParked, UnknownRun
+from interp.events import CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
+from interp.runtime.live import decoded
+from interp.runtime.requests import Tell, Watch
+from interp.store import RunRow, Status, Store
+
+__all__ = ["Run", "outcome_of"]
+
+T = TypeVar("T")
+
+
+class _Worker(Protocol):
+    """What a handle needs from the worker."""
+
+    store: Store
+
+    def put(self, request: Tell | Watch) -> None: ...
+
+
+class Run(Generic[T]):
+    """A handle on a run. Handles are cheap, hold nothing, and may be used from any thread."""
+
+    def __init__(self, run_id: str, worker: _Worker, result: ValueCodec[T]) -> None:
+        """Made by `Engine.start` and `Engine.get`."""
+        self.id = run_id
+        self._worker = worker
+        self._result = result
+
+    def __repr__(self) -> str:
+        """Name the run and its store."""
+        return f"<Run {self.id!r} in {self._worker.store.url}>"
+
+    def result(self, timeout: timedelta | None = None) -> T:
+        """Wait for the run to end and return what the workflow returned.
+
+        Args:
+            timeout: How long to wait; None for ever. The run goes on when the time is up.
+
+        Raises:
+            RunFailed: The workflow raised an exception.
+            RunCancelled: The run was cancelled.
+            RunParked: The run is set aside until someone acts.
+            TimeoutError: The time was up.
+            EngineClosed: The engine was closed meanwhile; the run goes on when another one opens the store.
+        """
+        watch = self._watch()
+        try:
+            row = watch.result(None if timeout is None else timeout.total_seconds())
+        except TimeoutError:
+            if watch.done():
+                raise
+            assert timeout is not None
+            raise TimeoutError(f"run {self.id!r} has not ended within {timeout.total_seconds():g} s") from None
+        return self._value(row)
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        """Wait for the run to end, on an event loop; raises what `result` raises."""
+        row = yield from asyncio.wrap_future(self._watch()).__await__()
+        return self._value(row)
+
+    def signal(self, name: str, payload: Any = None, *, type: Any = None) -> None:
+        """Send a signal; it is durable on return, and kept until the workflow awaits it.
+
+        Args:
+            name: Which signal.
+            payload: Its value: plain JSON values, or anything of the given type.
+            type: What the payload is encoded as; the payload's own class by default.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunEnded: The run has ended.
+            NotEncodable: The payload cannot be recorded.
+        """
+        self._tell(Signalled(name, encoded_payload(payload, type)))
+
+    def cancel(self, reason: str = "") -> None:
+        """Ask the run to cancel; the request is durable on return. Its cleanup code runs first.
+
+        Args:
+            reason: Why; the run's end tells it.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunEnded: The run has ended.
+        """
+        self._tell(CancelRequested(reason))
+
+    @property
+    def row(self) -> RunRow:
+        """What the store lists of the run.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        row = self._worker.store.run(self.id)
+        if row is None:
+            raise UnknownRun(self.id, self._worker.store.url)
+        return row
+
+    @property
+    def status(self) -> Status:
+        """Where the run stands."""
+        return self.row.status
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the workflow says of itself by `annotate`."""
+        attributes = self.row.attributes
+        return cast("dict[str, Any]", ANY.decode(attributes)) if attributes else {}
+
+    def history(self) -> tuple[Transition, ...]:
+        """Return the records of the run so far."""
+        return tuple(decoded(self.id, self._worker.store.history(self.id)))
+
+    def _tell(self, event: Signalled | CancelRequested) -> None:
+        done: Future[None] = Future()
+        self._worker.put(Tell(self.id, event, done))
+        done.result()
+
+    def _watch(self) -> Future[RunRow]:
+        watch: Future[RunRow] = Future()
+        self._worker.put(Watch(self.id, watch))
+        return watch
+
+    def _value(self, row: RunRow) -> T:
+        return outcome_of(row, self._worker.store, self._result.decode)
+
+
+def encoded_payload(payload: Any, type: Any = None) -> bytes:
+    """Encode what goes with a signal: as the given type, else as its own class, else as plain JSON."""
+    if type is not None:
+        return codec_for(type).encode(payload)
+    plain = payload is None or isinstance(payload, (bool, int, float, str, list, dict, tuple))
+    return ANY.encode(payload) if plain else codec_for(payload.__class__).encode(payload)
+
+
+def outcome_of(row: RunRow, store: Store, decode: Callable[[bytes], T]) -> T:
+    """Return the result of a run that has ended, or raise why there is none.
+
+    Args:
+        row: The run as the store lists it, ended or parked.
+        store: The store.
+        decode: Decodes the result.
+    """
+    if row.status is Status.PARKED:
+        raise RunParked(row.id, row.reason)
+    *_, last = decoded(row.id, store.history(row.id, row.length - 1))
+    match last.outcome:
+        case Completed():
+            return decode(last.outcome.payload)
+        case Failed():
+            failure = last.outcome.failure
+            raise RunFailed(row.id, failure.type_name, failure.message, failure.traceback)
+        case WasCancelled():
+            raise RunCancelled(row.id, last.outcome.reason)
+        case _:
+            raise JournalCorrupt(f"run {row.id!r}", f"it is {row.status}, but its last record has no outcome")

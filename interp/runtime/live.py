@@ -1,0 +1,251 @@
+"""A run that this worker owns and holds in memory: its interpreter, and what is to be written and done for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import msgspec
+
+from interp.codec import ANY
+from interp.definitions import WorkflowDefinition
+from interp.errors import JournalCorrupt
+from interp.events import (
+    AttemptFailed,
+    Completed,
+    ContinuedAs,
+    Event,
+    Failed,
+    Outcome,
+    Started,
+    Transition,
+    WasCancelled,
+    decode_transition,
+    encode_transition,
+)
+from interp.fibers import Issued
+from interp.interpreter import Interpreter, Step
+from interp.replay import replay
+from interp.runtime.attempts import Attempt
+from interp.store import Append, Status
+
+__all__ = ["EPOCH", "LiveRun", "decoded", "microseconds", "moment"]
+
+# A workflow that continues as new so often without waiting for anything never will.
+_MOST_ROUNDS = 100
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """Return a moment as the store keeps it: microseconds since the epoch."""
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def moment(us: int) -> datetime:
+    """Return microseconds since the epoch as a moment, UTC."""
+    return EPOCH + timedelta(microseconds=us)
+
+
+def decoded(run_id: str, records: Iterable[bytes]) -> Iterator[Transition]:
+    """Decode the records of a run.
+
+    Raises:
+        JournalCorrupt: A record is none.
+    """
+    for index, record in enumerate(records):
+        try:
+            transition = decode_transition(record)
+        except msgspec.MsgspecError as error:
+            raise JournalCorrupt(f"record {index} of run {run_id!r}", str(error)) from None
+        yield transition
+
+
+@attrs.define(eq=False)
+class LiveRun:
+    """A run in memory.
+
+    Between two commits it collects what happened: `records` to append, messages `consumed`, `calls` to dispatch once
+    the records are durable.
+
+    Attributes:
+        run_id: The run.
+        definition: Its workflow.
+        interpreter: Where it stands.
+        token: The token of this worker's ownership.
+        written: How many records the store holds.
+        records: Records to append.
+        consumed: Numbers of messages that the records have taken in.
+        seen: The highest number of a message that was taken in; -1 for none.
+        calls: Calls to dispatch after the commit.
+        backoff: Calls that wait for their next attempt.
+        attempts: Calls in flight.
+        restart: Whether the records begin a new round (`continue_as`).
+        annotated: Whether the run's state changed.
+        parked: Why the run is parked; empty otherwise.
+    """
+
+    run_id: str
+    definition: WorkflowDefinition
+    interpreter: Interpreter
+    token: int
+    written: int = 0
+    records: list[bytes] = attrs.field(factory=list)
+    consumed: list[int] = attrs.field(factory=list)
+    seen: int = -1
+    calls: list[Issued] = attrs.field(factory=list)
+    backoff: dict[str, datetime] = attrs.field(factory=dict)
+    attempts: dict[str, Attempt] = attrs.field(factory=dict)
+    restart: bool = False
+    annotated: bool = False
+    parked: str = ""
+
+    @classmethod
+    def begin(
+        cls, run_id: str, definition: WorkflowDefinition, started: Started, token: int, at: datetime
+    ) -> LiveRun:
+        """Start a run whose journal is empty.
+
+        Raises:
+            UndecodableHistory: Its arguments do not fit the workflow.
+        """
+        run = cls(run_id, definition, Interpreter(definition, started, run_id), token)
+        run._write(started, at, run.interpreter.start(at))
+        return run
+
+    @classmethod
+    def load(
+        cls, run_id: str, definition: WorkflowDefinition, records: Iterable[bytes], token: int, now: datetime
+    ) -> LiveRun:
+        """Bring a run back from its journal.
+
+        Raises:
+            ReplayError: History and code do not fit.
+            JournalCorrupt: The history cannot be read.
+        """
+        interpreter = replay(definition, decoded(run_id, records), run_id=run_id).interpreter
+        run = cls(run_id, definition, interpreter, token, written=interpreter.length)
+        for issued in interpreter.pending.values():
+            if issued.definition is not None:
+                if issued.retry_at is not None and issued.retry_at > now:
+                    run.backoff[issued.id] = issued.retry_at
+                else:
+                    run.calls.append(issued)
+        return run
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the run ended, if it did."""
+        return self.interpreter.outcome
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is something to write."""
+        return bool(self.records or self.consumed or self.parked)
+
+    def feed(self, event: Event, at: datetime) -> Step:
+        """Take an event in: moves the workflow and collects the record."""
+        step = self.interpreter.feed(event, at)
+        self._write(event, at, step)
+        if isinstance(event, AttemptFailed):
+            self.backoff[event.id] = event.retry_at
+        for issued in step.withdrawn:
+            self.backoff.pop(issued.id, None)
+        return step
+
+    def ready_calls(self, now: datetime) -> None:
+        """Move calls whose pause is over to those that are dispatched."""
+        for command_id in [command_id for command_id, at in self.backoff.items() if at <= now]:
+            del self.backoff[command_id]
+            self.calls.append(self.interpreter.pending[command_id])
+
+    def due(self) -> datetime | None:
+        """When the run must be looked at though nobody tells: the next timer or the next attempt."""
+        timer = self.interpreter.next_due
+        if self.backoff:
+            attempt = min(self.backoff.values())
+            return attempt if timer is None else min(timer, attempt)
+        return timer
+
+    def append(self, at: datetime, *, draining: bool) -> Append:
+        """Return what is to be committed.
+
+        Args:
+            at: The time.
+            draining: Whether calls will not be dispatched any more: the run is then due at once, for the next worker.
+        """
+        due = self.due()
+        if draining and self.calls:
+            due = at
+        return Append(
+            run_id=self.run_id,
+            token=self.token,
+            index=self.written,
+            records=self.records,
+            status=self._status(draining=draining),
+            due_us=None if due is None else microseconds(due),
+            at_us=microseconds(at),
+            consumed=self.consumed,
+            attributes=ANY.encode(self.interpreter.state) if self.annotated else None,
+            reason=self.parked,
+            restart=self.restart,
+        )
+
+    def committed(self) -> list[Issued]:
+        """Forget what was written; returns the calls that may be dispatched now."""
+        self.written += len(self.records)
+        calls, self.calls = self.calls, []
+        self.records = []
+        self.consumed = []
+        self.restart = False
+        self.annotated = False
+        return calls
+
+    def _status(self, *, draining: bool) -> Status:
+        if self.parked:
+            return Status.PARKED
+        match self.outcome:
+            case Completed():
+                return Status.COMPLETED
+            case Failed():
+                return Status.FAILED
+            case WasCancelled():
+                return Status.CANCELLED
+            case _:
+                in_flight = self.attempts or (self.calls and not draining)
+                return Status.RUNNING if in_flight else Status.WAITING
+
+    def _write(self, cause: Event, at: datetime, step: Step) -> None:
+        for _ in range(_MOST_ROUNDS):
+            if not isinstance(step.outcome, ContinuedAs):
+                self._collect(cause, at, step)
+                return
+            cause = step.outcome.started
+            self._begin_round(cause)
+            step = self.interpreter.start(at)
+        self.interpreter.close()
+        self.parked = f"{self.definition.name} continued as new {_MOST_ROUNDS} times in a row without ever waiting"
+
+    def _collect(self, cause: Event, at: datetime, step: Step) -> None:
+        """Note one transition: its record, and the calls that it makes or withdraws."""
+        records = tuple([issued.record for issued in step.commands])
+        transition = Transition(self.written + len(self.records), at, cause, records, step.outcome)
+        self.records.append(encode_transition(transition))
+        for issued in step.commands:
+            if issued.definition is not None and issued.id in self.interpreter.pending:
+                self.calls.append(issued)
+        if step.withdrawn:
+            gone = {issued.id for issued in step.withdrawn}
+            self.calls = [issued for issued in self.calls if issued.id not in gone]
+        self.annotated = self.annotated or step.annotated
+
+    def _begin_round(self, started: Started) -> None:
+        """Start over: what was collected for the old journal goes with it."""
+        self.interpreter = Interpreter(self.definition, started, self.run_id)
+        self.written = 0
+        self.records = []
+        self.calls = []
+        self.backoff = {}
+        self.restart = True

@@ -1,0 +1,346 @@
+"""Structured concurrency for generators: who runs next, who waits for whom, who is cancelled with whom.
+
+Pure: fibers run one at a time, first in first out, on the caller's thread. What a yielded command means is not known
+here; `perform` (the interpreter) decides, and answers with a value or with BLOCKED.
+
+The rules:
+- A fiber ends only when the fibers that it spawned have ended.
+- A gather or race ends only when all its members have ended; the first failure (gather) or the first end (race)
+  decides and cancels the rest.
+- A spawned fiber that fails while nobody joins it fails its parent: siblings and parent are cancelled, and the parent
+  ends with that failure whatever it does then.
+- Cancelling throws `Cancelled` once, at the yield where the fiber waits, into the innermost waiting fibers first. A
+  fiber that already has a result to take gets that first, and `Cancelled` at its next yield: no result is lost.
+- An exception raised in cleanup replaces the cancellation, as it does in Python's `finally`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum
+from types import GeneratorType
+from typing import Any
+
+from interp.commands import Command
+from interp.errors import Cancelled, ForgottenYield, ReplayError, Stalled, TaskCancelled, UsageError, WorkflowError
+from interp.fibers import CANCELLED, Code, Ended, Fiber, Group, Issued, State
+from interp.frames import label, strip, where
+
+__all__ = ["BLOCKED", "Scheduler", "drop"]
+
+
+class _Blocked(Enum):
+    BLOCKED = "blocked"
+
+
+BLOCKED = _Blocked.BLOCKED
+"""The answer of `perform` for a command whose result comes later."""
+
+# A workflow that is answered so often without ever waiting never will: `while (yield now()) < deadline: pass`.
+_MOST_IN_A_ROW = 100_000
+
+# Deep nesting of `finally` blocks that yield needs one throw each; more than this is `except BaseException` in a loop.
+_MOST_EXITS = 1_000
+
+# Generators that cannot be ended. Held for ever: the garbage collector would only run their cleanup at a random moment.
+_undroppable: list[Code] = []
+
+
+class Scheduler:
+    """The fibers of one run."""
+
+    def __init__(self, perform: Callable[[Fiber, Any], Any], withdraw: Callable[[Issued], None]) -> None:
+        """Make a scheduler without fibers.
+
+        Args:
+            perform: Called with what a fiber yielded; returns the answer or BLOCKED. The library's errors raised by it
+                are thrown into the fiber at that yield.
+            withdraw: Called with a command whose fiber is cancelled.
+        """
+        self._perform = perform
+        self._withdraw = withdraw
+        self._ready: deque[tuple[Fiber, Any, BaseException | None]] = deque()
+        self.reason = ""
+        self.alive: dict[str, Fiber] = {}
+        self.tasks: dict[str, Fiber] = {}
+
+    # What the interpreter asks for.
+
+    def start(self, fiber: Fiber) -> None:
+        """Add a fiber; it runs when its turn comes."""
+        self.alive[fiber.id] = fiber
+        self._ready.append((fiber, None, None))
+
+    def resume(self, fiber: Fiber, value: Any) -> None:
+        """Let a blocked fiber go on with a value, when its turn comes."""
+        self._schedule(fiber, value, None)
+
+    def throw(self, fiber: Fiber, error: BaseException) -> None:
+        """Let a blocked fiber go on with an exception, when its turn comes."""
+        self._schedule(fiber, None, error)
+
+    def spawn(self, parent: Fiber, generator: Code, at: str, name: str) -> Fiber:
+        """Start a fiber that the parent owns."""
+        fiber = Fiber(f"{parent.next_id()}.0", generator, parent, name=name, where=at)
+        parent.spawned[fiber.id] = fiber
+        self.tasks[fiber.id] = fiber
+        self.start(fiber)
+        return fiber
+
+    def group(
+        self,
+        owner: Fiber,
+        generators: Sequence[Code],
+        at: str,
+        *,
+        is_race: bool,
+        names: tuple[str, ...] | None = None,
+    ) -> None:
+        """Start the members of a gather or race, and block the owner on it."""
+        command_id = owner.next_id()
+        group = Group(owner, is_race, names, active=len(generators))
+        for slot, generator in enumerate(generators):
+            name = names[slot] if names else ""
+            fiber = Fiber(f"{command_id}.{slot}", generator, owner, group, slot, name, at)
+            group.members.append(fiber)
+            self.start(fiber)
+        self.block(owner, group)
+
+    def join(self, fiber: Fiber, target: Fiber) -> Any:
+        """Answer with the target's value, or block the fiber until it ends."""
+        if target.state is not State.ENDED:
+            target.joiners.append(fiber)
+            self.block(fiber, target)
+        else:
+            self.block(fiber, None)
+            self._deliver(fiber, target)
+        return BLOCKED
+
+    def block(self, fiber: Fiber, on: Issued | Group | Fiber | None) -> None:
+        """Note what a fiber waits for."""
+        fiber.state = State.BLOCKED
+        fiber.waits = on
+
+    def cancel(self, fiber: Fiber) -> None:
+        """Ask a fiber, and all that it spawned or waits for, to end. Asking again changes nothing."""
+        if fiber.cancelled or fiber.state is State.ENDED:
+            return
+        fiber.cancelled = True
+        for spawned in list(fiber.spawned.values()):
+            self.cancel(spawned)
+        if fiber.state is State.BLOCKED:
+            self._cancel_blocked(fiber)
+        elif fiber.state is State.CLOSING:
+            assert fiber.ended is not None
+            if fiber.ended.error is None:
+                fiber.ended = Ended(error=CANCELLED)
+        elif fiber.state is not State.NEW:
+            fiber.interrupt = True
+
+    def run(self) -> None:
+        """Run fibers until all are blocked or ended."""
+        ready = self._ready
+        while ready:
+            fiber, value, error = ready.popleft()
+            self._advance(fiber, value, error)
+
+    def close(self) -> None:
+        """Drop all fibers, the innermost first; what their cleanup yields is ignored."""
+        self._ready.clear()
+        for fiber in reversed(list(self.alive.values())):
+            fiber.state = State.ENDED
+            drop(fiber.generator)
+        self.alive.clear()
+
+    # Running one fiber.
+
+    def _schedule(self, fiber: Fiber, value: Any, error: BaseException | None) -> None:
+        assert fiber.state is State.BLOCKED, (fiber.id, fiber.state)
+        fiber.state = State.READY
+        fiber.waits = None
+        self._ready.append((fiber, value, error))
+
+    def _advance(self, fiber: Fiber, value: Any, error: BaseException | None) -> None:
+        """Run a fiber until it blocks or its code ends."""
+        generator = fiber.generator
+        if fiber.state is State.NEW and fiber.cancelled:
+            generator.close()  # it has not begun, so that nothing runs
+            self._finish(fiber, Ended(error=CANCELLED))
+            return
+        fiber.state = State.RUNNING
+        for _ in range(_MOST_IN_A_ROW):
+            try:
+                yielded = generator.send(value) if error is None else generator.throw(error)
+            except StopIteration as stop:
+                self._returned(fiber, stop.value)
+                return
+            except KeyboardInterrupt:  # the user's own, while a replay runs on the main thread
+                raise
+            except BaseException as raised:  # noqa: BLE001  whatever a workflow raises is its outcome
+                raised.__traceback__ = strip(raised.__traceback__)
+                self._raised(fiber, raised)
+                return
+            value, error = None, None
+            if fiber.interrupt:
+                fiber.interrupt = False
+                error = Cancelled(self.reason)
+                continue
+            try:
+                value = self._perform(fiber, yielded)
+            except ReplayError:
+                raise
+            except (WorkflowError, UsageError, TypeError) as refused:
+                refused.__traceback__ = None
+                error = refused
+            if value is BLOCKED:
+                return
+        self._runaway(fiber)
+
+    def _runaway(self, fiber: Fiber) -> None:
+        place = where(fiber.generator) or fiber.where
+        drop(fiber.generator)
+        told = f"{place}: fiber {fiber.id or 'root'} was answered {_MOST_IN_A_ROW:,} times in a row without waiting"
+        self._raised(fiber, Stalled((f"{told}; now() does not move until something happens: use sleep()",)))
+
+    def _returned(self, fiber: Fiber, value: Any) -> None:
+        if isinstance(value, Command):
+            self._raised(fiber, ForgottenYield(value.sketch(), "", f"returned by {fiber.generator.__name__}"))
+        elif isinstance(value, GeneratorType):
+            told = label(value) or "a generator"  # pyright: ignore[reportUnknownArgumentType]
+            self._raised(fiber, ForgottenYield(told, "", f"returned by {fiber.generator.__name__}"))
+        else:
+            self._code_ended(fiber, Ended(value))
+
+    def _raised(self, fiber: Fiber, error: BaseException) -> None:
+        for spawned in list(fiber.spawned.values()):
+            self.cancel(spawned)
+        if isinstance(error, Cancelled):
+            ended = Ended(error=CANCELLED)
+        elif isinstance(error, Exception):
+            ended = Ended(error=error)
+        else:
+            wrapped = RuntimeError(f"the workflow raised {type(error).__name__}: {error}")
+            ended = Ended(error=wrapped.with_traceback(error.__traceback__))
+        self._code_ended(fiber, ended)
+
+    def _code_ended(self, fiber: Fiber, ended: Ended) -> None:
+        if fiber.spawned:
+            fiber.ended = ended
+            fiber.state = State.CLOSING
+        else:
+            self._finish(fiber, ended)
+
+    # Ends, and who hears of them.
+
+    def _finish(self, fiber: Fiber, ended: Ended) -> None:
+        if fiber.failure is not None and not isinstance(ended.error, Exception):
+            ended = Ended(error=fiber.failure)
+        fiber.state = State.ENDED
+        fiber.ended = ended
+        del self.alive[fiber.id]
+        if fiber.group is not None:
+            self._member_ended(fiber.group, fiber, ended)
+        elif fiber.parent is not None:
+            self._spawned_ended(fiber.parent, fiber, ended)
+
+    def _spawned_ended(self, parent: Fiber, fiber: Fiber, ended: Ended) -> None:
+        del parent.spawned[fiber.id]
+        joiners, fiber.joiners = fiber.joiners, []
+        for joiner in joiners:
+            self._deliver(joiner, fiber)
+        if isinstance(ended.error, Exception) and not joiners:
+            if parent.failure is None:
+                parent.failure = ended.error
+            self.cancel(parent)
+        if parent.state is State.CLOSING and not parent.spawned:
+            assert parent.ended is not None
+            self._finish(parent, parent.ended)
+
+    def _deliver(self, joiner: Fiber, fiber: Fiber) -> None:
+        assert fiber.ended is not None
+        if fiber.ended.error is None:
+            self.resume(joiner, fiber.ended.value)
+        else:
+            self.throw(joiner, _failure(fiber))
+
+    def _member_ended(self, group: Group, fiber: Fiber, ended: Ended) -> None:
+        group.active -= 1
+        if group.decided is None and not group.cancelled:
+            if group.is_race or ended.error is not None:
+                group.winner = fiber.slot
+                group.decided = ended if ended.error is None else Ended(error=_failure(fiber))
+                for member in group.members:
+                    self.cancel(member)
+        elif isinstance(ended.error, Exception):
+            self._cleanup_failed(group, fiber, ended.error)
+        if group.active == 0:
+            self._group_ended(group)
+
+    def _cleanup_failed(self, group: Group, fiber: Fiber, error: Exception) -> None:
+        """Let a failure of cleanup replace a cancellation or a value; beside another failure it is a note."""
+        if group.decided is None or group.decided.error is None:
+            group.decided = Ended(error=error)
+        elif isinstance(group.decided.error, Exception):
+            group.decided.error.add_note(f"branch {fiber.id} failed too, while it was cancelled: {error!r}")
+
+    def _group_ended(self, group: Group) -> None:
+        decided = group.decided
+        if decided is None and group.cancelled:
+            self.throw(group.owner, Cancelled(self.reason))
+        elif decided is None:
+            self.resume(group.owner, tuple(_value(member) for member in group.members))
+        elif isinstance(decided.error, Exception):
+            self.throw(group.owner, decided.error)
+        else:
+            assert group.winner is not None
+            key = group.names[group.winner] if group.names else group.winner
+            self.resume(group.owner, (key, decided.value))
+
+    def _cancel_blocked(self, fiber: Fiber) -> None:
+        waits = fiber.waits
+        if isinstance(waits, Group):
+            if waits.decided is not None:
+                fiber.interrupt = True
+                return
+            waits.cancelled = True
+            for member in waits.members:
+                self.cancel(member)
+            return
+        if isinstance(waits, Issued):
+            self._withdraw(waits)
+        elif isinstance(waits, Fiber):
+            waits.joiners.remove(fiber)
+        self.throw(fiber, Cancelled(self.reason))
+
+
+def _value(fiber: Fiber) -> Any:
+    assert fiber.ended is not None
+    return fiber.ended.value
+
+
+def _failure(fiber: Fiber) -> Exception:
+    """Return what a fiber that did not end with a value raises where it is waited for."""
+    assert fiber.ended is not None
+    error = fiber.ended.error
+    return error if isinstance(error, Exception) else TaskCancelled(fiber.id)
+
+
+def drop(generator: Code) -> None:
+    """End a suspended generator, on this thread and now; whatever it yields on the way is ignored.
+
+    The innermost generator is ended first: `GeneratorExit` thrown into a generator that delegates makes Python `close`
+    the inner one, which raises "generator ignored GeneratorExit" where cleanup code yields (PEP 380).
+    """
+    for _ in range(_MOST_EXITS):
+        inner = generator
+        while isinstance(inner.gi_yieldfrom, GeneratorType):
+            inner = inner.gi_yieldfrom
+        try:
+            _ = inner.throw(GeneratorExit)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001  this generator has ended, which is all that is wanted
+            if inner is generator:
+                return
+    _undroppable.append(generator)

@@ -1,0 +1,387 @@
+"""What the runtime needs from a store: the `Store` protocol and its rows.
+
+A store knows bytes and rows and nothing of generators. It keeps four things per run: one **run row**, the
+**journal** (index -> record bytes), the **inbox** (number -> message bytes) and the time at which the run is
+**due** to be looked at. All times are microseconds since the epoch (UTC, from 0 to 2**63 - 1), handed in by the caller:
+a store never reads the clock, which is what makes it testable and lets a simulation drive it.
+
+Ownership. A worker owns a run from `claim` (or from the `Create` that names it) until it releases it, the run
+ends, or the worker is dead. A worker is alive while its lease lasts; each `claim` and `renew` of the worker extends
+the lease of all its runs at once. A store that can see a process die (an advisory lock on one host) trusts that more
+than the lease for workers that called `register`. Every change of owner raises the run's `token`; an `Append` must
+name owner's token and the expected index, so of two workers that both believe they own a run only one can write,
+whatever their clocks do.
+
+The life of a run in rows:
+
+    create/commit(Create)   status pending, length 0, message 0 = how it starts, due at once
+    claim                   owner and token set; due runs with the messages that wait
+    commit(Append)          records appended, messages consumed, status and due time set
+    post                    message appended, run due at once; refused when the run has ended
+    ended                   completed, failed, cancelled: no owner, never due, inbox cleared, takes no messages
+    parked                  no owner, never due, but keeps its inbox and takes messages; `unpark` makes it due again
+
+Third parties prove their store with `interp.testing.store_contract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from enum import StrEnum
+from typing import Literal, Protocol
+
+import attrs
+
+from interp.errors import UsageError
+
+__all__ = [
+    "RUN_ID_BYTES",
+    "Append",
+    "Batch",
+    "Claim",
+    "Create",
+    "Due",
+    "Message",
+    "Post",
+    "Refusal",
+    "RunFilter",
+    "RunRow",
+    "Status",
+    "Store",
+    "Why",
+]
+
+
+class Status(StrEnum):
+    """Where a run stands."""
+
+    PENDING = "pending"  # created, not started yet
+    RUNNING = "running"  # calls are in flight, or a worker must look at it
+    WAITING = "waiting"  # for a signal or a timer only
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PARKED = "parked"  # set aside with a reason, until someone acts
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over for good."""
+        return self in _ENDED
+
+
+# Keys of LMDB hold 511 bytes; the rest is room for what a store puts before or after the id.
+RUN_ID_BYTES = 400
+
+_ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+
+Why = Literal["exists", "differs", "fenced", "unknown", "ended"]
+
+
+@attrs.frozen
+class RunRow:
+    """One run as the store lists it.
+
+    Attributes:
+        id: The run id, chosen by the caller.
+        workflow: Name of the workflow.
+        digest: What the creator gave to tell apart two creations under one id.
+        status: Where the run stands.
+        length: Number of records in its journal.
+        due_us: When a worker must look at it next; None for never.
+        owner: The worker that owns it, dead or alive; None when nobody does.
+        token: Number of times that the owner changed.
+        created_us: When it was created.
+        updated_us: When a record was last appended; before the first, when the journal began.
+        attributes: What the workflow says of itself: a JSON object, or empty.
+        reason: Why it is parked; empty otherwise.
+    """
+
+    id: str
+    workflow: str
+    digest: bytes
+    status: Status
+    length: int
+    due_us: int | None
+    owner: str | None
+    token: int
+    created_us: int
+    updated_us: int
+    attributes: bytes
+    reason: str
+
+
+@attrs.frozen
+class Message:
+    """One message in a run's inbox; `number` counts from 0 and is never used twice within a run."""
+
+    number: int
+    body: bytes
+
+
+def _fits(create: Create, field: attrs.Attribute[str], run_id: str) -> None:
+    """Refuse a run id that a store cannot keep as a key."""
+    size = len(run_id.encode(errors="replace"))
+    if not 0 < size <= RUN_ID_BYTES or "\0" in run_id or any("\ud800" <= char <= "\udfff" for char in run_id):
+        raise UsageError(f"run_id={run_id!r}: expected text of 1 to {RUN_ID_BYTES} bytes, without NUL and surrogates")
+
+
+@attrs.frozen
+class Create:
+    """A run to be created, owned by `worker` from birth if one is named (then its token is 1, else 0).
+
+    Attributes:
+        run_id: At most 400 bytes of UTF-8 without NUL, not empty.
+        workflow: Name of the workflow.
+        digest: Equal digests (and workflow) mean that the same thing was asked for again.
+        start: Body of message 0.
+        worker: Its owner, or None.
+    """
+
+    run_id: str = attrs.field(validator=_fits)
+    workflow: str
+    digest: bytes
+    start: bytes
+    worker: str | None = None
+
+
+@attrs.frozen
+class Post:
+    """A message for a run's inbox."""
+
+    run_id: str
+    body: bytes
+
+
+@attrs.frozen
+class Append:
+    """What one run's owner wants to write.
+
+    Attributes:
+        run_id: The run.
+        token: The owner's token.
+        index: Where the first record goes; must equal the present length.
+        records: The records; may be empty (only the row changes).
+        status: The new status. An ended or parked run loses its owner and its due time.
+        due_us: When to look at it next; None for never. Messages left in the inbox that the owner has not seen make it
+            due at `at_us` all the same; when the owner gives the run up, every message left does.
+        at_us: The time of this change.
+        consumed: Numbers of the messages that the records have taken in; they leave the inbox.
+        seen: The owner has been handed the messages below this number. Told, not remembered by the store: claiming a
+            run anew writes nothing, and what the store kept in memory would be lost in a crash.
+        attributes: New attributes, or None to leave them.
+        reason: Why it is parked.
+        restart: Drop the journal written so far before appending (index must be 0 then): `continue_as`.
+        release: Give the run up; others may claim it.
+    """
+
+    run_id: str
+    token: int
+    index: int
+    records: Sequence[bytes]
+    status: Status
+    due_us: int | None
+    at_us: int
+    consumed: Sequence[int] = ()
+    seen: int = 0
+    attributes: bytes | None = None
+    reason: str = ""
+    restart: bool = False
+    release: bool = False
+
+
+@attrs.frozen
+class Batch:
+    """What is written in one transaction, in this order: creates, posts, appends."""
+
+    creates: Sequence[Create] = ()
+    posts: Sequence[Post] = ()
+    appends: Sequence[Append] = ()
+
+
+@attrs.frozen
+class Refusal:
+    """One part of a batch that was not written; the rest was.
+
+    Attributes:
+        run_id: The run.
+        why: `exists` (create: the same was created before), `differs` (create: the id is taken by something else),
+            `fenced` (append: token or index do not match), `unknown` (no such run), `ended` (post: takes no messages).
+    """
+
+    run_id: str
+    why: Why
+
+
+@attrs.frozen
+class Claim:
+    """A due run, owned by the claiming worker now.
+
+    Attributes:
+        run: Its row, token and owner already those of the claimer.
+        messages: All messages in its inbox, in order, consumed ones excluded.
+        lost: The dead worker that owned it before, if one did.
+    """
+
+    run: RunRow
+    messages: tuple[Message, ...]
+    lost: str | None
+
+
+@attrs.frozen
+class Due:
+    """The answer to `claim`.
+
+    Attributes:
+        claims: Due runs: first what dead workers left at work, then the longest due, the older run first among equals.
+            Runs that the worker owned already are among them (nothing is written for those).
+        next_us: When the next run becomes due that this worker may claim, those in `claims` aside; None when none is
+            known. When the limit cut the list short, this is not later than now. The death of another worker cannot
+            be foreseen: ask again at least once in a lease.
+    """
+
+    claims: tuple[Claim, ...]
+    next_us: int | None
+
+
+@attrs.frozen
+class RunFilter:
+    """Which runs to list; None means any.
+
+    Attributes:
+        statuses: One of these.
+        workflow: Name of the workflow.
+        limit: At most so many.
+    """
+
+    statuses: frozenset[Status] | None = None
+    workflow: str | None = None
+    limit: int | None = None
+
+    def matches(self, row: RunRow) -> bool:
+        """Whether the run is one of those asked for, the limit aside."""
+        return (self.statuses is None or row.status in self.statuses) and self.workflow in (None, row.workflow)
+
+
+class Store(Protocol):
+    """A journal and its indexes. Safe to use from several threads.
+
+    Every method may raise a `StoreError`. When `commit`, `create` or `post` raise `StoreFull` or `StoreReadOnly`,
+    nothing was written and the same call may be made again; after `StoreFailed` the outcome is unknown and the store
+    must be reopened.
+    """
+
+    @property
+    def url(self) -> str:
+        """The URL that opens this store again."""
+        ...
+
+    def create(self, run: Create, now_us: int) -> bool:
+        """Create a run, durably.
+
+        Returns:
+            True if it is new, False if the same run (workflow and digest) existed.
+
+        Raises:
+            RunExists: The id is taken by another workflow or digest.
+        """
+        ...
+
+    def post(self, post: Post, now_us: int) -> None:
+        """Append a message to a run's inbox, durably, and make the run due.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunEnded: The run takes no more messages.
+        """
+        ...
+
+    def unpark(self, run_id: str, now_us: int) -> bool:
+        """Make a parked run due again, with status running; False if it is not parked.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
+    def register(self, worker: str) -> None:
+        """Announce a worker of this process, whose death the store may see sooner than its lease ends."""
+        ...
+
+    def renew(self, worker: str, now_us: int, lease_us: int) -> None:
+        """Extend the worker's lease to `now_us + lease_us`."""
+        ...
+
+    def resign(self, worker: str) -> None:
+        """End the worker's lease: it counts as dead from now on, as after a crash."""
+        ...
+
+    def claim(
+        self, worker: str, limit: int, now_us: int, lease_us: int, workflows: Collection[str] | None = None
+    ) -> Due:
+        """Take at most `limit` due runs that nobody alive owns; renews the worker's lease when it writes.
+
+        A run is due at once whose owner died while its status was running (or pending) or its inbox not empty.
+
+        Args:
+            worker: The claiming worker.
+            limit: How many runs at most.
+            now_us: The time.
+            lease_us: How long the worker counts as alive from now on.
+            workflows: Names of the workflows whose runs it can move; None for all. Other runs stay for others.
+        """
+        ...
+
+    def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
+        """Write a batch in one transaction; durable on return unless the store's durability level says later.
+
+        Each part stands or falls alone: a refused one is listed and has changed nothing. An append for a run whose
+        create in the same batch was refused is refused as well (its token cannot match).
+        """
+        ...
+
+    def flush(self) -> None:
+        """Return when everything committed is durable."""
+        ...
+
+    def run(self, run_id: str) -> RunRow | None:
+        """Return the run's row, or None."""
+        ...
+
+    def runs(self, where: RunFilter) -> list[RunRow]:
+        """List runs, the oldest creation first."""
+        ...
+
+    def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:
+        """Give the records from index `start` on, as they stood when the iteration began or later.
+
+        The iteration may end early when the run starts its journal afresh meanwhile (`Append.restart`); it never mixes
+        the two.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
+    def inbox(self, run_id: str) -> tuple[Message, ...]:
+        """Return the messages that wait.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
+    def changed(self, timeout_s: float) -> bool:
+        """Wait until somebody (another thread or process) wrote since the last call, or the time is up.
+
+        What counts is what another may wait for: a run created, ended, parked, given up or restarted, a message, a
+        worker that resigned. Appends that only move a run on do not. "The last call" is that of the same thread; its
+        first call may return at once.
+
+        Returns:
+            Whether somebody wrote; False when the time is up or the store was closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the store holds; closing twice is fine."""
+        ...

@@ -1,0 +1,278 @@
+"""What a write transaction of an LMDB store does: one `Change` per transaction, thrown away with it.
+
+Each part of a batch is checked before the first byte of it is written, so that a refused part changes nothing. The
+hot path is `append`: two lookups, one new journal record, and the row and its indexes only where they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import lmdb
+
+from interp.store import Append, Batch, Claim, Create, Post, Refusal, Status, Why
+from stores._lmdb_claim import NOBODY
+from stores._lmdb_rows import (
+    Entry,
+    Row,
+    Worker,
+    due_key,
+    encode_texts,
+    inbox_key,
+    record_key,
+    running_key,
+    status_key,
+    worker_key,
+)
+from stores._lmdb_tables import CHANGES, Table, Tables, View
+
+__all__ = ["Change"]
+
+_LAST_RUN = b"last_run"
+_LAST_WORKER = b"last_worker"
+
+
+class Change:
+    """The changes of one write transaction; `finish` writes the counters at its end.
+
+    Attributes:
+        view: What the transaction sees, its own changes included.
+        wakes: Whether something was written that others may wait for.
+        found: Keys of the run ids met on the way; valid for others only once the transaction is committed.
+    """
+
+    def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables, known: Mapping[str, bytes]) -> None:
+        self.view = View(txn, tables)
+        self.wakes = False
+        self.found: dict[str, bytes] = {}
+        self._txn = txn
+        self._tables = tables
+        self._known = known
+        self._last_run: int | None = None
+        self._owned: dict[int, int] = {}
+
+    def commit(self, batch: Batch, encoded: Sequence[Sequence[Entry]], now_us: int) -> list[Refusal]:
+        """Write a batch whose appends are encoded already."""
+        refusals = [Refusal(new.run_id, why) for new in batch.creates if (why := self._create(new, now_us))]
+        barred = {refusal.run_id for refusal in refusals}
+        refusals += [Refusal(post.run_id, why) for post in batch.posts if (why := self._post(post, now_us))]
+        for append, entries in zip(batch.appends, encoded, strict=True):
+            if why := "fenced" if append.run_id in barred else self._append(append, entries):
+                refusals.append(Refusal(append.run_id, why))
+        return refusals
+
+    def finish(self) -> int:
+        """Write the counters; return the number of changes that others may wait for."""
+        if self._last_run is not None:
+            self._set_counter(_LAST_RUN, self._last_run)
+        for number, owned in self._owned.items():
+            worker = self.view.worker(number)
+            assert worker is not None, "a run is owned by a worker without a row"
+            self._put_worker(number, attrs.evolve(worker, owned=worker.owned + owned))
+        changes = self.view.counter(CHANGES)
+        if self.wakes:
+            changes += 1
+            self._set_counter(CHANGES, changes)
+        return changes
+
+    # --- runs ---
+
+    def _create(self, new: Create, now_us: int) -> Why | None:
+        if run := self._find(new.run_id):
+            same = self.view.row(run).identity == (new.workflow, new.digest)
+            return "exists" if same else "differs"
+        if self._last_run is None:
+            self._last_run = self.view.counter(_LAST_RUN)
+        self._last_run += 1
+        run = self._last_run.to_bytes(8, "big")
+        name = new.run_id.encode()
+        owner = NOBODY if new.worker is None else self.worker_number(new.worker)
+        row = Row(
+            status=Status.PENDING,
+            owner=owner,
+            token=0 if owner == NOBODY else 1,
+            due_us=now_us,
+            created_us=now_us,
+            began_us=now_us,
+            posted=1,
+            waiting=1,
+            restarts=0,
+            texts=encode_texts(name, new.workflow.encode(), new.digest, b"", b""),
+        )
+        self._txn.put(name, run, db=self._tables.ids)
+        self._txn.put(inbox_key(run, 0), new.start, db=self._tables.inbox)
+        self._write_row(run, None, row)
+        self.found[new.run_id] = run
+        self.wakes = True
+        return None
+
+    def _post(self, post: Post, now_us: int) -> Why | None:
+        run = self._find(post.run_id)
+        if run is None:
+            return "unknown"
+        before = self.view.row(run)
+        if before.status.ended:
+            return "ended"
+        self._txn.put(inbox_key(run, before.posted), post.body, db=self._tables.inbox)
+        due_us = None if before.status is Status.PARKED else _sooner(before.due_us, now_us)
+        row = attrs.evolve(before, posted=before.posted + 1, waiting=before.waiting + 1, due_us=due_us)
+        self._write_row(run, before, row)
+        self.wakes = True
+        return None
+
+    def unpark(self, run: bytes, now_us: int) -> bool:
+        """Make a parked run due again."""
+        before = self.view.row(run)
+        if before.status is not Status.PARKED:
+            return False
+        row = attrs.evolve(before, status=Status.RUNNING, due_us=now_us)
+        row.rewrite(attributes=None, reason="")
+        self._write_row(run, before, row)
+        self.wakes = True
+        return True
+
+    def take(self, run: bytes, worker: int) -> Claim:
+        """Make the worker the owner of a run that is due, unless it is already."""
+        before = self.view.row(run)
+        lost = None
+        if before.owner != worker:
+            lost = self.view.worker_name(before.owner)
+            self._write_row(run, before, attrs.evolve(before, owner=worker, token=before.token + 1))
+        return Claim(self.view.listed(run), self.view.messages(run), lost)
+
+    # --- the hot path ---
+
+    def _append(self, append: Append, entries: Sequence[Entry]) -> Why | None:
+        run = self._find(append.run_id)
+        if run is None:
+            return "unknown"
+        before = self.view.row(run)
+        if before.token != append.token or before.owner == NOBODY or not self._fits(run, append):
+            return "fenced"
+        if append.restart:
+            self._drop(self._tables.journal, run)
+        for entry in entries:
+            # overwrite=False is the second fence: two owners of one run could never both write a record.
+            fresh = self._txn.put(record_key(run, entry.index), entry.value, overwrite=False, db=self._tables.journal)
+            assert fresh, "a record lies beyond the end of its journal"
+        row = self._appended(run, before, append)
+        if row != before:
+            self._write_row(run, before, row)
+        if row.owner == NOBODY or append.restart:
+            self.wakes = True
+        return None
+
+    def _fits(self, run: bytes, append: Append) -> bool:
+        """Whether the append goes exactly behind the last record."""
+        if append.restart:
+            return append.index == 0
+        with self._txn.cursor(self._tables.journal) as cursor:
+            if append.index and not cursor.set_key(record_key(run, append.index - 1)):
+                return False
+            return not cursor.set_key(record_key(run, append.index))
+
+    def _appended(self, run: bytes, before: Row, append: Append) -> Row:
+        """Take messages from the inbox; return the row as it is after the append."""
+        taken = sum(self._txn.delete(inbox_key(run, number), db=self._tables.inbox) for number in append.consumed)
+        row = attrs.evolve(before, status=append.status, due_us=append.due_us, waiting=before.waiting - taken)
+        if append.restart:
+            row.began_us = append.at_us
+            row.restarts += 1
+        if append.status.ended:
+            self._drop(self._tables.inbox, run)
+            row.waiting = 0
+        if append.release or append.status.ended or append.status is Status.PARKED:
+            row.owner = NOBODY
+        if append.status.ended or append.status is Status.PARKED:
+            row.due_us = None
+        elif row.waiting and (append.release or self._unseen(run, append.seen)):
+            row.due_us = _sooner(append.due_us, append.at_us)
+        if append.attributes is not None or append.status is Status.PARKED:
+            row.rewrite(attributes=append.attributes, reason=append.reason if append.status is Status.PARKED else "")
+        return row
+
+    def _unseen(self, run: bytes, seen: int) -> bool:
+        with self._txn.cursor(self._tables.inbox) as cursor:
+            return cursor.set_range(inbox_key(run, seen)) and cursor.key().startswith(run)
+
+    # --- workers ---
+
+    def worker_number(self, name: str) -> int:
+        """Return a worker's number, a new one if it has none."""
+        number = self.view.worker_number(name)
+        if number is None:
+            number = self.view.counter(_LAST_WORKER) + 1
+            self._set_counter(_LAST_WORKER, number)
+            self._put_worker(number, Worker(name))
+        return number
+
+    def lease(self, number: int, until_us: int) -> None:
+        """Set the end of a worker's lease."""
+        worker = self.view.worker(number)
+        assert worker is not None
+        self._put_worker(number, attrs.evolve(worker, lease_until_us=until_us))
+
+    def forget(self, number: int) -> bool:
+        """Remove a dead worker that owns nothing; return whether it did own nothing."""
+        worker = self.view.worker(number)
+        if worker is None or worker.owned + self._owned.get(number, 0):
+            return False
+        self._owned.pop(number, None)
+        return self._txn.delete(worker_key(number), db=self._tables.workers)
+
+    # --- tables ---
+
+    def _find(self, run_id: str) -> bytes | None:
+        run = self._known.get(run_id) or self.found.get(run_id)
+        if run is None and (run := self.view.find(run_id)):
+            self.found[run_id] = run
+        return run
+
+    def _write_row(self, run: bytes, before: Row | None, row: Row) -> None:
+        """Write the row, and the entries of the indexes that differ from those of the row before."""
+        tables = self._tables
+        self._txn.put(run, row.encode(), db=tables.runs)
+        self._move(tables.due, _due_entry(run, before), _due_entry(run, row))
+        self._move(tables.running, _running_entry(run, before), _running_entry(run, row))
+        if before is None or before.status is not row.status:
+            if before:
+                self._txn.delete(status_key(before.status), run, db=tables.by_status)
+            self._txn.put(status_key(row.status), run, db=tables.by_status)
+        old = before.owner if before else NOBODY
+        if old != row.owner:
+            for owner, owned in ((old, -1), (row.owner, 1)):
+                if owner != NOBODY:
+                    self._owned[owner] = self._owned.get(owner, 0) + owned
+
+    def _move(self, table: Table, old: bytes | None, new: bytes | None) -> None:
+        if old != new:
+            if old is not None:
+                self._txn.delete(old, db=table)
+            if new is not None:
+                self._txn.put(new, b"", db=table)
+
+    def _drop(self, table: Table, run: bytes) -> None:
+        """Delete everything that a run has in a table."""
+        with self._txn.cursor(table) as cursor:
+            found = cursor.set_range(run)
+            while found and cursor.key().startswith(run):
+                found = cursor.delete()
+
+    def _set_counter(self, name: bytes, value: int) -> None:
+        self._txn.put(name, value.to_bytes(8, "big"), db=self._tables.meta)
+
+    def _put_worker(self, number: int, worker: Worker) -> None:
+        self._txn.put(worker_key(number), worker.encode(), db=self._tables.workers)
+
+
+def _due_entry(run: bytes, row: Row | None) -> bytes | None:
+    return None if row is None or row.due_us is None else due_key(row.owner, row.due_us, run)
+
+
+def _running_entry(run: bytes, row: Row | None) -> bytes | None:
+    return None if row is None or not row.at_work else running_key(row.owner, run)
+
+
+def _sooner(due_us: int | None, now_us: int) -> int:
+    return now_us if due_us is None else min(due_us, now_us)

@@ -1,0 +1,390 @@
+"""The LMDB environment of a store directory: one per process, shared by all its handles.
+
+Here and nowhere else a transaction begins and ends, the map grows, a fork is survived, and errors of LMDB become ours.
+What happens inside a transaction is handed in as a function of a `View` or a `Change`. See docs/decisions/0011.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+import lmdb
+
+from interp.errors import NotAStore, StoreError, StoreFailed, StoreFull, UnknownFormat, UnknownStore
+from stores._lmdb_change import Change
+from stores._lmdb_files import DATA, WAKE, WORKERS, blame, check_length, prepare
+from stores._lmdb_gate import Gate
+from stores._lmdb_rows import FORMAT
+from stores._lmdb_tables import CHANGES, TABLES, Tables, View
+from stores._lmdb_wake import Doorbell
+from stores._lmdb_workers import WorkerLocks
+
+__all__ = ["DURABILITIES", "Environment", "Options", "acquire", "release"]
+
+T = TypeVar("T")
+
+# Reserving address space costs nothing; a machine that does not give that much gets less, and growth.
+_MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 28)
+
+# Slots for simultaneous read transactions of all processes; fixed by whoever opens first.
+_READERS = 1024
+
+# lmdb.h: opening can fail while another process opens or closes the same environment.
+_OPEN_TRIES = 6
+_OPEN_PAUSE_S = 0.01
+
+# More doublings than an address space has: a bound for loops that end much sooner.
+_TRIES = 64
+
+# How long a wait lasts at most before it looks by itself: with a bell for safety, without one for lack of better.
+_LOOK_S = 1.0
+_POLL_S = 0.01
+
+# Run ids whose keys are kept in memory, some 150 bytes each.
+_KNOWN = 100_000
+
+# What each level asks of LMDB, see docs/decisions/0012.
+_SYNC = {
+    "full": {"sync": True, "metasync": True},
+    "process": {"sync": True, "metasync": False},
+    "none": {"sync": False, "metasync": False},
+}
+DURABILITIES = tuple(_SYNC)
+
+
+@attrs.frozen
+class Options:
+    """What a URL may choose.
+
+    Attributes:
+        durability: `full`, `process` or `none`.
+        map_size: Bytes to begin with; None for as much as the machine gives.
+    """
+
+    durability: str = "full"
+    map_size: int | None = None
+
+
+class Environment:
+    """The environment of one directory; `acquire` gives it out."""
+
+    def __init__(self, path: Path, url: str, options: Options) -> None:
+        self.path = path
+        self.options = options
+        self.users = 0
+        self.workers = WorkerLocks(path / WORKERS)
+        self._url = url
+        self._known: dict[str, bytes] = {}
+        self._failed: str | None = None
+        self._lmdb: lmdb.Environment | None = None
+        self._begin_alone()
+        self._open()
+
+    def _begin_alone(self) -> None:
+        """Set up what does not survive a fork."""
+        self._gate = Gate()
+        self._opening = threading.Lock()
+        self._rung = threading.Condition(threading.Lock())
+        self._rings = 0
+        self._deaths = 0
+        self._bell = Doorbell(self.path / WAKE, self._on_ring, self._on_death)
+
+    # --- opening and closing ---
+
+    def _open(self) -> None:
+        prepare(self.path, self._url)
+        for directory in (self.path / WAKE, self.path / WORKERS):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        for last in (False,) * (_OPEN_TRIES - 1) + (True,):
+            try:
+                self._lmdb, self._tables = self._opened()
+            except lmdb.LockError as error:
+                if last:
+                    raise UnknownStore(self._url, _CROWDED) from error
+            except lmdb.Error as error:
+                if last:
+                    raise blame(str(self.path), error) from error
+            else:
+                return
+            time.sleep(random.uniform(0, 2 * _OPEN_PAUSE_S))
+
+    def _opened(self) -> tuple[lmdb.Environment, Tables]:
+        env = self._mapped()
+        try:
+            check_length(env, self.path / DATA)
+            env.reader_check()
+            # A write transaction, though nothing is written: handles opened in a reading one end with it.
+            with env.begin(write=True) as txn:
+                return env, self._checked(env, txn)
+        except BaseException:
+            env.close()
+            raise
+
+    def _mapped(self) -> lmdb.Environment:
+        """Open the environment with the largest map that the machine gives."""
+        sizes = _MAP_SIZES if self.options.map_size is None else (self.options.map_size,)
+        flags = _SYNC[self.options.durability]
+        for size in sizes:
+            try:
+                return lmdb.open(
+                    str(self.path),
+                    map_size=size,
+                    max_dbs=TABLES,
+                    max_readers=_READERS,
+                    mode=0o600,
+                    create=False,
+                    **flags,
+                )
+            except lmdb.MemoryError:
+                if size == sizes[-1]:
+                    raise
+        raise AssertionError("there is no size to try")
+
+    def _checked(self, env: lmdb.Environment, txn: lmdb.Transaction[bytes]) -> Tables:
+        """Check that the environment is a store of a format that we know."""
+        try:
+            meta = env.open_db(b"meta", txn, create=False)
+        except lmdb.NotFoundError:
+            raise NotAStore(str(self.path), "its LMDB data was written by another program") from None
+        found = txn.get(b"format", db=meta)
+        if found is None or txn.get(b"uuid", db=meta) is None:
+            raise NotAStore(str(self.path), "its LMDB data was written by another program")
+        if int.from_bytes(found, "big") != FORMAT:
+            raise UnknownFormat(str(self.path), int.from_bytes(found, "big"), known=(FORMAT,))
+        return Tables.open(env, txn, create=False)
+
+    def close(self) -> None:
+        """Let go of everything; workers registered here count as dead."""
+        self._bell.close()
+        self.workers.close()
+        with self._gate.alone():
+            if self._lmdb is not None:
+                self._lmdb.close()
+                self._lmdb = None
+
+    def bar(self) -> None:
+        """Let no transaction be open while the process forks."""
+        self._gate.bar()
+
+    def unbar(self) -> None:
+        """Go on in the parent."""
+        self._gate.unbar()
+
+    def abandon(self) -> None:
+        """Begin anew in a forked child: the inherited environment is its parent's. It is opened at its next use."""
+        if self._lmdb is not None:
+            self._lmdb.close()
+            self._lmdb = None
+        self.workers.abandon()
+        self._bell.abandon()
+        self._begin_alone()
+
+    def _live(self) -> lmdb.Environment:
+        if self._lmdb is None:
+            with self._opening:
+                if self._lmdb is None:
+                    self._open()
+        assert self._lmdb is not None
+        return self._lmdb
+
+    # --- transactions ---
+
+    def read(self, question: Callable[[View], T]) -> T:
+        """Answer a question within one read transaction, which should be short: pages are not reused meanwhile."""
+        for _ in range(_TRIES):
+            try:
+                with self._gate, self._live().begin() as txn:
+                    return question(View(txn, self._tables))
+            except lmdb.MapResizedError:
+                self._adopt()
+            except lmdb.ReadersFullError:
+                if not self._live().reader_check():
+                    raise StoreFull(str(self.path), f"all {_READERS} reader slots are taken") from None
+            except lmdb.Error as error:
+                raise blame(str(self.path), error) from error
+        raise StoreFailed(str(self.path), "other processes keep changing the size of its map")
+
+    def write(self, work: Callable[[Change], T]) -> T:
+        """Do work within one write transaction; committed when this returns, and nothing of it when this raises.
+
+        The work is done again when the map had to grow.
+        """
+        for _ in range(_TRIES):
+            if self._failed is not None:
+                raise StoreFailed(str(self.path), self._failed)
+            try:
+                with self._gate:
+                    return self._written(self._live(), work)
+            except lmdb.MapResizedError:
+                self._adopt()
+            except lmdb.MapFullError:
+                self._grow()
+        raise StoreFailed(str(self.path), "its map cannot grow")
+
+    def _written(self, env: lmdb.Environment, work: Callable[[Change], T]) -> T:
+        # Readers that died would keep pages from being reused; LMDB looks for them only when told.
+        env.reader_check()
+        try:
+            txn = env.begin(write=True)
+        except (lmdb.MapResizedError, lmdb.MapFullError):
+            raise
+        except lmdb.Error as error:
+            raise self._fail(error) if isinstance(error, lmdb.PanicError) else blame(str(self.path), error) from error
+        change = Change(txn, self._tables, self._known)
+        try:
+            answer = work(change)
+            change.finish()
+        except BaseException as error:
+            txn.abort()
+            if isinstance(error, lmdb.Error) and not isinstance(error, lmdb.MapFullError):
+                raise blame(str(self.path), error) from error
+            raise
+        self._commit(env, txn)
+        self._learn(change)
+        return answer
+
+    def _commit(self, env: lmdb.Environment, txn: lmdb.Transaction[bytes]) -> None:
+        try:
+            txn.commit()
+        except lmdb.MapFullError:
+            raise
+        except lmdb.Error as error:
+            refused = blame(str(self.path), error)
+            if isinstance(refused, StoreFailed):
+                raise self._fail(error) from error
+            try:
+                # After a failed write of its head page LMDB refuses everything: then the outcome is unknown.
+                env.begin(write=True).abort()
+            except lmdb.Error:
+                raise self._fail(error) from error
+            raise refused from error
+
+    def _fail(self, error: lmdb.Error) -> StoreError:
+        self._failed = str(error)
+        return StoreFailed(str(self.path), self._failed)
+
+    def _learn(self, change: Change) -> None:
+        if len(self._known) > _KNOWN:
+            self._known.clear()
+        self._known.update(change.found)
+        if change.wakes:
+            self._on_ring()
+            self._bell.ring()
+
+    def flush(self) -> None:
+        """Make everything committed durable, whatever the level."""
+        try:
+            with self._gate:
+                self._live().sync(True)
+        except lmdb.Error as error:
+            raise self._fail(error) from error
+
+    def _adopt(self) -> None:
+        """Take over the size of the map that another process has set."""
+        with self._gate.alone():
+            self._live().set_mapsize(0)
+
+    def _grow(self) -> None:
+        """Double the map, unless another process did so already."""
+        with self._gate.alone():
+            env = self._live()
+            size = env.info()["map_size"]
+            try:
+                env.set_mapsize(0)
+                if env.info()["map_size"] <= size:
+                    env.set_mapsize(2 * size)
+            except lmdb.Error as error:
+                raise StoreFull(str(self.path), f"its map of {size} bytes cannot grow: {error}") from error
+
+    # --- waiting ---
+
+    def wait(self, seen: int, timeout_s: float, given_up: Callable[[], bool]) -> int:
+        """Wait until the number of changes is not `seen`, the time is up or it is given up; return the number then."""
+        end_s = time.monotonic() + timeout_s
+        while True:
+            rings = self._rings  # before the look: what is written after it rings again
+            changes = self.read(lambda view: view.counter(CHANGES)) + self._deaths
+            left_s = end_s - time.monotonic()
+            if changes != seen or left_s <= 0 or given_up():
+                return changes
+            look_s = _LOOK_S if self._bell.listen() else _POLL_S
+            with self._rung:
+                if self._rings == rings and not given_up():
+                    self._rung.wait(min(left_s, look_s))
+
+    def interrupt(self) -> None:
+        """Make those who wait look whether they should give up."""
+        with self._rung:
+            self._rung.notify_all()
+
+    def _on_ring(self) -> None:
+        with self._rung:
+            self._rings += 1
+            self._rung.notify_all()
+
+    def _on_death(self) -> None:
+        # Counted as a change of this process's own: nothing was written, and yet there is something to claim.
+        self._deaths += 1
+
+
+_CROWDED = (
+    "a process with the same id has it open. Do two containers share it? "
+    "Processes of one store must see each other: share the PID namespace, or run one container"
+)
+
+_environments: dict[Path, Environment] = {}
+_registry = threading.Lock()
+
+
+def acquire(path: Path, url: str, options: Options) -> Environment:
+    """Return this process's environment of a directory, opened if need be; give it back by `release`.
+
+    LMDB allows one per process: a second one would drop the locks of the first when it is closed.
+    """
+    with _registry:
+        path = path.resolve()
+        env = _environments.get(path)
+        if env is None:
+            env = Environment(path, url, options)
+            _environments[path] = env
+        elif env.options != options:
+            raise UnknownStore(url, f"this process has it open with other options: {env.options}")
+        env.users += 1
+        return env
+
+
+def release(env: Environment) -> None:
+    """Give an environment back; the last one closes it."""
+    with _registry:
+        env.users -= 1
+        if env.users == 0:
+            del _environments[env.path]
+            env.close()
+
+
+def _before_fork() -> None:
+    _registry.acquire()
+    for env in _environments.values():
+        env.bar()
+
+
+def _after_fork_in_parent() -> None:
+    for env in _environments.values():
+        env.unbar()
+    _registry.release()
+
+
+def _after_fork_in_child() -> None:
+    for env in _environments.values():
+        env.abandon()
+    _registry.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

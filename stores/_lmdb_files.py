@@ -1,0 +1,175 @@
+"""The directory of an LMDB store: what may stand in it, how it is made, and what is refused before LMDB maps a page.
+
+LMDB trusts the file that it maps: a page beyond its end kills the process (SIGBUS). Everything that can be known from
+outside is therefore checked here first.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import struct
+import tempfile
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+from lmdb.verify import VerifyError, verify  # pyright: ignore[reportUnknownVariableType]  # it has no types
+
+from interp.errors import JournalCorrupt, NotAStore, StoreError, StoreFailed, StoreFull, StoreReadOnly, UnknownStore
+from stores._lmdb_rows import FORMAT
+from stores._lmdb_tables import TABLES, Tables
+
+__all__ = ["DATA", "WAKE", "WORKERS", "blame", "check_length", "prepare", "remote_filesystem"]
+
+DATA = "data.mdb"
+WAKE = "wake"
+WORKERS = "workers"
+_NEW = ".new-"
+_OURS = {DATA, "lock.mdb", WAKE, WORKERS}
+
+# Where two machines may map one file without seeing each other's writes, or locks do not hold.
+_REMOTE = ("9p", "afs", "ceph", "cifs", "gpfs", "lustre", "ncpfs", "nfs", "smb")
+_REMOTE_FUSE = ("gcsfuse", "glusterfs", "rclone", "s3fs", "sshfs")
+
+# A meta page of LMDB: 16 bytes of page header, then this number.
+_MAGIC = struct.pack("=I", 0xBEEFC0DE)
+_MAGIC_AT = 16
+
+
+def blame(place: str, error: lmdb.Error | OSError) -> StoreError:
+    """Translate an error of LMDB or of the system into ours."""
+    code = error.code if isinstance(error, lmdb.Error) else error.errno
+    if isinstance(error, lmdb.DiskError | lmdb.MapFullError) or code in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(place, str(error))
+    if isinstance(error, lmdb.ReadonlyError) or code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StoreReadOnly(place, str(error))
+    if isinstance(error, lmdb.CorruptedError | lmdb.PageNotFoundError | lmdb.InvalidError | lmdb.NotFoundError):
+        return JournalCorrupt(place, str(error))
+    return StoreFailed(place, str(error))
+
+
+@contextmanager
+def _blamed(place: str) -> Generator[None]:
+    try:
+        yield
+    except (lmdb.Error, OSError) as error:
+        raise blame(place, error) from error
+
+
+def prepare(path: Path, url: str) -> None:
+    """Make the directory a store if it is new or empty; otherwise check that LMDB may open what is there.
+
+    Raises:
+        NotAStore: Something else is there.
+        JournalCorrupt: The data file is damaged.
+        StoreReadOnly: It cannot be written.
+        StoreFull: There is no room to create it.
+        UnknownStore: The directory lies on another machine.
+    """
+    if path.exists() and not path.is_dir():
+        raise NotAStore(str(path), "it is a file, and a store is a directory")
+    with _blamed(str(path)):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
+        _refuse_remote(path, url)
+        names = {entry.name for entry in path.iterdir()}
+    for place in (path, *(path / name for name in names & _OURS)):
+        if not os.access(place, os.R_OK | os.W_OK):
+            raise StoreReadOnly(str(place), "this user may not write there, or it is mounted read-only")
+    if DATA in names:
+        _check_metas(path / DATA)
+        return
+    if foreign := sorted(name for name in names - _OURS if not name.startswith(_NEW)):
+        raise NotAStore(str(path), f"it holds {', '.join(foreign[:3])}{' ...' if len(foreign) > 3 else ''}")
+    with _blamed(str(path)):
+        _create(path)
+
+
+def _create(path: Path) -> None:
+    """Make the data file aside and link it in when it is complete: nobody ever finds half a store."""
+    for name in (WAKE, WORKERS):
+        (path / name).mkdir(mode=0o700, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=_NEW, dir=path))
+    try:
+        with lmdb.open(str(aside), max_dbs=TABLES, mode=0o600) as env, env.begin(write=True) as txn:
+            tables = Tables.open(env, txn, create=True)
+            txn.put(b"format", FORMAT.to_bytes(4, "big"), db=tables.meta)
+            txn.put(b"uuid", uuid.uuid4().bytes, db=tables.meta)
+        try:
+            os.link(aside / DATA, path / DATA)
+        except FileExistsError:
+            return  # another process was faster, and its file is as complete
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    for directory in (path, path.parent):
+        _sync(directory)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_metas(data: Path) -> None:
+    """Check what LMDB would believe: the two pages at the head of the file."""
+    with _blamed(str(data)), data.open("rb") as file:
+        head = file.read(2 * 65536)
+    # The second page begins at the page size, a power of two that the system chooses.
+    metas = [head[at + _MAGIC_AT :].startswith(_MAGIC) for at in (0, *(1 << n for n in range(9, 17)))]
+    if metas[0] and any(metas[1:]):
+        return
+    if not head:
+        raise JournalCorrupt(str(data), "it is empty")
+    if any(metas):
+        raise JournalCorrupt(str(data), "one of its two head pages is missing")
+    raise NotAStore(str(data), "it is not an LMDB file")
+
+
+def check_length(env: lmdb.Environment, data: Path) -> None:
+    """Refuse a file that ends before its last page; to be called before the first transaction.
+
+    A sound file may be shorter by pages that were allocated and freed in one transaction. Only then the whole file is
+    walked, in Python and without mapping it, at some 40 MB/s.
+
+    Raises:
+        JournalCorrupt: It was cut off.
+    """
+    needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+    found = data.stat().st_size
+    if found >= needed:
+        return
+    try:
+        problems: list[str] = verify(str(data), subdir=False)  # type: ignore[no-untyped-call]  # it has no types
+    except VerifyError as error:
+        problems = [str(error)]
+    if problems:
+        raise JournalCorrupt(str(data), f"it has {found} bytes and needs {needed}: {problems[0]}")
+
+
+def _refuse_remote(path: Path, url: str) -> None:
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return
+    if kind := remote_filesystem(path.resolve(), mounts.read_text(errors="surrogateescape")):
+        raise UnknownStore(
+            url, f"its directory lies on {kind}, where LMDB loses data; use a local disk, or postgresql: for many hosts"
+        )
+
+
+def remote_filesystem(path: Path, mounts: str) -> str | None:
+    """Return the type of the file system of `path` if other machines share it; `mounts` is like /proc/self/mounts."""
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        _, escaped, found, *_ = line.split(" ")
+        point = escaped.encode(errors="surrogateescape").decode("unicode_escape")
+        if path.is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, found
+    return kind if kind.startswith(_REMOTE) or kind.removeprefix("fuse.").startswith(_REMOTE_FUSE) else None

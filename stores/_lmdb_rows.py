@@ -1,0 +1,277 @@
+"""Rows of the LMDB store as bytes: the one place that knows the layout of keys and values.
+
+Pure functions and values, called by the other modules of the store. `docs/reference/journal-format.md` describes the
+same layout in words; a change of it is a new `FORMAT`. All integers are big-endian, so that keys sort by number.
+"""
+
+from __future__ import annotations
+
+import struct
+from zlib import crc32
+
+import attrs
+
+from interp.errors import JournalCorrupt
+from interp.store import Append, RunRow, Status
+
+__all__ = [
+    "FORMAT",
+    "Entry",
+    "Row",
+    "Worker",
+    "decode_due",
+    "decode_record",
+    "due_key",
+    "encode_entries",
+    "encode_texts",
+    "inbox_key",
+    "number_of",
+    "number_within",
+    "record_key",
+    "running_key",
+    "status_key",
+    "worker_key",
+]
+
+# Written to `meta` when a store is created; raised when an older version could misread what a newer one writes.
+FORMAT = 1
+
+_U32 = struct.Struct(">I")
+_STAMP = struct.Struct(">Iq")
+_RECORD = struct.Struct(">8sI")
+_INBOX = struct.Struct(">8sQ")
+_DUE = struct.Struct(">IQ8s")
+_RUNNING = struct.Struct(">I8s")
+# status, owner, token, due, created, began, posted, waiting, restarts
+_ROW = struct.Struct(">BIQqqqQQI")
+_TEXTS = struct.Struct(">HHHII")
+_WORKER = struct.Struct(">qQ")
+
+# In this order since format 1: the number of a status is its place here.
+_STATUSES = (
+    Status.PENDING,
+    Status.RUNNING,
+    Status.WAITING,
+    Status.COMPLETED,
+    Status.FAILED,
+    Status.CANCELLED,
+    Status.PARKED,
+)
+_STATUS_NUMBERS = {status: number for number, status in enumerate(_STATUSES)}
+_NEVER = -1
+
+record_key = _RECORD.pack  # (run key, index)
+inbox_key = _INBOX.pack  # (run key, message number)
+running_key = _RUNNING.pack  # (worker number, run key)
+worker_key = _U32.pack  # (worker number)
+
+
+def number_of(key: bytes) -> int:
+    """Return the number that a run's or worker's key is."""
+    return int.from_bytes(key, "big")
+
+
+def number_within(key: bytes) -> int:
+    """Return the number that follows the run in the key of a record or message."""
+    return int.from_bytes(key[8:], "big")
+
+
+def due_key(owner: int, due_us: int, run: bytes) -> bytes:
+    """Return the key of a due time: the owner first, so that a worker never meets what others alive own."""
+    return _DUE.pack(owner, due_us, run)
+
+
+def decode_due(key: bytes) -> tuple[int, bytes]:
+    """Return due time and run key."""
+    _, due_us, run = _DUE.unpack(key)
+    return due_us, run
+
+
+def status_key(status: Status) -> bytes:
+    """Return the key under which the runs of a status are listed."""
+    return bytes((_STATUS_NUMBERS[status],))
+
+
+@attrs.frozen
+class Entry:
+    """One journal record, encoded before the write transaction begins: the others wait while it lasts."""
+
+    index: int
+    value: bytes
+
+
+def encode_entries(append: Append) -> list[Entry]:
+    """Encode the records of an append: a checksum over index, time and record (LMDB has none), the time, the record."""
+    entries: list[Entry] = []
+    for index, record in enumerate(append.records, append.index):
+        checksum = crc32(record, crc32(_STAMP.pack(index, append.at_us)))
+        entries.append(Entry(index, _STAMP.pack(checksum, append.at_us) + record))
+    return entries
+
+
+def decode_record(key: bytes, value: bytes) -> tuple[int, bytes]:
+    """Return time and bytes of a record.
+
+    Raises:
+        JournalCorrupt: The checksum does not match.
+    """
+    try:
+        checksum, at_us = _STAMP.unpack_from(value)
+    except struct.error as error:
+        raise _corrupt(key, str(error)) from error
+    record = value[_STAMP.size :]
+    if checksum != crc32(record, crc32(_STAMP.pack(number_within(key), at_us))):
+        raise _corrupt(key, "its checksum does not match")
+    return at_us, record
+
+
+@attrs.define
+class Row:
+    """A run's row. It changes less often than its journal grows: length and time come from the last record.
+
+    Attributes:
+        status: Where the run stands.
+        owner: Number of the worker that owns it, 0 for nobody.
+        token: Number of times that the owner changed.
+        due_us: When to look at it next; None for never.
+        created_us: When it was created.
+        began_us: When its present journal began.
+        posted: Number of messages that it ever got.
+        waiting: Number of messages in its inbox.
+        restarts: Number of times that its journal began anew.
+        texts: Id, workflow, digest, reason and attributes, encoded.
+    """
+
+    status: Status
+    owner: int
+    token: int
+    due_us: int | None
+    created_us: int
+    began_us: int
+    posted: int
+    waiting: int
+    restarts: int
+    texts: bytes
+
+    @classmethod
+    def decode(cls, key: bytes, value: bytes) -> Row:
+        """Read a row.
+
+        Raises:
+            JournalCorrupt: The checksum does not match.
+        """
+        body = value[4:]
+        if value[:4] != _U32.pack(crc32(body)) or len(body) < _ROW.size:
+            raise JournalCorrupt(f"row of run number {number_of(key)}", "its checksum does not match")
+        numbers: tuple[int, ...] = _ROW.unpack_from(body)
+        status, owner, token, due_us, created_us, began_us, posted, waiting, restarts = numbers
+        return cls(
+            _STATUSES[status],
+            owner,
+            token,
+            None if due_us == _NEVER else due_us,
+            created_us,
+            began_us,
+            posted,
+            waiting,
+            restarts,
+            body[_ROW.size :],
+        )
+
+    def encode(self) -> bytes:
+        """Write the row."""
+        body = (
+            _ROW.pack(
+                _STATUS_NUMBERS[self.status],
+                self.owner,
+                self.token,
+                _NEVER if self.due_us is None else self.due_us,
+                self.created_us,
+                self.began_us,
+                self.posted,
+                self.waiting,
+                self.restarts,
+            )
+            + self.texts
+        )
+        return _U32.pack(crc32(body)) + body
+
+    @property
+    def at_work(self) -> bool:
+        """Whether another worker must take the run over at once when its owner dies."""
+        return self.owner != 0 and (self.waiting > 0 or self.status in (Status.PENDING, Status.RUNNING))
+
+    @property
+    def identity(self) -> tuple[str, bytes]:
+        """Workflow and digest: equal ones mean that the same run was asked for."""
+        _, workflow, digest, _, _ = _decode_texts(self.texts)
+        return workflow.decode(), digest
+
+    def rewrite(self, *, attributes: bytes | None, reason: str) -> None:
+        """Replace the attributes (None leaves them) and the reason."""
+        run_id, workflow, digest, _, old = _decode_texts(self.texts)
+        new = old if attributes is None else attributes
+        self.texts = encode_texts(run_id, workflow, digest, reason.encode(errors="replace"), new)
+
+    def listed(self, *, length: int, updated_us: int, owner: str | None) -> RunRow:
+        """Return the row in the form of the protocol, given what other tables know."""
+        run_id, workflow, digest, reason, attributes = _decode_texts(self.texts)
+        return RunRow(
+            id=run_id.decode(),
+            workflow=workflow.decode(),
+            digest=digest,
+            status=self.status,
+            length=length,
+            due_us=self.due_us,
+            owner=owner,
+            token=self.token,
+            created_us=self.created_us,
+            updated_us=updated_us,
+            attributes=attributes,
+            reason=reason.decode(),
+        )
+
+
+def encode_texts(*texts: bytes) -> bytes:
+    """Join id, workflow, digest, reason and attributes behind their lengths."""
+    return _TEXTS.pack(*map(len, texts)) + b"".join(texts)
+
+
+def _decode_texts(value: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    start = _TEXTS.size
+    texts: list[bytes] = []
+    for size in _TEXTS.unpack_from(value):
+        texts.append(value[start : start + size])
+        start += size
+    run_id, workflow, digest, reason, attributes = texts
+    return run_id, workflow, digest, reason, attributes
+
+
+@attrs.frozen
+class Worker:
+    """A worker's row: it stays as long as the worker lives or owns a run.
+
+    Attributes:
+        name: Its name.
+        lease_until_us: When its lease ends; 0 when it has none.
+        owned: Number of runs it owns.
+    """
+
+    name: str
+    lease_until_us: int = 0
+    owned: int = 0
+
+    @classmethod
+    def decode(cls, value: bytes) -> Worker:
+        """Read a worker's row."""
+        lease_until_us, owned = _WORKER.unpack_from(value)
+        return cls(value[_WORKER.size :].decode(), lease_until_us, owned)
+
+    def encode(self) -> bytes:
+        """Write the row."""
+        return _WORKER.pack(self.lease_until_us, self.owned) + self.name.encode()
+
+
+def _corrupt(key: bytes, reason: str) -> JournalCorrupt:
+    run, index = _RECORD.unpack(key)
+    return JournalCorrupt(f"record {index} of run number {number_of(run)}", reason)

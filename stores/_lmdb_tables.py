@@ -1,0 +1,204 @@
+"""The tables of an LMDB store and what can be read from them within one transaction.
+
+A `View` lives as long as its transaction: `_lmdb_env` hands it to a function that returns plain values and keeps
+nothing of the view. Changes are in `_lmdb_change`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator
+
+import attrs
+import lmdb
+
+from interp.store import Message, RunFilter, RunRow, Status
+from stores._lmdb_rows import (
+    Row,
+    Worker,
+    decode_due,
+    decode_record,
+    due_key,
+    inbox_key,
+    number_of,
+    number_within,
+    record_key,
+    running_key,
+    status_key,
+    worker_key,
+)
+
+__all__ = ["CHANGES", "TABLES", "Table", "Tables", "View"]
+
+# Names in `meta`.
+CHANGES = b"changes"
+
+Table = lmdb._Database  # pyright: ignore[reportPrivateUsage]  # the stubs give handles no public name
+
+# LMDB wants the number when it opens an environment; the later tables (archive, blob, feed ...) find room.
+TABLES = 16
+
+
+@attrs.frozen
+class Tables:
+    """The handles of the databases in the environment.
+
+    Attributes:
+        meta: Name -> bytes: format, uuid, counters.
+        ids: Run id -> run key, a number given out in the order of creation.
+        runs: Run key -> row.
+        journal: Run key, index -> record.
+        inbox: Run key, number -> message.
+        due: Owner, due time, run key -> nothing.
+        running: Owner, run key -> nothing: what must be taken over at once when the owner dies.
+        workers: Number -> worker.
+        by_status: Status -> run keys.
+    """
+
+    meta: Table
+    ids: Table
+    runs: Table
+    journal: Table
+    inbox: Table
+    due: Table
+    running: Table
+    workers: Table
+    by_status: Table
+
+    @classmethod
+    def open(cls, env: lmdb.Environment, txn: lmdb.Transaction[bytes], *, create: bool) -> Tables:
+        """Open all databases, or create them.
+
+        Raises:
+            lmdb.NotFoundError: One is missing.
+        """
+
+        def table(name: str, *, many: bool = False) -> Table:
+            return env.open_db(name.encode(), txn, create=create, dupsort=many, dupfixed=many)
+
+        names = [field.name for field in attrs.fields(cls) if field.name != "by_status"]
+        return cls(**{name: table(name) for name in names}, by_status=table("by_status", many=True))
+
+
+class View:
+    """What one transaction sees."""
+
+    def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables) -> None:
+        self.txn = txn
+        self.tables = tables
+
+    def counter(self, name: bytes) -> int:
+        """Return a number kept in `meta`, 0 at first."""
+        return number_of(self.txn.get(name, b"", db=self.tables.meta))
+
+    def find(self, run_id: str) -> bytes | None:
+        """Return the run's key, or None."""
+        name = run_id.encode(errors="replace")
+        # An id that no run can have (`interp.store.RUN_ID_BYTES`) may be too long for a key.
+        return self.txn.get(name, db=self.tables.ids) if 0 < len(name) < 500 else None
+
+    def row(self, run: bytes) -> Row:
+        """Return the row of a run that exists."""
+        value = self.txn.get(run, b"", db=self.tables.runs)
+        return Row.decode(run, value)
+
+    def listed(self, run: bytes) -> RunRow:
+        """Return the row of a run that exists, in the form of the protocol."""
+        row = self.row(run)
+        length, updated_us = self.end(run) or (0, row.began_us)
+        return row.listed(length=length, updated_us=updated_us, owner=self.worker_name(row.owner))
+
+    def end(self, run: bytes) -> tuple[int, int] | None:
+        """Return the length of a run's journal and the time of its last record; None when it is empty."""
+        with self.txn.cursor(self.tables.journal) as cursor:
+            found = cursor.prev() if cursor.set_range(_after(run)) else cursor.last()
+            if not found or not cursor.key().startswith(run):
+                return None
+            at_us, _ = decode_record(*cursor.item())
+            return number_within(cursor.key()) + 1, at_us
+
+    def records(self, run: bytes, start: int, *, most: int, most_bytes: int) -> list[bytes]:
+        """Return records from index `start` on, as many as fit: at least one if there is one."""
+        found: list[bytes] = []
+        size = 0
+        with self.txn.cursor(self.tables.journal) as cursor:
+            cursor.set_range(record_key(run, start))
+            for key, value in cursor:
+                if not key.startswith(run) or len(found) >= most or size >= most_bytes:
+                    break
+                found.append(decode_record(key, value)[1])
+                size += len(value)
+        return found
+
+    def messages(self, run: bytes) -> tuple[Message, ...]:
+        """Return the messages in a run's inbox, in order."""
+        return tuple(
+            Message(number_within(key), value) for key, value in self._under(self.tables.inbox, run, inbox_key(run, 0))
+        )
+
+    def runs(self, where: RunFilter, after: bytes, most: int) -> tuple[list[RunRow], bytes | None]:
+        """Look at up to `most` runs beyond the key `after`; return those asked for and the key to go on from."""
+        keys = list(itertools.islice(self._run_keys(where.statuses, after), most))
+        rows = [row for row in map(self.listed, keys) if where.matches(row)]
+        return rows, keys[-1] if len(keys) == most else None
+
+    def _run_keys(self, statuses: frozenset[Status] | None, after: bytes) -> Iterator[bytes]:
+        """Give the keys of runs beyond `after`, oldest first."""
+        if statuses is None:
+            with self.txn.cursor(self.tables.runs) as cursor:
+                if cursor.set_range(_next(after)):
+                    yield from cursor.iternext(keys=True, values=False)
+        else:
+            yield from heapq.merge(*(self._of_status(status, after) for status in statuses))
+
+    def _of_status(self, status: Status, after: bytes) -> Iterator[bytes]:
+        with self.txn.cursor(self.tables.by_status) as cursor:
+            if cursor.set_range_dup(status_key(status), _next(after)):
+                yield from cursor.iternext_dup()
+
+    def workers(self) -> list[tuple[int, Worker]]:
+        """Return all workers by number."""
+        with self.txn.cursor(self.tables.workers) as cursor:
+            return [(number_of(key), Worker.decode(value)) for key, value in cursor]
+
+    def worker(self, number: int) -> Worker | None:
+        """Return a worker, or None."""
+        value = self.txn.get(worker_key(number), db=self.tables.workers)
+        return None if value is None else Worker.decode(value)
+
+    def worker_name(self, number: int) -> str | None:
+        """Return the name of an owner; None for nobody."""
+        worker = self.worker(number)
+        return worker.name if worker else None
+
+    def worker_number(self, name: str) -> int | None:
+        """Return a worker's number, or None. There are few workers: a name is found by looking at each."""
+        return next((number for number, worker in self.workers() if worker.name == name), None)
+
+    def at_work(self, owner: int) -> Iterator[bytes]:
+        """Give the runs that must be taken over at once when the owner dies, oldest first."""
+        prefix = worker_key(owner)
+        for key, _ in self._under(self.tables.running, prefix, running_key(owner, b"")):
+            yield key[len(prefix) :]
+
+    def due(self, owner: int) -> Iterator[tuple[int, bytes]]:
+        """Give due time and key of an owner's runs, the longest due first."""
+        for key, _ in self._under(self.tables.due, worker_key(owner), due_key(owner, 0, b"")):
+            yield decode_due(key)
+
+    def _under(self, table: Table, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        with self.txn.cursor(table) as cursor:
+            if cursor.set_range(start):
+                for key, value in cursor:
+                    if not key.startswith(prefix):
+                        return
+                    yield key, value
+
+
+def _next(run: bytes) -> bytes:
+    return (number_of(run) + 1).to_bytes(8, "big")
+
+
+def _after(run: bytes) -> bytes:
+    return record_key(_next(run), 0)

@@ -1,0 +1,276 @@
+"""The store that lives in memory: `memory:` is a fresh one for each `open`, `memory:name` is shared by that name.
+
+The reference: the shortest code that keeps the promises of `interp.store.Store`. Other stores are tested beside it, and
+simulations run on it. It is thread-safe, forgets everything when the process ends, and looks at every run in each
+`claim`. Since a worker cannot die without it, liveness goes by the lease alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Collection, Iterator
+
+import attrs
+
+from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore
+from interp.store import Append, Batch, Claim, Create, Due, Message, Post, Refusal, RunFilter, RunRow, Status, Why
+
+__all__ = ["MemoryStore", "open"]
+
+
+def open(url: str) -> MemoryStore:
+    """Open `memory:` (a fresh store) or `memory:name` (the store of that name in this process).
+
+    Raises:
+        UnknownStore: The URL is not one of the two.
+    """
+    scheme, _, name = url.partition(":")
+    if scheme != "memory" or name.startswith("/") or "?" in name:
+        raise UnknownStore(url, "expected memory: or memory:name")
+    if not name:
+        return MemoryStore(url, _Contents())
+    with _named_lock:
+        return MemoryStore(url, _named.setdefault(name, _Contents()))
+
+
+@attrs.define
+class _Run:
+    """One run: its row, its journal, the messages that wait and how many there ever were."""
+
+    row: RunRow
+    inbox: dict[int, bytes]
+    posted: int = 1
+    journal: list[bytes] = attrs.field(factory=list[bytes])
+
+
+@attrs.define
+class _Contents:
+    """What all handles of one store share. `changes` counts the writes that others wait for."""
+
+    runs: dict[str, _Run] = attrs.field(factory=dict[str, _Run])
+    leases: dict[str, int] = attrs.field(factory=dict[str, int])
+    changes: int = 0
+    changed: threading.Condition = attrs.field(factory=threading.Condition)
+
+
+_named: dict[str, _Contents] = {}
+_named_lock = threading.Lock()
+
+
+class MemoryStore:
+    """A handle of a store in memory; see `interp.store.Store` for what each method promises."""
+
+    def __init__(self, url: str, contents: _Contents) -> None:
+        self.url = url
+        self._contents = contents
+        self._lock = contents.changed
+        self._seen = threading.local()
+        self._closed = False
+
+    def create(self, run: Create, now_us: int) -> bool:
+        """Create a run."""
+        refusals = self.commit(Batch(creates=[run]), now_us)
+        if refusals and refusals[0].why == "differs":
+            existing = self._find(run.run_id).row
+            raise RunExists(
+                run.run_id,
+                existing=f"{existing.workflow}, digest {existing.digest.hex()}",
+                requested=f"{run.workflow}, digest {run.digest.hex()}",
+            )
+        return not refusals
+
+    def post(self, post: Post, now_us: int) -> None:
+        """Append a message to a run's inbox."""
+        for refusal in self.commit(Batch(posts=[post]), now_us):
+            if refusal.why == "unknown":
+                raise UnknownRun(post.run_id, self.url)
+            raise RunEnded(post.run_id, self._find(post.run_id).row.status)
+
+    def unpark(self, run_id: str, now_us: int) -> bool:
+        """Make a parked run due again."""
+        with self._lock:
+            run = self._find(run_id)
+            if run.row.status is not Status.PARKED:
+                return False
+            run.row = attrs.evolve(run.row, status=Status.RUNNING, due_us=now_us, reason="")
+            self._wake()
+            return True
+
+    def register(self, worker: str) -> None:
+        """Do nothing: workers of a store in memory cannot die without it."""
+
+    def renew(self, worker: str, now_us: int, lease_us: int) -> None:
+        """Extend the worker's lease."""
+        with self._lock:
+            self._contents.leases[worker] = now_us + lease_us
+
+    def resign(self, worker: str) -> None:
+        """End the worker's lease."""
+        with self._lock:
+            self._contents.leases.pop(worker, None)
+            self._wake()
+
+    def claim(
+        self, worker: str, limit: int, now_us: int, lease_us: int, workflows: Collection[str] | None = None
+    ) -> Due:
+        """Take due runs that nobody alive owns."""
+        with self._lock:
+            runs = [run for run in self._contents.runs.values() if workflows is None or run.row.workflow in workflows]
+            dated = [(self._due_us(run.row, run.inbox, worker, now_us), run) for run in runs]
+            queue = sorted(((due, run) for due, run in dated if due is not None), key=lambda pair: pair[0])
+            ready = list(itertools.takewhile(lambda pair: pair[0] <= now_us, queue[:limit]))
+            claims = tuple(self._claim(run, worker, now_us + lease_us) for _, run in ready)
+            return Due(claims, next_us=queue[len(ready)][0] if len(ready) < len(queue) else None)
+
+    def _due_us(self, row: RunRow, inbox: dict[int, bytes], worker: str, now_us: int) -> int | None:
+        """Return when `worker` may take the run: 0 if a dead worker left it at work, None for never."""
+        if row.owner not in (None, worker):
+            if self._contents.leases.get(row.owner, 0) > now_us:
+                return None
+            if inbox or row.status in (Status.PENDING, Status.RUNNING):
+                return 0
+        return row.due_us
+
+    def _claim(self, run: _Run, worker: str, lease_until_us: int) -> Claim:
+        before = run.row
+        if before.owner != worker:
+            run.row = attrs.evolve(before, owner=worker, token=before.token + 1)
+            self._contents.leases[worker] = lease_until_us
+        return Claim(run.row, _messages(run), lost=before.owner if before.owner != worker else None)
+
+    def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
+        """Write a batch."""
+        with self._lock:
+            refusals = [Refusal(new.run_id, why) for new in batch.creates if (why := self._create(new, now_us))]
+            barred = {refusal.run_id for refusal in refusals}
+            refusals += [Refusal(post.run_id, why) for post in batch.posts if (why := self._post(post, now_us))]
+            for append in batch.appends:
+                if why := "fenced" if append.run_id in barred else self._append(append):
+                    refusals.append(Refusal(append.run_id, why))
+            return refusals
+
+    def _create(self, new: Create, now_us: int) -> Why | None:
+        if run := self._contents.runs.get(new.run_id):
+            same = (run.row.workflow, run.row.digest) == (new.workflow, new.digest)
+            return "exists" if same else "differs"
+        row = RunRow(
+            id=new.run_id,
+            workflow=new.workflow,
+            digest=new.digest,
+            status=Status.PENDING,
+            length=0,
+            due_us=now_us,
+            owner=new.worker,
+            token=0 if new.worker is None else 1,
+            created_us=now_us,
+            updated_us=now_us,
+            attributes=b"",
+            reason="",
+        )
+        self._contents.runs[new.run_id] = _Run(row, inbox={0: new.start})
+        self._wake()
+        return None
+
+    def _post(self, post: Post, now_us: int) -> Why | None:
+        run = self._contents.runs.get(post.run_id)
+        if run is None:
+            return "unknown"
+        if run.row.status.ended:
+            return "ended"
+        run.inbox[run.posted] = post.body
+        run.posted += 1
+        if run.row.status is not Status.PARKED:
+            run.row = attrs.evolve(run.row, due_us=_sooner(run.row.due_us, now_us))
+        self._wake()
+        return None
+
+    def _append(self, append: Append) -> Why | None:
+        run = self._contents.runs.get(append.run_id)
+        if run is None:
+            return "unknown"
+        length = 0 if append.restart else run.row.length
+        if run.row.owner is None or (run.row.token, length) != (append.token, append.index):
+            return "fenced"
+        if append.restart:
+            run.journal.clear()
+        run.journal += append.records
+        for number in append.consumed:
+            run.inbox.pop(number, None)
+        if append.status.ended:
+            run.inbox.clear()
+        run.row = self._appended(run, append)
+        if append.restart or run.row.owner is None:
+            self._wake()
+        return None
+
+    def _appended(self, run: _Run, append: Append) -> RunRow:
+        idle = append.status.ended or append.status is Status.PARKED
+        unseen = any(append.release or number >= append.seen for number in run.inbox)
+        due_us = _sooner(append.due_us, append.at_us) if unseen else append.due_us
+        return attrs.evolve(
+            run.row,
+            status=append.status,
+            length=len(run.journal),
+            due_us=None if idle else due_us,
+            owner=None if idle or append.release else run.row.owner,
+            updated_us=append.at_us if append.records or append.restart else run.row.updated_us,
+            attributes=run.row.attributes if append.attributes is None else append.attributes,
+            reason=append.reason if append.status is Status.PARKED else "",
+        )
+
+    def flush(self) -> None:
+        """Do nothing: there is nothing more durable here."""
+
+    def run(self, run_id: str) -> RunRow | None:
+        """Return the run's row, or None."""
+        with self._lock:
+            run = self._contents.runs.get(run_id)
+            return run.row if run else None
+
+    def runs(self, where: RunFilter) -> list[RunRow]:
+        """List runs, the oldest creation first."""
+        with self._lock:
+            rows = [run.row for run in self._contents.runs.values()]
+        return [row for row in rows if where.matches(row)][: where.limit]
+
+    def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:
+        """Give the records from index `start` on."""
+        with self._lock:
+            return iter(self._find(run_id).journal[start:])
+
+    def inbox(self, run_id: str) -> tuple[Message, ...]:
+        """Return the messages that wait."""
+        with self._lock:
+            return _messages(self._find(run_id))
+
+    def changed(self, timeout_s: float) -> bool:
+        """Wait until somebody wrote, or the time is up."""
+        with self._lock:
+            seen: int = getattr(self._seen, "changes", 0)
+            self._lock.wait_for(lambda: self._closed or self._contents.changes > seen, timeout_s)
+            self._seen.changes = self._contents.changes
+            return self._contents.changes > seen
+
+    def close(self) -> None:
+        """End the waits of this handle; what is stored stays for the other handles of the name."""
+        with self._lock:
+            self._closed = True
+            self._lock.notify_all()
+
+    def _find(self, run_id: str) -> _Run:
+        if run := self._contents.runs.get(run_id):
+            return run
+        raise UnknownRun(run_id, self.url)
+
+    def _wake(self) -> None:
+        self._contents.changes += 1
+        self._lock.notify_all()
+
+
+def _messages(run: _Run) -> tuple[Message, ...]:
+    return tuple(Message(number, body) for number, body in run.inbox.items())
+
+
+def _sooner(due_us: int | None, now_us: int) -> int:
+    return now_us if due_us is None else min(due_us, now_us)

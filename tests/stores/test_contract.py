@@ -1,0 +1,43 @@
+"""Every store keeps the contract that ships with the library."""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from interp.store import Store
+from interp.testing.store_contract import store_contract
+from stores import lmdb, memory
+
+_scratch = Path(tempfile.mkdtemp(prefix="interp-contract-"))
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _remove_scratch() -> Iterator[None]:
+    yield
+    shutil.rmtree(_scratch)
+
+
+def _memory() -> Store:
+    return memory.open("memory:")
+
+
+def _named_memory() -> Store:
+    return memory.open(f"memory:contract-{next(_numbers)}")
+
+
+def _lmdb() -> Store:
+    return lmdb.open(f"lmdb://{_scratch}/{next(_numbers)}?durability=none")
+
+
+def _growing_lmdb() -> Store:
+    return lmdb.open(f"lmdb://{_scratch}/{next(_numbers)}?durability=none&map_size=131072")
+
+
+TestMemory = store_contract(_named_memory, reopen=lambda store: memory.open(store.url), reference=_memory)
+TestLmdb = store_contract(_lmdb, reopen=lambda store: lmdb.open(store.url), reference=_memory)
+TestGrowingLmdb = store_contract(_growing_lmdb, reference=_memory)
