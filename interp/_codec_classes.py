@@ -306,7 +306,11 @@ def pydantic_form(cls: type) -> Form:
             plain = adapter().dump_python(value, mode="json", by_alias=True, round_trip=True, warnings="error")
         except ValueError as error:
             refuse(value, name, str(error))
-        return ANY_FORM.lower(plain)
+        ANY_FORM.lower(plain)
+        # pydantic drops in silence what the declared classes of its fields do not have, and private attributes.
+        if (again := lift(plain)) != value:
+            refuse(value, name, f"pydantic would read it back as {again!r}")
+        return plain
 
     def lift(plain: Any) -> Any:
         try:

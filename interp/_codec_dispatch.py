@@ -78,7 +78,7 @@ def _cached(annotation: Any) -> Form:
 def _exact_form(annotation: Any) -> Form | None:
     if annotation is Any or annotation is object:
         return ANY_FORM
-    if annotation is tuple or annotation is tuple:  # unlike tuple[()], which is empty
+    if annotation is tuple or annotation is typing.Tuple:  # noqa: UP006  # unlike tuple[()], which is empty
         return sequence_form("tuple", ANY_FORM, cls=tuple)
     return SCALAR_FORMS.get(annotation)
 

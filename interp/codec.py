@@ -12,22 +12,17 @@ no clock. The forms behind the codecs are made in the `_codec_*` modules.
 from __future__ import annotations
 
 import inspect
-import types
-import typing
 import weakref
-from collections import abc
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import attrs
 import msgspec
 
-from interp._codec_containers import dict_form, sequence_form, union_form
 from interp._codec_dispatch import form_of
 from interp._codec_foreign import converter
 from interp._codec_form import Form, Misfit, is_array
-from interp._codec_scalars import SCALAR_FORMS
-from interp._codec_typing import resolve
+from interp._codec_functions import Scope, parameter_form, result_type
 from interp.errors import NotDecodable, NotEncodable
 
 __all__ = ["ANY", "ArgumentsCodec", "ValueCodec", "canonical", "codec_for", "converter", "render_value"]
@@ -160,7 +155,7 @@ class ArgumentsCodec:
         self.name: str = getattr(fn, "__qualname__", None) or type(fn).__name__
         self.signature = inspect.signature(fn)
         self._plan: _Plan | None = None
-        self._scope = _Scope.of(fn)
+        self._scope = Scope.of(fn)
 
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> ArgumentsCodec:
@@ -239,7 +234,7 @@ class ArgumentsCodec:
         """Resolve the annotations: at first use, since they may name what is defined further down."""
         scope, parameters = self._scope, tuple(self.signature.parameters.values())
         names = scope.names()
-        forms = tuple(_parameter_form(parameter, names) for parameter in parameters)
+        forms = tuple(parameter_form(parameter, names) for parameter in parameters)
         is_simple = all(parameter.kind in _POSITIONAL for parameter in parameters)
         plan = _Plan(
             parameters=parameters,
@@ -247,9 +242,9 @@ class ArgumentsCodec:
             lowers=tuple(form.lower for form in forms),
             fewest=sum(parameter.default is parameter.empty for parameter in parameters),
             most=len(parameters) if is_simple else -1,
-            result=codec_for(_result_type(self.signature, names, is_generator=scope.is_generator)),
+            result=codec_for(result_type(self.signature, names, is_generator=scope.is_generator)),
         )
-        self._plan, self._scope = plan, _Scope.EMPTY
+        self._plan, self._scope = plan, Scope.EMPTY
         return plan
 
     def _bind(self, plan: _Plan, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -303,85 +298,6 @@ def _find_unwritable(plan: _Plan, values: tuple[Any, ...], error: Exception) -> 
         except _UNWRITABLE as again:
             return _unwritable(parameter.name, value, again)
     return _unwritable("arguments", values, error)
-
-
-# --- annotations of functions -----------------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class _Scope:
-    """Where the annotations of a function find their names. Holds no function: the cache must not keep it alive.
-
-    Attributes:
-        module: The globals, by reference: what is defined further down shall be found.
-        cells: The variables of enclosing functions that the function uses.
-        parameters: Its own type parameters.
-        is_generator: Whether it is a generator function.
-    """
-
-    EMPTY: ClassVar[_Scope]
-
-    module: dict[str, Any]
-    cells: dict[str, types.CellType]
-    parameters: dict[str, Any]
-    is_generator: bool
-
-    @classmethod
-    def of(cls, called: Any) -> _Scope:
-        """Find the scope of anything that can be called."""
-        fn = inspect.unwrap(_function_behind(called))
-        code: types.CodeType | None = getattr(fn, "__code__", None)
-        return cls(
-            module=getattr(fn, "__globals__", {}),
-            cells=dict(zip(code.co_freevars, fn.__closure__ or (), strict=False)) if code is not None else {},
-            parameters={parameter.__name__: parameter for parameter in getattr(fn, "__type_params__", ())},
-            is_generator=inspect.isgeneratorfunction(fn),
-        )
-
-    def names(self) -> dict[str, Any]:
-        """Return all names with what they stand for now."""
-        filled = {name: cell.cell_contents for name, cell in self.cells.items() if cell != types.CellType()}
-        return {**self.module, **filled, **self.parameters}
-
-
-_Scope.EMPTY = _Scope(module={}, cells={}, parameters={}, is_generator=False)
-
-
-def _function_behind(called: Any) -> Any:
-    """Find the function whose annotations count: of a class its constructor, of a partial what it calls."""
-    if isinstance(called, type):
-        return vars(called).get("__init__", called)
-    if hasattr(called, "__code__") or hasattr(called, "__wrapped__"):
-        return called
-    return _function_behind(called.func) if hasattr(called, "func") else type(called).__call__
-
-
-def _parameter_form(parameter: inspect.Parameter, names: Mapping[str, Any]) -> Form:
-    """Make the form of one slot: an array for `*args`, an object for `**kwargs`."""
-    written: Any = Any if parameter.annotation is parameter.empty else parameter.annotation
-    annotation = resolve(written, names)
-    if parameter.kind is _VAR_POSITIONAL:
-        return sequence_form(f"*{parameter.name}", form_of(annotation), cls=tuple)
-    if parameter.kind is _VAR_KEYWORD:
-        if typing.get_origin(annotation) is typing.Unpack:
-            return form_of(typing.get_args(annotation)[0])
-        return dict_form(f"**{parameter.name}", SCALAR_FORMS[str], form_of(annotation))
-    form = form_of(annotation)
-    if parameter.default is None and type(None) not in form.shapes:  # `x: int = None` is common, and clear
-        return union_form(f"{form.name} | None", (form, SCALAR_FORMS[None]))
-    return form
-
-
-def _result_type(signature: inspect.Signature, names: Mapping[str, Any], *, is_generator: bool) -> Any:
-    """Return what a call gives in the end: what a generator or coroutine returns, else the annotation."""
-    if signature.return_annotation is signature.empty:
-        return Any
-    annotation = resolve(signature.return_annotation, names)
-    origin, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
-    if origin in (abc.Generator, abc.Coroutine):
-        return arguments[2] if len(arguments) == 3 else Any
-    # Iterator[int] tells what a generator yields, and nothing of what it returns.
-    return Any if is_generator else annotation
 
 
 # --- bytes for comparing and for reading ------------------------------------------------------------------------------

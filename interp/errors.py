@@ -255,7 +255,10 @@ class ForgottenYield(WorkflowError, TypeError):
     def __str__(self) -> str:
         """Name the line and the cure."""
         place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.what} was {self.problem}\n  Did you mean `yield from {self.what}`? Nothing runs until it is yielded."
+        return (
+            f"{place}{self.what} was {self.problem}\n"
+            f"  Did you mean `yield from {self.what}`? Nothing runs until it is yielded."
+        )
 
 
 @attrs.frozen(eq=False)
@@ -519,7 +522,9 @@ class StoreFull(StoreError):
 
     def __str__(self) -> str:
         """Name the store and what to do."""
-        return f"{self.place} has no room left: {self.reason}\nNothing is lost. Free some space; runs go on by themselves."
+        return (
+            f"{self.place} has no room left: {self.reason}\nNothing is lost. Free some space; runs go on by themselves."
+        )
 
 
 @attrs.frozen(eq=False)
@@ -606,7 +611,8 @@ class NotDecodable(CodecError):
 
     def __str__(self) -> str:
         """Name the place and both sides."""
-        return f"{self.path}: expected {self.expected}, found {self.found}" + (f" ({self.reason})" if self.reason else "")
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"{self.path}: expected {self.expected}, found {self.found}{reason}"
 
 
 @attrs.frozen(eq=False)
@@ -679,7 +685,9 @@ class UnknownRun(UsageError):
 
     def __str__(self) -> str:
         """Name the id and the store."""
-        return f"there is no run {self.run_id!r} in {self.store}; `interp list --store {self.store}` shows what there is"
+        return (
+            f"there is no run {self.run_id!r} in {self.store}\n`interp list --store {self.store}` shows what there is."
+        )
 
 
 @attrs.frozen(eq=False)

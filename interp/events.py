@@ -194,9 +194,7 @@ class WorkerLost(_Shape, frozen=True, tag="lost"):
     code: str = ""
 
 
-Event: TypeAlias = (
-    Started | Resolved | Rejected | AttemptFailed | Fired | Signalled | CancelRequested | WorkerLost
-)
+Event: TypeAlias = Started | Resolved | Rejected | AttemptFailed | Fired | Signalled | CancelRequested | WorkerLost
 
 
 class Completed(_Shape, frozen=True, tag="done"):

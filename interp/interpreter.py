@@ -64,7 +64,7 @@ import hashlib
 import heapq
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import GeneratorType
 from typing import Any, cast
 from uuid import UUID
@@ -130,6 +130,10 @@ from interp.scheduler import BLOCKED, Scheduler
 __all__ = ["Interpreter", "Step", "UnexpectedEvent"]
 
 
+# The time before the first event; nothing reads it.
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
 class UnexpectedEvent(LookupError):
     """An event answers a command that nobody waits for. In a replay this means that the code changed."""
 
@@ -178,7 +182,7 @@ class Interpreter:
             self.mailbox.setdefault(name, deque()).append(payload)
         self._started = started
         self._started_at: datetime | None = None
-        self._at = datetime.min
+        self._at = _NEVER
         self._root: Fiber | None = None
         self._scheduler = Scheduler(self._perform, self._withdraw)
         self._timers: list[tuple[datetime, int, str]] = []
@@ -327,8 +331,8 @@ class Interpreter:
 
     def _waits(self) -> tuple[str, ...]:
         return tuple(
-            f"{where(fiber.generator) or fiber.where}: {fiber.name or label(fiber.generator)} (fiber {fiber.id or 'root'})"
-            f" waits for {_sketch(fiber)}"
+            f"{self._line(fiber)}: {fiber.name or label(fiber.generator)} (fiber {fiber.id or 'root'}) "
+            f"waits for {_sketch(fiber)}"
             for fiber in self._scheduler.alive.values()
         )
 
@@ -422,7 +426,7 @@ class Interpreter:
         definition = activity_of(command.fn)
         payload = definition.arguments.encode(command.args, command.kwargs)
         command_id = fiber.next_id()
-        record = Record(command_id, "call", definition.name, payload, where(fiber.generator) or fiber.where)
+        record = Record(command_id, "call", definition.name, payload, self._line(fiber))
         compare = command.with_options.compare or self.definition.compare
         self._issue(Issued(command_id, command, record, compare, fiber, definition))
         return BLOCKED
@@ -441,14 +445,14 @@ class Interpreter:
 
     def _timer(self, fiber: Fiber, command: Command[Any], kind: str, payload: bytes, due: datetime) -> None:
         command_id = fiber.next_id()
-        record = Record(command_id, kind, "", payload, where(fiber.generator) or fiber.where)
+        record = Record(command_id, kind, "", payload, self._line(fiber))
         self._issue(Issued(command_id, command, record, self.definition.compare, fiber, due=due))
 
     def _await_signal(self, fiber: Fiber, command: AwaitSignal[Any]) -> Any:
         due = None if command.timeout is None else self._at + command.timeout
         payload = b"[null]" if command.timeout is None else _seconds(command.timeout)
         command_id = fiber.next_id()
-        record = Record(command_id, "await_signal", command.name, payload, where(fiber.generator) or fiber.where)
+        record = Record(command_id, "await_signal", command.name, payload, self._line(fiber))
         waiting = self.mailbox.get(command.name)
         if waiting:
             self._note(fiber, command, record)
@@ -625,7 +629,7 @@ def _short(value: Any) -> str:
 def _cure(yielded: Any) -> str:
     """Say what was probably meant."""
     if isinstance(yielded, GeneratorType):
-        return f"A generator is delegated to: write `yield from {yielded.__name__}(...)`, or gather(...) to run several."
+        return f"Delegate to a generator with `yield from {yielded.__name__}(...)`; gather(...) runs several at once."
     if isinstance(yielded, Task):
         return "Write `yield from join(task)` to wait for a task."
     if isinstance(yielded, (list, tuple)):

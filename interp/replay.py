@@ -92,7 +92,8 @@ def replay(definition: WorkflowDefinition, history: Iterable[Transition], *, run
 
 def _opened(definition: WorkflowDefinition, first: Transition, run_id: str) -> Interpreter:
     if first.index != 0 or not isinstance(first.cause, Started):
-        raise JournalCorrupt(f"the history of run {run_id!r}", f"it begins with {type(first.cause).__name__}, not a start")
+        found = type(first.cause).__name__
+        raise JournalCorrupt(f"the history of run {run_id!r}", f"it begins with {found}, not with a start")
     return Interpreter(definition, first.cause, run_id)
 
 

@@ -123,8 +123,8 @@ class View:
         found: list[bytes] = []
         size = 0
         with self.txn.cursor(self.tables.journal) as cursor:
-            cursor.set_range(record_key(run, start))
-            for key, value in cursor:
+            # A cursor that found nothing would begin at the first record of the whole store.
+            for key, value in cursor if cursor.set_range(record_key(run, start)) else ():
                 if not key.startswith(run) or len(found) >= most or size >= most_bytes:
                     break
                 found.append(decode_record(key, value)[1])

@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import typing
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -465,6 +466,8 @@ def test_sets_are_written_in_the_same_bytes_by_every_process() -> None:
         (int | str | datetime, 3, b"3"),
         (int | str | datetime, "x", b'{"type":"str","value":"x"}'),
         (Any | None, 3, b"3"),
+        (typing.Tuple, (1, "a"), b'[1,"a"]'),  # noqa: UP006  # the old spelling
+        (tuple[()], (), b"[]"),
         (dict[UUID, int], {UUID(int=1): 2}, b'{"00000000-0000-0000-0000-000000000001":2}'),
         (dict[int, str], {2: "b", 1: "a"}, b'[[2,"b"],[1,"a"]]'),
         (set[int], {10, 9}, b"[10,9]"),
@@ -699,6 +702,25 @@ def test_pydantic_classes_are_strict() -> None:
         codec_for(Coin).decode(b'{"cents":"5"}')
     with pytest.raises(NotEncodable):
         codec_for(of(list, Coin)).encode([Money(amount=Decimal(1), when=datetime(2026, 1, 1, tzinfo=UTC))])
+
+
+class Wallet(pydantic.BaseModel):
+    """A model with a model inside."""
+
+    money: Money
+
+
+class Cheque(Money):
+    """A model with a field more."""
+
+    number: int
+
+
+def test_a_subclass_inside_a_pydantic_model_is_refused_where_pydantic_would_slice_it() -> None:
+    cheque = Cheque(amount=Decimal(1), when=datetime(2026, 1, 1, tzinfo=UTC), number=7)
+
+    with pytest.raises(NotEncodable, match="would read it back as"):
+        codec_for(Wallet).encode(Wallet(money=cheque))
 
 
 class Vector:

@@ -126,9 +126,7 @@ class Engine:
             RunExists: An id is taken by something else; the others are started.
         """
         definition = workflow_of(workflow)
-        requests = [
-            self._request(definition, definition.arguments.encode(args, {}), run_id) for run_id, args in runs
-        ]
+        requests = [self._request(definition, definition.arguments.encode(args, {}), run_id) for run_id, args in runs]
         return [self._started(start, definition) for start, definition in requests]
 
     def start_json(self, name: str, args: bytes, *, id: str | None = None) -> Run[Any]:

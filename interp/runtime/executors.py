@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 
-from interp.events import Failure
-from interp.runtime.attempts import Attempt, Completion, Deliver, perform, perform_async
+from interp.runtime.attempts import Attempt, Deliver, perform, perform_async
 
 __all__ = ["LoopExecutor", "ThreadExecutor"]
 

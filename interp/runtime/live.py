@@ -103,9 +103,7 @@ class LiveRun:
     parked: str = ""
 
     @classmethod
-    def begin(
-        cls, run_id: str, definition: WorkflowDefinition, started: Started, token: int, at: datetime
-    ) -> LiveRun:
+    def begin(cls, run_id: str, definition: WorkflowDefinition, started: Started, token: int, at: datetime) -> LiveRun:
         """Start a run whose journal is empty.
 
         Raises:

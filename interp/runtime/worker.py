@@ -254,7 +254,7 @@ class Worker:
             step = run.feed(event, at)
         except ReplayError as error:
             run.parked = str(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  user code inside an interpreter may do anything
             _log.exception("run %s broke the interpreter", run.run_id)
             run.parked = f"the interpreter failed: {error!r}"
         else:
@@ -392,9 +392,9 @@ class Worker:
         if run is None:
             try:
                 run = self._loaded(claim, now)
-            except Exception as error:  # a broken run must not take the others down
+            except Exception as error:  # noqa: BLE001  a broken run must not take the others down
                 unexpected = not isinstance(error, InterpError)
-                _log.error("run %s is parked: %s", row.id, error, exc_info=unexpected)  # noqa: TRY400
+                _log.error("run %s is parked: %s", row.id, error, exc_info=unexpected)
                 self._turn.parked.append(_parked(row, str(error) or repr(error), now))
                 return
             self._live[row.id] = run

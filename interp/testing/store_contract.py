@@ -1,4 +1,4 @@
-"""The contract of `interp.store.Store` as a test: a store of your own beside the memory store, and every answer compared.
+"""The contract of `interp.store.Store` as a test: your store beside the memory store, and every answer compared.
 
 Three lines prove a store:
 
@@ -8,8 +8,8 @@ Three lines prove a store:
 
 pytest and unittest collect the class. Hypothesis draws sequences of operations by several workers, under a clock of its
 own: creations that are repeated or conflict, messages, claims before and after a lease has ended, batches of which some
-parts must be refused, stale tokens and wrong positions, restarts, parking. After each step both stores must list the same
-runs, inboxes and histories. A failure prints the shortest sequence found, as a program.
+parts must be refused, stale tokens and wrong positions, restarts, parking. After each step both stores must list the
+same runs, inboxes and histories. A failure prints the shortest sequence found, as a program.
 
 What it cannot test: durability, several processes, `register`. Test these with real processes and real kills.
 """
@@ -17,9 +17,9 @@ What it cannot test: durability, several processes, `register`. Test these with 
 from __future__ import annotations
 
 import unittest
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 from hypothesis import strategies as st
@@ -194,7 +194,8 @@ class StoreMachine(RuleBasedStateMachine):
         before = {run_id: self._contents(run_id) for run_id in self.rows()}
         refusals = self.both(lambda store: store.commit(batch, self.now_us))
         assert refusals is not None
-        parts = [part.run_id for part in (*batch.creates, *batch.posts, *batch.appends)]
+        parts = [*(new.run_id for new in batch.creates), *(post.run_id for post in batch.posts)]
+        parts += [append.run_id for append in batch.appends]
         refused = [refusal.run_id for refusal in refusals]
         for run_id, contents in before.items():
             if parts.count(run_id) == refused.count(run_id):
