@@ -160,6 +160,11 @@ class Engine:
             codec = ANY
         return Run(run_id, self._worker, codec)
 
+    @property
+    def trouble(self) -> BaseException | None:
+        """What has ended the worker, such as a store that failed; None while it works."""
+        return self._worker.trouble
+
     def runs(self, where: RunFilter | None = None) -> list[RunRow]:
         """List the runs of the store, the oldest first.
 

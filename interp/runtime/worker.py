@@ -171,9 +171,13 @@ class Worker:
         except BaseException as error:  # noqa: BLE001  handed to all who wait
             trouble = error
             _log.critical("worker %s stops: %s", self.name, error, exc_info=not isinstance(error, StoreError))
-        self._shut_down()
-        self.trouble = trouble
-        self._refuse_all(trouble)
+        try:
+            self._shut_down()
+        except Exception:  # noqa: BLE001  the loop is over; those who wait are told why it ended, not how the tidying went
+            _log.exception("worker %s did not shut down cleanly", self.name)
+        finally:
+            self.trouble = trouble
+            self._refuse_all(trouble)
 
     def _work(self) -> None:
         """Do one turn."""
@@ -375,7 +379,7 @@ class Worker:
         if len(registered) != len(self._known):
             self._known = frozenset(registered)
         if self._drain_until is None:
-            due = self.store.claim(self.name, _MOST_CLAIMS, microseconds(now), _LEASE_US)
+            due = self.store.claim(self.name, _MOST_CLAIMS, microseconds(now), _LEASE_US, self._known)
             self._claim_at = None if due.next_us is None else moment(due.next_us)
             for claim in due.claims:
                 self._claimed(claim, now)
@@ -437,7 +441,7 @@ class Worker:
         )
         try:
             refusals = self.store.commit(batch, microseconds(now))
-        except StoreError as error:
+        except BaseException as error:
             self._not_written(turn, error)
             raise
         calls: list[Attempt] = []
@@ -452,7 +456,7 @@ class Worker:
         for append in turn.parked:
             self._look(append.run_id)
 
-    def _not_written(self, turn: _Turn, error: StoreError) -> None:
+    def _not_written(self, turn: _Turn, error: BaseException) -> None:
         """Refuse what is new; keep what has happened, for the next try."""
         for start, run in turn.starts:
             start.done.set_exception(error)
@@ -565,12 +569,14 @@ class Worker:
 
     def _refuse_all(self, trouble: BaseException) -> None:
         """Tell everyone who waits that nothing more will come."""
-        waiting: list[Future[RunRow] | Future[None]] = [*self._turn.told]
-        waiting += [done for watches in self._watches.values() for done in watches]
-        self._watches = {}
+        turn, self._turn = self._turn, _Turn()
+        self._not_written(turn, trouble)
         self._turn.told = []
-        for future in waiting:
-            future.set_exception(trouble)
+        watches, self._watches = self._watches, {}
+        for told in turn.told:
+            told.set_exception(trouble)
+        for watch in itertools.chain(*watches.values()):
+            watch.set_exception(trouble)
         try:
             while True:
                 taken = self._inputs.get_nowait()
