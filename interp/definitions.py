@@ -204,7 +204,7 @@ def workflow(
         compare: How replay compares commands with their records: `strict`, or `names` to accept other arguments.
 
     Raises:
-        InvalidDefinition: The function is no generator function, or another workflow has this name.
+        InvalidDefinition: The function is no generator function.
     """
 
     def declare(fn: Callable[..., Generator[Command[Any], Any, Any]]) -> Callable[..., Any]:
@@ -248,22 +248,21 @@ def workflow_of(fn: Callable[..., Any]) -> WorkflowDefinition:
     return cast("WorkflowDefinition", definition)
 
 
-_registry: dict[str, WorkflowDefinition] = {}
+# By name, then by the file that defines it. More than one file: the name alone does not say which is meant.
+_registry: dict[str, dict[str, WorkflowDefinition]] = {}
 
 
 def _register(new: WorkflowDefinition) -> None:
-    """Add a workflow to the registry. The same place in the source may define it again (reload, notebooks, tests)."""
-    old = _registry.get(new.name)
-    if old is not None and not _is_local(old.fn) and not _is_local(new.fn):
-        there, here = old.fn.__code__.co_filename, new.fn.__code__.co_filename
-        if there != here and not there.startswith("<") and not here.startswith("<"):
-            raise InvalidDefinition(
-                new.name,
-                _where(new.fn),
-                f"has the same name as the workflow at {_where(old.fn)}",
-                "Give one of them a name of its own: @workflow(name=...).",
-            )
-    _registry[new.name] = new
+    """Add a workflow to the registry.
+
+    The same file may define it again (a reload, a notebook, a test); what is defined at a prompt or inside a function
+    replaces whatever had the name.
+    """
+    file = new.fn.__code__.co_filename
+    found = _registry.setdefault(new.name, {})
+    if file.startswith("<") or "<locals>" in new.fn.__qualname__:
+        found.clear()
+    found[file] = new
 
 
 def find_workflow(name: str) -> WorkflowDefinition:
@@ -271,16 +270,24 @@ def find_workflow(name: str) -> WorkflowDefinition:
 
     Raises:
         UnknownWorkflow: There is none.
+        InvalidDefinition: Several files define one; starting a run with the function itself is still possible.
     """
-    try:
-        return _registry[name]
-    except KeyError:
-        raise UnknownWorkflow(name, tuple(sorted(_registry))) from None
+    found = [*_registry.get(name, {}).values()]
+    if not found:
+        raise UnknownWorkflow(name, tuple(sorted(_registry)))
+    if len(found) > 1:
+        raise InvalidDefinition(
+            name,
+            _where(found[-1].fn),
+            "is not the only workflow of this name: " + ", ".join(_where(other.fn) for other in found[:-1]),
+            "Give each a name of its own: @workflow(name=...).",
+        )
+    return found[0]
 
 
 def workflows() -> dict[str, WorkflowDefinition]:
-    """Return all registered workflows by name."""
-    return dict(_registry)
+    """Return the registered workflows by name, those left out whose name several files use."""
+    return {name: next(iter(found.values())) for name, found in _registry.items() if len(found) == 1}
 
 
 def _name_of(fn: Callable[..., Any]) -> str:
@@ -291,10 +298,6 @@ def _name_of(fn: Callable[..., Any]) -> str:
             repr(fn), "", "has no name to be recorded by", "Wrap it in a function with `def`, or give name=."
         )
     return str(name).rpartition("<locals>.")[2]
-
-
-def _is_local(fn: Callable[..., Any]) -> bool:
-    return "<locals>" in fn.__qualname__
 
 
 def _where(fn: Callable[..., Any]) -> str:
