@@ -6,6 +6,7 @@ What happens inside a transaction is handed in as a function of a `View` or a `C
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import threading
@@ -17,7 +18,7 @@ from typing import TypeVar
 import attrs
 import lmdb
 
-from interp.errors import NotAStore, StoreError, StoreFailed, StoreFull, UnknownFormat, UnknownStore
+from interp.errors import NotAStore, StoreError, StoreFailed, StoreFull, UnknownFormat, UnknownStore, UsageError
 from stores._lmdb_change import Change
 from stores._lmdb_files import DATA, WAKE, WORKERS, blame, check_length, prepare
 from stores._lmdb_gate import Gate
@@ -33,15 +34,15 @@ T = TypeVar("T")
 # Reserving address space costs nothing; a machine that does not give that much gets less, and growth.
 _MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 28)
 
-# Slots for simultaneous read transactions of all processes; fixed by whoever opens first.
-_READERS = 1024
-
 # lmdb.h: opening can fail while another process opens or closes the same environment.
 _OPEN_TRIES = 6
 _OPEN_PAUSE_S = 0.01
 
 # More doublings than an address space has: a bound for loops that end much sooner.
 _TRIES = 64
+
+# A disk with less is full: a page, and what the file system needs to note where it lies.
+_NO_ROOM = 1 << 16
 
 # How long a wait lasts at most before it looks by itself: with a bell for safety, without one for lack of better.
 _LOOK_S = 1.0
@@ -83,9 +84,14 @@ class Environment:
         self._url = url
         self._known: dict[str, bytes] = {}
         self._failed: str | None = None
+        self._closed = False
         self._lmdb: lmdb.Environment | None = None
         self._begin_alone()
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            self._bell.close()
+            raise
 
     def _begin_alone(self) -> None:
         """Set up what does not survive a fork."""
@@ -137,7 +143,6 @@ class Environment:
                     str(self.path),
                     map_size=size,
                     max_dbs=TABLES,
-                    max_readers=_READERS,
                     mode=0o600,
                     create=False,
                     **flags,
@@ -162,6 +167,7 @@ class Environment:
 
     def close(self) -> None:
         """Let go of everything; workers registered here count as dead."""
+        self._closed = True
         self._bell.close()
         self.workers.close()
         with self._gate.alone():
@@ -187,6 +193,8 @@ class Environment:
         self._begin_alone()
 
     def _live(self) -> lmdb.Environment:
+        if self._closed:
+            raise UsageError(f"store {self._url} is closed")
         if self._lmdb is None:
             with self._opening:
                 if self._lmdb is None:
@@ -206,7 +214,7 @@ class Environment:
                 self._adopt()
             except lmdb.ReadersFullError:
                 if not self._live().reader_check():
-                    raise StoreFull(str(self.path), f"all {_READERS} reader slots are taken") from None
+                    raise StoreFull(str(self.path), "all slots for reading transactions are taken") from None
             except lmdb.Error as error:
                 raise blame(str(self.path), error) from error
         raise StoreFailed(str(self.path), "other processes keep changing the size of its map")
@@ -257,6 +265,9 @@ class Environment:
             raise
         except lmdb.Error as error:
             refused = blame(str(self.path), error)
+            if error.code == errno.EIO and self._room() < _NO_ROOM:
+                # LMDB says so of a write that went through in part, which is what the last pages of a disk do.
+                refused = StoreFull(str(self.path), str(error))
             if isinstance(refused, StoreFailed):
                 raise self._fail(error) from error
             try:
@@ -265,6 +276,11 @@ class Environment:
             except lmdb.Error:
                 raise self._fail(error) from error
             raise refused from error
+
+    def _room(self) -> int:
+        """Return the bytes that are free on the disk."""
+        disk = os.statvfs(self.path)
+        return disk.f_bavail * disk.f_frsize
 
     def _fail(self, error: lmdb.Error) -> StoreError:
         self._failed = str(error)

@@ -6,14 +6,15 @@ outside is therefore checked here first.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import struct
+import sys
 import tempfile
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
@@ -29,7 +30,14 @@ DATA = "data.mdb"
 WAKE = "wake"
 WORKERS = "workers"
 _NEW = ".new-"
-_OURS = {DATA, "lock.mdb", WAKE, WORKERS}
+_LOCK = "lock.mdb"
+_OURS = {DATA, _LOCK, WAKE, WORKERS}
+
+# Slots for some 1000 simultaneous read transactions of all processes: LMDB takes as many as the file has room for.
+_LOCK_BYTES = 1 << 16
+
+# Room for the empty tables; whoever opens the store chooses the size for good.
+_FIRST_MAP = 1 << 18
 
 # Where two machines may map one file without seeing each other's writes, or locks do not hold.
 _REMOTE = ("9p", "afs", "ceph", "cifs", "gpfs", "lustre", "ncpfs", "nfs", "smb")
@@ -52,7 +60,7 @@ def blame(place: str, error: lmdb.Error | OSError) -> StoreError:
     return StoreFailed(place, str(error))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _blamed(place: str) -> Generator[None]:
     try:
         yield
@@ -83,11 +91,12 @@ def prepare(path: Path, url: str) -> None:
             raise StoreReadOnly(str(place), "this user may not write there, or it is mounted read-only")
     if DATA in names:
         _check_metas(path / DATA)
-        return
-    if foreign := sorted(name for name in names - _OURS if not name.startswith(_NEW)):
+    elif foreign := sorted(name for name in names - _OURS if not name.startswith(_NEW)):
         raise NotAStore(str(path), f"it holds {', '.join(foreign[:3])}{' ...' if len(foreign) > 3 else ''}")
     with _blamed(str(path)):
-        _create(path)
+        if DATA not in names:
+            _create(path)
+        _reserve(path / _LOCK)
 
 
 def _create(path: Path) -> None:
@@ -96,7 +105,8 @@ def _create(path: Path) -> None:
         (path / name).mkdir(mode=0o700, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=_NEW, dir=path))
     try:
-        with lmdb.open(str(aside), max_dbs=TABLES, mode=0o600) as env, env.begin(write=True) as txn:
+        env = lmdb.open(str(aside), max_dbs=TABLES, map_size=_FIRST_MAP, mode=0o600, lock=False)
+        with env, env.begin(write=True) as txn:
             tables = Tables.open(env, txn, create=True)
             txn.put(b"format", FORMAT.to_bytes(4, "big"), db=tables.meta)
             txn.put(b"uuid", uuid.uuid4().bytes, db=tables.meta)
@@ -108,6 +118,28 @@ def _create(path: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
     for directory in (path, path.parent):
         _sync(directory)
+
+
+def _reserve(lock: Path) -> None:
+    """Make sure that the lock file lies on the disk as a whole.
+
+    LMDB makes it with holes and writes to it through its map: on a full disk that kills the process (SIGBUS).
+    """
+    try:
+        if lock.stat().st_blocks * 512 >= _LOCK_BYTES:
+            return
+    except FileNotFoundError:
+        with tempfile.TemporaryDirectory(prefix=_NEW, dir=lock.parent) as aside:
+            new = Path(aside) / _LOCK
+            new.touch(mode=0o600)
+            new.write_bytes(bytes(_LOCK_BYTES))
+            with contextlib.suppress(FileExistsError):
+                os.link(new, lock)
+        return
+    # Closing the file drops this process's locks on it: it has none, as it is about to open the store.
+    if sys.platform == "linux":
+        with lock.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, _LOCK_BYTES)
 
 
 def _sync(directory: Path) -> None:
@@ -126,8 +158,8 @@ def _check_metas(data: Path) -> None:
     metas = [head[at + _MAGIC_AT :].startswith(_MAGIC) for at in (0, *(1 << n for n in range(9, 17)))]
     if metas[0] and any(metas[1:]):
         return
-    if not head:
-        raise JournalCorrupt(str(data), "it is empty")
+    if len(head) <= _MAGIC_AT:
+        raise JournalCorrupt(str(data), f"it has {len(head)} bytes")
     if any(metas):
         raise JournalCorrupt(str(data), "one of its two head pages is missing")
     raise NotAStore(str(data), "it is not an LMDB file")

@@ -28,6 +28,7 @@ __all__ = [
     "number_of",
     "number_within",
     "record_key",
+    "record_time",
     "running_key",
     "status_key",
     "worker_key",
@@ -123,6 +124,13 @@ def decode_record(key: bytes, value: bytes) -> tuple[int, bytes]:
     if checksum != crc32(record, crc32(_STAMP.pack(number_within(key), at_us))):
         raise _corrupt(key, "its checksum does not match")
     return at_us, record
+
+
+def record_time(value: bytes) -> int:
+    """Return the time of a record without checking it: a damaged record must not keep its run from being listed."""
+    at_us: int
+    _, at_us = _STAMP.unpack_from(value)
+    return at_us
 
 
 @attrs.define

@@ -24,6 +24,7 @@ from stores._lmdb_rows import (
     number_of,
     number_within,
     record_key,
+    record_time,
     running_key,
     status_key,
     worker_key,
@@ -115,20 +116,17 @@ class View:
             found = cursor.prev() if cursor.set_range(_after(run)) else cursor.last()
             if not found or not cursor.key().startswith(run):
                 return None
-            at_us, _ = decode_record(*cursor.item())
-            return number_within(cursor.key()) + 1, at_us
+            return number_within(cursor.key()) + 1, record_time(cursor.value())
 
     def records(self, run: bytes, start: int, *, most: int, most_bytes: int) -> list[bytes]:
         """Return records from index `start` on, as many as fit: at least one if there is one."""
         found: list[bytes] = []
         size = 0
-        with self.txn.cursor(self.tables.journal) as cursor:
-            # A cursor that found nothing would begin at the first record of the whole store.
-            for key, value in cursor if cursor.set_range(record_key(run, start)) else ():
-                if not key.startswith(run) or len(found) >= most or size >= most_bytes:
-                    break
-                found.append(decode_record(key, value)[1])
-                size += len(value)
+        for key, value in itertools.islice(self._under(self.tables.journal, run, record_key(run, start)), most):
+            found.append(decode_record(key, value)[1])
+            size += len(value)
+            if size >= most_bytes:
+                break
         return found
 
     def messages(self, run: bytes) -> tuple[Message, ...]:
@@ -189,7 +187,7 @@ class View:
 
     def _under(self, table: Table, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         with self.txn.cursor(table) as cursor:
-            if cursor.set_range(start):
+            if cursor.set_range(start):  # else iterating would begin at the first key of the whole table
                 for key, value in cursor:
                     if not key.startswith(prefix):
                         return

@@ -19,9 +19,6 @@ from pathlib import Path
 
 __all__ = ["Doorbell"]
 
-# Room for a path in sockaddr_un, without its final NUL; 104 on macOS.
-_PATH_BYTES = 103
-
 # A file that appears within one tick of the file system's clock after a listing may not change the directory's time.
 _TICK_NS = 100_000_000
 
@@ -41,6 +38,7 @@ class Doorbell:
         self._died = died
         self._lock = threading.Lock()
         self._bell: socket.socket | None = None
+        self._mute = False
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._listener: threading.Thread | None = None
         self._watched: dict[str, int] = {}
@@ -49,21 +47,26 @@ class Doorbell:
         self._sender = _socket()
 
     def listen(self) -> bool:
-        """Be reachable from now on; False if the directory's path is too long for a socket."""
+        """Be reachable from now on; False if that is not possible, mostly as the path is too long for a socket."""
         with self._lock:
-            if self._bell is None and len(os.fsencode(self._directory / self._name)) <= _PATH_BYTES:
+            if self._bell is None and not self._mute:
                 bell = _socket()
-                bell.bind(str(self._directory / self._name))
+                try:
+                    bell.bind(str(self._directory / self._name))
+                except OSError:
+                    bell.close()
+                    self._mute = True
+                    return False
                 self._bell = bell
                 self._listener = threading.Thread(target=self._run, args=(bell,), name="interp-doorbell", daemon=True)
                 self._listener.start()
-                # Not news, but the others learn whom to watch.
-                self._ring()
+                with contextlib.suppress(OSError):
+                    self._ring()  # not news, but the others learn whom to watch
             return self._bell is not None
 
     def ring(self) -> None:
         """Wake the other processes."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # what is written is written, heard or not
             self._ring()
 
     def _ring(self) -> None:
@@ -90,6 +93,7 @@ class Doorbell:
     def close(self) -> None:
         """Stop listening."""
         with self._lock:
+            self._mute = True
             bell, listener = self._bell, self._listener
             self._bell = self._listener = None
             if bell is not None:
@@ -129,13 +133,18 @@ class Doorbell:
         """Watch the processes whose bells have appeared."""
         if not hasattr(os, "pidfd_open"):
             return
-        for name in {bell.name for bell in self._directory.iterdir()} - {self._name, *self._watched}:
-            try:
-                descriptor = os.pidfd_open(int(name.partition("-")[0]))
-            except (OSError, ValueError):
-                continue  # gone, or of another pid namespace: its lease or lock will tell in time
-            self._watched[name] = descriptor
-            poll.register(descriptor, select.POLLIN)
+        with contextlib.suppress(OSError):
+            names = {bell.name for bell in self._directory.iterdir()} - {self._name, *self._watched}
+            for name in names:
+                self._watch_one(poll, name)
+
+    def _watch_one(self, poll: select.poll, name: str) -> None:
+        try:
+            descriptor = os.pidfd_open(int(name.partition("-")[0]))
+        except (OSError, ValueError):
+            return  # gone, or of another pid namespace: its lock or lease will tell in time
+        self._watched[name] = descriptor
+        poll.register(descriptor, select.POLLIN)
 
     def _unwatch(self, poll: select.poll, name: str) -> None:
         descriptor = self._watched.pop(name)

@@ -239,7 +239,12 @@ class LmdbStore:
     def changed(self, timeout_s: float) -> bool:
         """Wait until somebody wrote, or the time is up."""
         seen: int = getattr(self._seen, "changes", 0)
-        changes = self._env.wait(seen, timeout_s, lambda: self._closed)
+        try:
+            changes = self._env.wait(seen, timeout_s, lambda: self._closed)
+        except UsageError:
+            if self._closed:
+                return False
+            raise
         self._seen.changes = changes
         return changes != seen
 

@@ -25,8 +25,8 @@ def open(url: str) -> MemoryStore:
     Raises:
         UnknownStore: The URL is not one of the two.
     """
-    scheme, _, name = url.partition(":")
-    if scheme != "memory" or name.startswith("/") or "?" in name:
+    scheme, colon, name = url.partition(":")
+    if scheme + colon != "memory:" or name.startswith("/") or "?" in name:
         raise UnknownStore(url, "expected memory: or memory:name")
     if not name:
         return MemoryStore(url, _Contents())

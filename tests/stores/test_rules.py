@@ -1,0 +1,285 @@
+"""The rules of `interp.store` by example, on every store: what the contract checks, in sentences."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from interp.errors import RunEnded, RunExists, UnknownRun, UsageError
+from interp.store import Append, Batch, Create, Message, Post, Refusal, RunFilter, Status, Store
+from stores import lmdb, memory
+
+LEASE_US = 100
+RUN = Create("order-7", "checkout", b"digest", b"start")
+
+
+@pytest.fixture(params=["memory", "lmdb"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    openers: dict[str, Callable[[], Store]] = {
+        "memory": lambda: memory.open("memory:"),
+        "lmdb": lambda: lmdb.open(f"lmdb://{tmp_path}/store?durability=none"),
+    }
+    store = openers[request.param]()
+    yield store
+    store.close()
+
+
+def appended(token: int, index: int, *records: bytes, status: Status = Status.RUNNING, at_us: int = 2) -> Append:
+    return Append("order-7", token, index, records, status, due_us=None, at_us=at_us)
+
+
+def claimed(store: Store, worker: str, now_us: int) -> list[str]:
+    return [claim.run.id for claim in store.claim(worker, 10, now_us, LEASE_US).claims]
+
+
+def test_creating_the_same_run_again_says_that_it_existed(store: Store) -> None:
+    assert store.create(RUN, 1)
+    assert not store.create(RUN, 2)
+
+
+def test_another_piece_of_work_under_the_same_id_is_refused(store: Store) -> None:
+    store.create(RUN, 1)
+
+    with pytest.raises(RunExists, match="refund"):
+        store.create(attrs.evolve(RUN, workflow="refund"), 2)
+
+
+@pytest.mark.parametrize("run_id", ["", "x" * 401, "a\0b", "\ud800"])
+def test_a_run_id_that_no_store_can_keep_is_refused_where_it_is_written(run_id: str) -> None:
+    with pytest.raises(UsageError, match="run_id="):
+        Create(run_id, "checkout", b"", b"")
+
+
+def test_a_new_run_is_due_at_once_and_is_claimed_with_its_start(store: Store) -> None:
+    store.create(RUN, 1)
+
+    (claim,) = store.claim("ann", 10, 1, LEASE_US).claims
+
+    assert claim.messages == (Message(0, b"start"),)
+    assert (claim.run.owner, claim.run.token, claim.lost) == ("ann", 1, None)
+
+
+def test_a_run_of_a_living_worker_is_not_claimed_by_another(store: Store) -> None:
+    store.create(RUN, 1)
+    assert claimed(store, "ann", 1) == ["order-7"]
+
+    assert claimed(store, "bob", 1 + LEASE_US - 1) == []
+
+
+def test_a_run_whose_owner_died_at_work_is_due_at_once_and_names_the_lost_worker(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    store.commit(Batch(appends=[attrs.evolve(appended(1, 0, b"one"), consumed=[0])]), 2)
+
+    (claim,) = store.claim("bob", 10, 1 + LEASE_US, LEASE_US).claims
+
+    assert (claim.run.owner, claim.run.token, claim.lost) == ("bob", 2, "ann")
+
+
+def test_a_waiting_run_of_a_dead_worker_stays_on_its_timer(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    sleeping = attrs.evolve(appended(1, 0, b"one", status=Status.WAITING), due_us=900, consumed=[0])
+    store.commit(Batch(appends=[sleeping]), 2)
+    store.resign("ann")
+
+    assert store.claim("bob", 10, 10, LEASE_US).next_us == 900
+    assert claimed(store, "bob", 900) == ["order-7"]
+
+
+def test_a_worker_that_resigns_leaves_its_work_to_others_at_once(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    store.resign("ann")
+
+    assert claimed(store, "bob", 2) == ["order-7"]
+
+
+def test_a_worker_claims_only_workflows_that_it_knows(store: Store) -> None:
+    store.create(RUN, 1)
+
+    assert store.claim("ann", 10, 1, LEASE_US, {"refund"}).claims == ()
+    assert len(store.claim("ann", 10, 1, LEASE_US, {"checkout"}).claims) == 1
+
+
+@pytest.mark.parametrize("stale", [appended(1, 1, b"two"), appended(2, 0, b"two"), appended(2, 2, b"two")])
+def test_an_append_of_a_stale_owner_or_to_a_wrong_place_changes_nothing(store: Store, stale: Append) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    store.commit(Batch(appends=[appended(1, 0, b"one")]), 2)
+    claimed(store, "bob", 1 + LEASE_US)
+    before = store.run("order-7")
+
+    assert store.commit(Batch(appends=[stale]), 300) == [Refusal("order-7", "fenced")]
+    assert (store.run("order-7"), list(store.history("order-7"))) == (before, [b"one"])
+
+
+def test_one_refused_part_does_not_hold_up_the_rest_of_its_batch(store: Store) -> None:
+    batch = Batch(
+        creates=[attrs.evolve(RUN, worker="ann"), attrs.evolve(RUN, workflow="refund")],
+        posts=[Post("never made", b"hello"), Post("order-7", b"hello")],
+    )
+
+    assert store.commit(batch, 1) == [Refusal("order-7", "differs"), Refusal("never made", "unknown")]
+    assert store.inbox("order-7") == (Message(0, b"start"), Message(1, b"hello"))
+
+
+def test_a_batch_that_may_not_create_a_run_may_not_append_to_it_either(store: Store) -> None:
+    born = attrs.evolve(RUN, worker="ann")
+    store.create(born, 1)
+
+    refusals = store.commit(Batch(creates=[born], appends=[appended(1, 0, b"one")]), 2)
+
+    assert refusals == [Refusal("order-7", "exists"), Refusal("order-7", "fenced")]
+
+
+def test_a_run_is_created_and_moved_in_one_batch_by_its_owner_from_birth(store: Store) -> None:
+    first = attrs.evolve(appended(1, 0, b"one"), consumed=[0])
+
+    assert store.commit(Batch(creates=[attrs.evolve(RUN, worker="ann")], appends=[first]), 1) == []
+    assert (list(store.history("order-7")), store.inbox("order-7")) == ([b"one"], ())
+
+
+def test_a_message_that_the_owner_has_not_seen_keeps_the_run_due(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    store.post(Post("order-7", b"hello"), 2)
+    moved = attrs.evolve(appended(1, 0, b"one", status=Status.WAITING, at_us=3), consumed=[0], seen=1)
+    store.commit(Batch(appends=[moved]), 3)
+
+    assert claimed(store, "ann", 3) == ["order-7"]
+
+    store.commit(Batch(appends=[attrs.evolve(moved, index=1, consumed=(), seen=2)]), 4)
+
+    assert claimed(store, "ann", 4) == []
+
+
+def test_a_run_that_is_given_up_is_due_for_others_when_messages_are_left(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    given_up = attrs.evolve(appended(1, 0, status=Status.WAITING), seen=1, release=True)
+    store.commit(Batch(appends=[given_up]), 2)
+
+    assert claimed(store, "bob", 2) == ["order-7"]
+
+
+def test_a_waiting_run_whose_dead_owner_had_taken_messages_is_due_at_once(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    waiting = attrs.evolve(appended(1, 0, b"one", status=Status.WAITING), seen=1)
+    store.commit(Batch(appends=[waiting]), 2)
+    assert claimed(store, "ann", 3) == []
+    store.resign("ann")
+
+    assert claimed(store, "bob", 3) == ["order-7"]
+
+
+def test_messages_leave_the_inbox_even_if_nothing_else_changes(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    store.commit(Batch(appends=[attrs.evolve(appended(1, 0, b"one"), seen=1)]), 2)
+    store.commit(Batch(appends=[attrs.evolve(appended(1, 1, b"two"), seen=1, consumed=[0])]), 3)
+
+    assert store.inbox("order-7") == ()
+
+
+def test_a_run_that_ended_owns_nothing_and_takes_no_messages(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    store.commit(Batch(appends=[appended(1, 0, b"done", status=Status.COMPLETED)]), 2)
+
+    row = store.run("order-7")
+    assert row is not None
+    assert (row.owner, row.due_us, store.inbox("order-7")) == (None, None, ())
+    with pytest.raises(RunEnded, match="completed"):
+        store.post(Post("order-7", b"hello"), 3)
+    assert claimed(store, "ann", 999) == []
+
+
+def test_a_parked_run_keeps_its_messages_until_somebody_unparks_it(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    parked = attrs.evolve(appended(1, 0, status=Status.PARKED), reason="it diverged", consumed=[0])
+    store.commit(Batch(appends=[parked]), 2)
+    store.post(Post("order-7", b"hello"), 3)
+
+    (row,) = store.runs(RunFilter(statuses=frozenset({Status.PARKED})))
+    assert (row.reason, row.owner, row.due_us) == ("it diverged", None, None)
+    assert claimed(store, "ann", 4) == []
+
+    assert store.unpark("order-7", 5)
+    assert not store.unpark("order-7", 5)
+    (claim,) = store.claim("ann", 10, 5, LEASE_US).claims
+    assert claim.messages == (Message(1, b"hello"),)
+    assert (claim.run.status, claim.run.reason) == (Status.RUNNING, "")
+
+
+def test_a_restarted_run_has_a_new_journal_and_its_old_inbox(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    store.commit(Batch(appends=[appended(1, 0, b"one", b"two")]), 2)
+    store.commit(Batch(appends=[attrs.evolve(appended(1, 0, b"anew", at_us=7), restart=True)]), 7)
+
+    row = store.run("order-7")
+    assert row is not None
+    assert (list(store.history("order-7")), row.length, row.updated_us) == ([b"anew"], 1, 7)
+    assert store.inbox("order-7") == (Message(0, b"start"),)
+
+
+def test_a_run_that_was_given_up_is_free_for_others_when_it_is_due(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    given_up = attrs.evolve(appended(1, 0, status=Status.WAITING), release=True, due_us=9, consumed=[0])
+    store.commit(Batch(appends=[given_up]), 2)
+
+    assert claimed(store, "bob", 8) == []
+    assert claimed(store, "bob", 9) == ["order-7"]
+
+
+def test_when_the_limit_cuts_the_list_short_the_next_run_is_due_now(store: Store) -> None:
+    for number in range(3):
+        store.create(attrs.evolve(RUN, run_id=f"order-{number}"), 1)
+
+    due = store.claim("ann", 2, 5, LEASE_US)
+
+    assert [claim.run.id for claim in due.claims] == ["order-0", "order-1"]
+    assert due.next_us is not None
+    assert due.next_us <= 5
+
+
+def test_plain_progress_of_a_run_wakes_nobody(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    store.changed(0)
+    store.commit(Batch(appends=[appended(1, 0, b"one")]), 2)
+
+    assert not store.changed(0)
+
+
+@pytest.mark.parametrize(
+    "telling",
+    [
+        appended(1, 1, b"two", status=Status.COMPLETED),
+        appended(1, 1, b"two", status=Status.PARKED),
+        attrs.evolve(appended(1, 1), release=True),
+        attrs.evolve(appended(1, 0), restart=True),
+    ],
+    ids=["ended", "parked", "given up", "restarted"],
+)
+def test_what_others_may_wait_for_wakes_them(store: Store, telling: Append) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    store.commit(Batch(appends=[appended(1, 0, b"one")]), 2)
+    store.changed(0)
+    store.commit(Batch(appends=[telling]), 3)
+
+    assert store.changed(0)
+
+
+@pytest.mark.parametrize("run_id", ["never made", "", "x" * 1000])
+def test_asking_for_a_run_that_is_not_there_says_so(store: Store, run_id: str) -> None:
+    assert store.run(run_id) is None
+    for ask in (store.history, store.inbox, lambda name: store.unpark(name, 1)):
+        with pytest.raises(UnknownRun):
+            ask(run_id)
