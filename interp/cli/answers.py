@@ -1,0 +1,56 @@
+"""What came of a command, and what it waits for, in a few words. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from interp.cli.nodes import Node, State
+from interp.cli.words import count, failure_line, heading, one_line, rendered, span
+
+__all__ = ["answer", "remark", "wait_line"]
+
+
+def wait_line(node: Node, now: datetime) -> tuple[str, str]:
+    """Return what a command waits for, and until when: `("signal 'approve'", "times out in 2 d")`."""
+    record, due = node.record, node.due
+    left = span(due - now) if due is not None and due > now else ""
+    if record.kind == "call":
+        head = one_line(f"call {record.target}({heading(record)[1]})")
+        if left:
+            return head, f"attempt {node.attempt} in {left}"
+        return head, f"attempt {node.attempt}" if node.attempt > 1 else ""
+    if record.kind == "await_signal":
+        return one_line(f"signal {record.target!r}"), f"times out {_in_time(left)}" if due is not None else ""
+    return heading(record)[0], f"ends {_in_time(left)}"
+
+
+def _in_time(left: str) -> str:
+    return f"in {left}" if left else "now"
+
+
+def answer(node: Node, now: datetime, *, is_open: bool) -> str:
+    """Say what came of a command."""
+    match node.state:
+        case State.WAITS:
+            until = wait_line(node, now)[1] if is_open else ""
+            return f"… {until}".rstrip()
+        case State.TIMED_OUT:
+            return "timed out"
+        case State.WITHDRAWN:
+            return "withdrawn"
+        case State.FAILED:
+            assert node.failure is not None
+            return failure_line(node.failure)
+        case State.DONE if node.payload is not None:
+            return f"→ {one_line(rendered(node.payload))}"
+        case State.DONE:
+            return ""
+
+
+def remark(node: Node) -> str:
+    """Return what is worth knowing besides the answer, and short."""
+    if node.early is not None:
+        return " (had come before)"
+    if node.state is State.FAILED and node.attempt > 1:
+        return f" ({count(node.attempt, 'attempt')})"
+    return ""

@@ -1,0 +1,52 @@
+"""`interp show`: the history of one run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from interp.cli.documents import history_document, run_document
+from interp.cli.history import row_of, tree_in
+from interp.cli.options import Command, common, existing_store
+from interp.cli.output import write_document
+from interp.cli.rows import Limits
+from interp.cli.tree import Tree
+from interp.cli.views import RunPage, console, show_page
+from interp.errors import UsageError
+
+__all__ = ["command"]
+
+
+@click.command("show", cls=Command)
+@click.argument("run_id", metavar="RUN")
+@click.option("--full", is_flag=True, help="Show all branches and commands, whole values, and tracebacks of calls.")
+@click.option("--fiber", metavar="ID", default="", help="Show this branch or group alone, such as 2.0 or 2.")
+@common
+def command(run_id: str, full: bool, fiber: str, store_url: str | None, as_json: bool) -> None:
+    """Show the history of a run as a tree.
+
+    What it did and what came of it, when and how long, at which line; the attempts that failed; what it waits for, and
+    how it ended. Long values are cut, and finished branches that are alike are counted instead of shown.
+
+    The number of a command is its coordinate: 2.0.1 is the first command of branch 0 of what command 2 started (gather,
+    race or spawn).
+
+    The workflow's code is not needed: all is read from the records.
+    """
+    with existing_store(store_url) as store:
+        row = row_of(store, run_id)
+        tree = tree_in(store, run_id)
+        url = store.url
+    _check_fiber(tree, fiber, run_id)
+    if as_json:
+        write_document({"run": run_document(row), **history_document(tree)})
+        return
+    limits = Limits.none() if full else Limits()
+    show_page(console(), RunPage(row, url, tree, datetime.now(UTC), limits, is_whole=full, fiber=fiber))
+
+
+def _check_fiber(tree: Tree, fiber: str, run_id: str) -> None:
+    if fiber and not (fiber in tree.fibers or fiber in tree.groups or fiber in tree.nodes):
+        groups = ", ".join(list(tree.groups)[:8]) or "none"
+        raise UsageError(f"run {run_id!r} has no branch {fiber!r}; what has started branches: {groups}")

@@ -1,0 +1,113 @@
+"""What --json writes: runs and histories as plain values. docs/reference/cli.md tells the shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from interp.cli.nodes import Node, Try
+from interp.cli.tree import Tree
+from interp.events import Completed, ContinuedAs, Failed, Failure, Outcome, WasCancelled, WorkerLost
+from interp.runtime.live import moment
+from interp.store import RunRow
+
+__all__ = ["history_document", "run_document", "wait_documents"]
+
+
+def run_document(row: RunRow) -> dict[str, Any]:
+    """Describe a run as the store lists it."""
+    return {
+        "id": row.id,
+        "workflow": row.workflow,
+        "status": row.status.value,
+        "records": row.length,
+        "created": moment(row.created_us),
+        "updated": moment(row.updated_us),
+        "due": None if row.due_us is None else moment(row.due_us),
+        "worker": row.owner,
+        "state": msgspec.Raw(row.attributes or b"{}"),
+        "reason": row.reason,
+    }
+
+
+def wait_documents(tree: Tree) -> list[dict[str, Any]]:
+    """Describe what a run waits for."""
+    if tree.outcome is not None:
+        return []
+    return [
+        {
+            "id": node.id,
+            "kind": node.record.kind,
+            "target": node.record.target,
+            "where": node.record.where,
+            "since": node.at,
+            "due": node.due,
+        }
+        for node in tree.waiting.values()
+    ]
+
+
+def history_document(tree: Tree) -> dict[str, Any]:
+    """Describe a history: the commands in the order in which they were yielded, and what happened around them."""
+    started = tree.started
+    return {
+        "arguments": None if started is None else msgspec.Raw(started.args),
+        "round": 0 if started is None else started.round,
+        "started": tree.at,
+        "commands": [_command(node) for node in tree.nodes.values()],
+        "events": [
+            {"event": "worker_lost", "at": at.at, "worker": at.event.worker, "successor": at.event.successor}
+            if isinstance(at.event, WorkerLost)
+            else {"event": "cancel_requested", "at": at.at, "reason": at.event.reason}
+            for at in tree.happenings
+        ],
+        "mailbox": [
+            {"signal": letter.name, "payload": msgspec.Raw(letter.payload), "at": letter.at} for letter in tree.mailbox
+        ],
+        "waits_for": wait_documents(tree),
+        "outcome": None if tree.outcome is None else _outcome(tree.outcome),
+    }
+
+
+def _command(node: Node) -> dict[str, Any]:
+    return {
+        "id": node.id,
+        "kind": node.record.kind,
+        "target": node.record.target,
+        "arguments": msgspec.Raw(node.record.payload),
+        "where": node.record.where,
+        "at": node.at,
+        "state": node.state.value,
+        "ended": node.ended,
+        "result": None if node.payload is None else msgspec.Raw(node.payload),
+        "failure": None if node.failure is None else _failure(node.failure),
+        "attempt": node.attempt,
+        "earlier_attempts": [_try(attempt) for attempt in node.tries],
+    }
+
+
+def _try(attempt: Try) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "begun": attempt.begun,
+        "ended": attempt.ended,
+        "failure": None if attempt.failure is None else _failure(attempt.failure),
+        "retry_at": attempt.retry_at,
+    }
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {"type": failure.type_name, "message": failure.message, "traceback": failure.traceback}
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    match outcome:
+        case Completed():
+            return {"status": "completed", "result": msgspec.Raw(outcome.payload)}
+        case Failed():
+            return {"status": "failed", "failure": _failure(outcome.failure)}
+        case WasCancelled():
+            return {"status": "cancelled", "reason": outcome.reason}
+        case ContinuedAs():
+            return {"status": "continued", "arguments": msgspec.Raw(outcome.started.args)}

@@ -1,0 +1,31 @@
+"""What the library logs while a command owns a worker, on stderr and for people."""
+
+from __future__ import annotations
+
+import logging
+
+from interp.cli.output import note
+
+__all__ = ["log_to_stderr"]
+
+
+class _Notes(logging.Handler):
+    """Writes messages without tracebacks; one that repeats the one before is left out."""
+
+    _last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a message."""
+        message = record.getMessage()
+        if message != self._last:
+            self._last = message
+            note(message)
+
+
+def log_to_stderr(most: int = logging.CRITICAL) -> None:
+    """Show warnings of the library, up to a level: what ends the command, it reports itself."""
+    handler = _Notes(logging.WARNING)
+    handler.addFilter(lambda record: record.levelno <= most)
+    logger = logging.getLogger("interp")
+    logger.handlers = [handler]
+    logger.propagate = False

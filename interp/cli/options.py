@@ -1,0 +1,116 @@
+"""What all commands have in common: their class, and the options --store, --json and --debug."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from interp.cli.output import INTERRUPTED, fail
+from interp.cli.words import parse_span
+from interp.errors import UnknownStore
+from interp.runtime import default_url, open_store
+from interp.store import Store
+
+__all__ = ["JSON_ARGUMENTS", "SPAN", "Command", "SpanType", "common", "existing_store"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DEBUG = "interp.debug"
+_AS_JSON = "interp.json"
+
+# So that -5 is an argument; what else begins with a dash is refused by the command itself, see arguments.py.
+JSON_ARGUMENTS = {"ignore_unknown_options": True}
+
+
+class Command(click.Command):
+    """A command whose errors are told without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; every error that is not click's own ends here."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except Exception as error:  # noqa: BLE001  reported, whatever it is
+            fail(error, as_json=ctx.meta.get(_AS_JSON, False), debug=ctx.meta.get(_DEBUG, False))
+
+
+def common(function: F) -> F:
+    """Add the options that all commands have; the function gets `store_url` and `as_json`."""
+    for option in (
+        click.option(
+            "--debug",
+            is_flag=True,
+            expose_value=False,
+            callback=_remember(_DEBUG),
+            help="Show the traceback of an error too.",
+        ),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            callback=_remember(_AS_JSON),
+            is_eager=True,
+            help="Write one JSON document to stdout, errors included.",
+        ),
+        click.option(
+            "--store",
+            "store_url",
+            metavar="URL",
+            help="The store: lmdb:DIR, or another kind that is installed.  [default: $INTERP_STORE, else lmdb:.interp]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
+    def remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> bool:
+        ctx.meta[key] = value
+        return value
+
+    return remember
+
+
+class SpanType(click.ParamType[timedelta]):
+    """A span of time on the command line: `30`, `1.5h`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read the span."""
+        found = value if isinstance(value, timedelta) else parse_span(value)
+        if found is None:
+            self.fail(f"{value!r} is no span of time; write seconds, or a number with ms, s, m, h or d.", param, ctx)
+        return found
+
+
+SPAN = SpanType()
+
+
+@contextmanager
+def existing_store(url: str | None) -> Generator[Store]:
+    """Open a store for commands that only look or post, and close it; one that is not there is not made.
+
+    Raises:
+        UnknownStore: There is no store of this kind, or none there.
+        StoreError: The store cannot be opened.
+    """
+    url = url or default_url()
+    scheme, _, rest = url.partition(":")
+    path = rest.partition("?")[0]
+    # An LMDB store is made when it is opened; a slip of the pen in --store must not leave a directory behind.
+    if scheme == "lmdb" and path and not Path(path.removeprefix("//")).exists():
+        raise UnknownStore(url, "there is no such directory; `interp run` makes it")
+    store = open_store(url)
+    try:
+        yield store
+    finally:
+        store.close()

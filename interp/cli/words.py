@@ -1,0 +1,144 @@
+"""How the command line writes things: spans of time, moments, values, commands. Pure: text in, text out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime, timedelta, tzinfo
+
+import msgspec
+
+from interp.codec import ANY, render_value
+from interp.errors import CodecError
+from interp.events import Failure, Record
+
+__all__ = [
+    "clean",
+    "count",
+    "elide",
+    "failure_line",
+    "heading",
+    "one_line",
+    "parse_span",
+    "reflowed",
+    "rendered",
+    "span",
+    "stamp",
+]
+
+# Longer than any value: for those who want to see them whole.
+_WHOLE = 1 << 40
+
+_UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+def clean(text: str) -> str:
+    """Show control characters as their escapes, so that nothing recorded can drive the terminal; newlines stay."""
+    return "".join(
+        char if char == "\n" or unicodedata.category(char)[0] != "C" else char.encode("unicode_escape").decode()
+        for char in text.replace("\t", "    ")
+    )
+
+
+def one_line(text: str) -> str:
+    """Return the text cleaned and on one line."""
+    return clean(" ".join(text.split()))
+
+
+def elide(text: str, width: int) -> str:
+    """Cut a text to a width, and say so by an ellipsis."""
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return `1 call`, `2 calls`, `1,200 calls`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def span(delta: timedelta, *, is_rough: bool = False) -> str:
+    """Return a span in its two largest units, or roughly in one: `310 ms`, `12 s`, `3 min 20 s`, `2 d 4 h`."""
+    seconds = max(delta.total_seconds(), 0.0)
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    whole = round(seconds)
+    for unit, size, lesser, lesser_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // lesser_size
+            return f"{whole // size} {unit}" + (f" {rest} {lesser}" if rest and not is_rough else "")
+    return f"{whole} s"
+
+
+def parse_span(text: str) -> timedelta | None:
+    """Read `30`, `30s`, `1.5h`; None when it is no span of time."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip())
+    if found is None or (found[2] or "s") not in _UNITS_S:
+        return None
+    try:
+        return timedelta(seconds=float(found[1]) * _UNITS_S[found[2] or "s"])
+    except OverflowError:
+        return None
+
+
+def stamp(moment: datetime, zone: tzinfo | None) -> str:
+    """Return date and time in a zone (None: the local one), to the second."""
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def reflowed(text: str) -> str:
+    """Join the lines of a paragraph that was broken for another width; indented lines and sentences stay."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        before = lines[-1] if lines else ""
+        if before and before[-1] not in ".:!?" and not before.startswith(" ") and line[:1].islower():
+            lines[-1] = f"{before} {line}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def rendered(payload: bytes) -> str:
+    """Return a recorded value as Python writes it, whole and on one line."""
+    return render_value(payload, _WHOLE)
+
+
+def heading(record: Record) -> tuple[str, str | None]:
+    """Return what a recorded command is called, and the arguments of a call: `("call charge", "'42', 7")`."""
+    match record.kind:
+        case "call":
+            return f"call {record.target}", rendered(record.payload)[1:-1]
+        case "sleep":
+            return f"sleep {_seconds(record)}", None
+        case "sleep_until":
+            return f"sleep until {rendered(record.payload)[2:-2]}", None
+        case "await_signal":
+            return f"signal {record.target!r}", None
+        case "annotate":
+            return "annotate", _fields(record)
+        case _:
+            return clean(f"{record.kind} {record.target!r}" if record.target else record.kind), None
+
+
+def failure_line(failure: Failure) -> str:
+    """Return an exception on one line, such as `ConnectionError: refused`."""
+    name = failure.type_name.removeprefix("builtins.").removeprefix("interp.errors.")
+    message = one_line(failure.message)
+    return f"{name}: {message}" if message else name
+
+
+def _fields(record: Record) -> str:
+    """Return the fields of an annotate as they were written: `stage='charging'`."""
+    try:
+        fields = msgspec.json.decode(record.payload, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:  # nothing that this version writes
+        return rendered(record.payload)
+    return ", ".join(f"{name}={rendered(bytes(raw))}" for name, raw in fields.items())
+
+
+def _seconds(record: Record) -> str:
+    try:
+        (value,) = ANY.decode(record.payload)
+        return "" if value is None else span(timedelta(seconds=value))
+    except (CodecError, TypeError, ValueError, OverflowError):  # nothing that this version writes
+        return rendered(record.payload)
