@@ -319,6 +319,8 @@ def call(fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Call[Any
         Exception: At the yield: what the activity declares in `raises=`, as itself.
         NotEncodable: At the yield: an argument cannot be recorded.
     """
+    if not callable(fn):  # for callers without types
+        raise TypeError(f"call({fn!r}, ...): takes a function and its arguments, such as call(charge, order)")
     return Call(fn, args, kwargs)
 
 
@@ -339,6 +341,8 @@ def sleep_until(when: datetime) -> Command[None]:
     Args:
         when: The moment, aware; one in the past fires at once.
     """
+    if not isinstance(when, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
+        raise TypeError(f"sleep_until({when!r}): takes a datetime; for a span of time there is sleep(timedelta(...))")
     if when.tzinfo is None:
         raise ValueError(f"sleep_until({when!r}): needs an aware datetime; add tzinfo, such as datetime.UTC")
     return SleepUntil(when)
@@ -360,7 +364,22 @@ def await_signal(name: str, type: Any = Any, *, timeout: timedelta | None = None
         SignalTimeout: At the yield: none came in time.
         SignalPayloadError: At the yield: the payload does not fit the type.
     """
+    _check_name("await_signal", name)
+    if not isinstance(timeout, timedelta | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"await_signal(timeout={timeout!r}): takes a timedelta; write timeout=timedelta(seconds={timeout!r})"
+        )
     return AwaitSignal(name, type, timeout)
+
+
+def _check_name(what: str, name: object) -> None:
+    """Check a name that is recorded."""
+    if not isinstance(name, str):
+        raise TypeError(f"{what}({name!r}): takes a name, which is a string")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what}({name!r}): the name has a lone surrogate, which cannot be recorded") from None
 
 
 def _parts(what: str, parts: tuple[Any, ...]) -> tuple[Part[Any], ...]:
@@ -494,6 +513,7 @@ def patched(change_id: str) -> Command[bool]:
     Args:
         change_id: A name for the change, unique within the workflow.
     """
+    _check_name("patched", change_id)
     return Patched(change_id)
 
 

@@ -159,7 +159,9 @@ class NondeterminismError(ReplayError):
     def __str__(self) -> str:
         """Draw both sides, one below the other."""
         command = f", command {self.command_id}" if self.command_id else ""
-        function = f", in {self.stack[-1][2]}" if self.stack else ""
+        # The fiber may have gone on since that line, into another function.
+        is_there = self.stack and (self.yielded_at or "").endswith(f":{self.stack[-1][1]}")
+        function = f", in {self.stack[-1][2]}" if is_there else ""
         place = f"  ({self.yielded_at}{function})" if self.yielded_at else ""
         recorded = self.recorded or "nothing here"
         at = f"    recorded at {self.recorded_at}" if self.recorded_at else ""

@@ -10,6 +10,7 @@ import attrs
 from interp.codec import ANY, codec_for
 from interp.errors import ActivityError, CallFailed, CallTimeout, CodecError, NotEncodable
 from interp.events import Failure, Rejected
+from interp.frames import brief, message
 
 __all__ = ["declared_failure", "fault", "raised", "timed_out"]
 
@@ -26,7 +27,7 @@ def fault(error: BaseException, traceback: str, *, retryable: bool = True) -> Fa
         traceback: Its traceback, as text.
         retryable: Whether another attempt could help.
     """
-    return Failure(_name(type(error)), _message(error), traceback, retryable=retryable)
+    return Failure(_name(type(error)), message(error), traceback, retryable=retryable)
 
 
 def timed_out(timeout_s: float) -> Failure:
@@ -38,10 +39,13 @@ def declared_failure(error: Exception) -> Failure:
     """Describe an exception that the activity declares in `raises=`, so that `raised` can build it again."""
     kind: type[Any] = type(error)
     if attrs.has(kind):
-        payload = codec_for(kind).encode(cast("Any", error))
+        try:
+            payload = codec_for(kind).encode(cast("Any", error))
+        except CodecError:  # never lost for its luggage: without it, `raised` gives CallFailed
+            payload = b"null"
     else:
-        payload = ANY.encode([[_plain(arg) for arg in error.args], dict(_plain_items(vars(error)))])
-    return Failure(_name(kind), _message(error), payload=payload, retryable=False)
+        payload = ANY.encode([[_plain(arg) for arg in _arguments(error)], dict(_plain_items(vars(error)))])
+    return Failure(_name(kind), message(error), payload=payload, retryable=False)
 
 
 def raised(rejected: Rejected, activity: str, declared: Iterable[type[Exception]]) -> Exception:
@@ -69,22 +73,28 @@ def _undeclared(failure: Failure, activity: str, attempts: int) -> ActivityError
 
 def _rebuild(kind: type[E], failure: Failure) -> E | None:
     """Build a declared exception without running its `__init__`, which may want other arguments than it keeps."""
-    if attrs.has(cast("type[Any]", kind)):
-        try:
+    try:
+        if attrs.has(cast("type[Any]", kind)):
             return codec_for(kind).decode(failure.payload)
-        except CodecError:
-            return None
-    args, state = ANY.decode(failure.payload)
-    error = kind.__new__(kind, *args)
-    error.args = tuple(args)
-    vars(error).update(state)
+        args, state = ANY.decode(failure.payload)
+        error = kind.__new__(kind, *args)
+        if isinstance(error, OSError):
+            OSError.__init__(error, *args)
+        else:
+            # Past a __setattr__ of the class, as that of a frozen dataclass.
+            BaseException.__setattr__(error, "args", tuple(args))
+        vars(error).update(state)
+    except (CodecError, TypeError, ValueError):  # made otherwise than it was, or a __new__ that wants something else
+        return None
     return error
 
 
 def _find(type_name: str, kinds: Iterable[type[Exception]]) -> type[Exception] | None:
     """Look for a class by name among the declared ones and their subclasses."""
     local = _local_name(type_name)
-    return next((kind for kind in _with_subclasses(kinds) if _local_name(_name(kind)) == local), None)
+    found = [kind for kind in _with_subclasses(kinds) if _local_name(_name(kind)) == local]
+    # Many modules have an `Error`: the same module first. A class that moved is found by its name alone.
+    return next((kind for kind in found if _name(kind) == type_name), found[0] if found else None)
 
 
 def _with_subclasses(kinds: Iterable[type[E]]) -> Iterator[type[E]]:
@@ -102,13 +112,12 @@ def _local_name(type_name: str) -> str:
     return type_name.rpartition("<locals>.")[2].rpartition(".")[2]
 
 
-def _message(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception as broken:  # noqa: BLE001  a user's __str__ may do anything
-        text = f"<its __str__ raised {type(broken).__name__}>"
-    # A lone surrogate cannot be written as UTF-8.
-    return text.encode("utf-8", "backslashreplace").decode()
+def _arguments(error: Exception) -> tuple[Any, ...]:
+    """Return what an exception was made of; an OSError keeps its file names elsewhere, and its state in C."""
+    if isinstance(error, OSError):
+        reduced = OSError.__reduce__(error)
+        return tuple(reduced[1])
+    return error.args
 
 
 def _plain(value: Any) -> Any:
@@ -116,7 +125,7 @@ def _plain(value: Any) -> Any:
     try:
         ANY.encode(value)
     except NotEncodable:
-        return ascii(value)
+        return brief(value, 1_000)
     return value
 
 

@@ -1,4 +1,7 @@
-"""Where a suspended generator stands: its innermost line, its stack, its label. Pure; reads frames and nothing else."""
+"""Where a suspended generator stands: its innermost line, its stack, its label. Pure; reads frames.
+
+Also what can be said of users' values and exceptions, whose `__repr__` and `__str__` may do anything.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import attrs
 
 from interp.commands import Command
 
-__all__ = ["StackFrame", "label", "stack", "strip", "trace", "where"]
+__all__ = ["StackFrame", "brief", "defined", "label", "message", "note", "stack", "strip", "trace", "where"]
 
 # `yield from command` runs through this one frame of ours; users are not interested in it.
 _ITER_CODE = Command.__iter__.__code__
@@ -58,6 +61,12 @@ def where(generator: GeneratorType[Any, Any, Any]) -> str:
     return f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}" if frame is not None else ""
 
 
+def defined(generator: GeneratorType[Any, Any, Any]) -> str:
+    """Return `file:line` of a generator's function; known even when it has ended."""
+    code = generator.gi_code
+    return f"{_short(code.co_filename)}:{code.co_firstlineno}"
+
+
 _short_names: dict[str, str] = {}
 
 
@@ -86,8 +95,7 @@ def label(generator: GeneratorType[Any, Any, Any]) -> str:
     code = frame.f_code
     for argument in code.co_varnames[: code.co_argcount]:
         if argument in frame.f_locals:
-            text = repr(frame.f_locals[argument])
-            return f"{name}({text if len(text) <= 40 else text[:37] + '...'})"
+            return f"{name}({brief(frame.f_locals[argument], 40)})"
     return f"{name}()"
 
 
@@ -105,6 +113,36 @@ def trace(error: BaseException) -> str:
         if code is not _ITER_CODE:
             lines.append(f'  File "{code.co_filename}", line {step.tb_lineno}, in {code.co_qualname}')
         step = step.tb_next
-    lines.append(f"{type(error).__module__}.{type(error).__qualname__}: {error}".removeprefix("builtins."))
-    lines += getattr(error, "__notes__", ())
+    lines.append(f"{type(error).__module__}.{type(error).__qualname__}: {message(error)}".removeprefix("builtins."))
+    lines += map(_writable, getattr(error, "__notes__", ()))
     return "\n".join(lines)
+
+
+def message(error: BaseException) -> str:
+    """Return `str` of a user's exception, made fit to be recorded; never raises."""
+    try:
+        return _writable(str(error))
+    except Exception as broken:  # noqa: BLE001  a user's __str__ may do anything
+        return f"<its __str__ raised {type(broken).__name__}>"
+
+
+def brief(value: Any, width: int = 80) -> str:
+    """Return `repr` of a user's value, shortened to so many characters; never raises."""
+    try:
+        text = _writable(repr(value))
+    except Exception:  # noqa: BLE001  a user's __repr__ may do anything
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to a user's exception, if it takes one."""
+    try:
+        error.add_note(text)
+    except Exception:  # noqa: BLE001  a frozen class, such as an older attrs or a dataclass makes, may refuse
+        return
+
+
+def _writable(text: object) -> str:
+    """Escape lone surrogates, which cannot be written as UTF-8."""
+    return str(text).encode("utf-8", "backslashreplace").decode()

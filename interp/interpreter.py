@@ -94,7 +94,7 @@ from interp.commands import (
     Task,
     Uuid,
 )
-from interp.definitions import WorkflowDefinition, activity_of
+from interp.definitions import ActivityDefinition, WorkflowDefinition, activity_of
 from interp.errors import (
     CodecError,
     NotACommand,
@@ -124,7 +124,7 @@ from interp.events import (
 )
 from interp.failures import fault, raised
 from interp.fibers import CANCELLED, Code, Ended, Fiber, Group, Issued, State
-from interp.frames import StackFrame, label, stack, trace, where
+from interp.frames import StackFrame, brief, label, note, stack, trace, where
 from interp.scheduler import BLOCKED, Scheduler
 
 __all__ = ["Interpreter", "Step", "UnexpectedEvent"]
@@ -307,7 +307,7 @@ class Interpreter:
         self.length += 1
         root = self._root
         assert root is not None
-        if root.state is State.ENDED or self._continued is not None or not self.pending:
+        if root.state is State.ENDED or self._continued is not None or not self.pending or scheduler.is_endless:
             self.outcome = self._settle(root)
             self.pending.clear()
             self.close()
@@ -317,7 +317,7 @@ class Interpreter:
         """Say how the run ended."""
         if self._continued is not None:
             return ContinuedAs(self._continued)
-        if root.ended is None:
+        if root.ended is None or root.state is not State.ENDED:
             return Failed(fault(Stalled(self._waits()), "", retryable=False))
         if root.ended.error is CANCELLED:
             return WasCancelled(self._scheduler.reason)
@@ -326,7 +326,7 @@ class Interpreter:
         try:
             return Completed(self.definition.arguments.result.encode(root.ended.value))
         except CodecError as error:
-            error.add_note(f"the value that {self.definition.name} returned")
+            note(error, f"the value that {self.definition.name} returned")
             return Failed(fault(error, trace(error), retryable=False))
 
     def _waits(self) -> tuple[str, ...]:
@@ -338,33 +338,39 @@ class Interpreter:
 
     # Events that answer a command.
 
-    def _take(self, command_id: str) -> Issued:
-        issued = self.pending.pop(command_id, None)
+    def _awaited(self, command_id: str) -> Issued:
+        issued = self.pending.get(command_id)
         if issued is None:
             raise UnexpectedEvent(command_id)
         return issued
 
-    def _resolved(self, event: Resolved) -> None:
-        issued = self._take(event.id)
+    def _awaited_call(self, command_id: str) -> tuple[Issued, ActivityDefinition]:
+        issued = self._awaited(command_id)
         if issued.definition is None:
-            raise UnexpectedEvent(event.id)
+            raise UnexpectedEvent(command_id)
+        return issued, issued.definition
+
+    def _resolved(self, event: Resolved) -> None:
+        issued, activity = self._awaited_call(event.id)
         try:
-            value = issued.definition.arguments.result.decode(event.payload)
+            value = activity.arguments.result.decode(event.payload)
         except CodecError as error:
             what = f"result of {issued.record.target} (command {issued.id})"
             raise UndecodableHistory(self.run_id, self.length, what, str(error)) from None
+        del self.pending[event.id]
         self._scheduler.resume(issued.fiber, value)
 
     def _rejected(self, event: Rejected) -> None:
-        issued = self._take(event.id)
-        if issued.definition is None:
-            raise UnexpectedEvent(event.id)
-        self._scheduler.throw(issued.fiber, raised(event, issued.definition.name, issued.definition.raises))
+        issued, activity = self._awaited_call(event.id)
+        error = raised(event, activity.name, activity.raises)
+        del self.pending[event.id]
+        self._scheduler.throw(issued.fiber, error)
 
     def _fired(self, event: Fired) -> None:
-        issued = self._take(event.id)
+        issued = self._awaited(event.id)
         if issued.due is None:
             raise UnexpectedEvent(event.id)
+        del self.pending[event.id]
         command = issued.command
         if isinstance(command, AwaitSignal):
             assert command.timeout is not None
@@ -387,9 +393,7 @@ class Interpreter:
     # Events that only inform.
 
     def _attempt_failed(self, event: AttemptFailed) -> None:
-        issued = self.pending.get(event.id)
-        if issued is None:
-            raise UnexpectedEvent(event.id)
+        issued, _ = self._awaited_call(event.id)
         issued.attempt = event.attempt + 1
         issued.failures += 1
         issued.retry_at = event.retry_at
@@ -406,7 +410,7 @@ class Interpreter:
     def _perform(self, fiber: Fiber, yielded: Any) -> Any:
         handler = _HANDLERS.get(type(yielded))
         if handler is None:
-            raise NotACommand(_short(yielded), where(fiber.generator), _cure(yielded))
+            raise NotACommand(brief(yielded), where(fiber.generator), _cure(yielded))
         return handler(self, fiber, yielded)
 
     def _issue(self, issued: Issued) -> None:
@@ -432,12 +436,14 @@ class Interpreter:
         return BLOCKED
 
     def _sleep(self, fiber: Fiber, command: Sleep) -> Any:
-        try:
-            due = self._at + command.delta
-        except OverflowError:
-            raise UsageError(f"sleep({command.delta!r}) ends after the year 9999") from None
-        self._timer(fiber, command, "sleep", _seconds(command.delta), due)
+        self._timer(fiber, command, "sleep", _seconds(command.delta), self._due(command.delta))
         return BLOCKED
+
+    def _due(self, delta: timedelta) -> datetime:
+        try:
+            return self._at + delta
+        except OverflowError:
+            raise UsageError(f"{delta!r} from now is no date: the last is at the end of the year 9999") from None
 
     def _sleep_until(self, fiber: Fiber, command: SleepUntil) -> Any:
         self._timer(fiber, command, "sleep_until", f'["{command.when.isoformat()}"]'.encode(), command.when)
@@ -449,7 +455,7 @@ class Interpreter:
         self._issue(Issued(command_id, command, record, self.definition.compare, fiber, due=due))
 
     def _await_signal(self, fiber: Fiber, command: AwaitSignal[Any]) -> Any:
-        due = None if command.timeout is None else self._at + command.timeout
+        due = None if command.timeout is None else self._due(command.timeout)
         payload = b"[null]" if command.timeout is None else _seconds(command.timeout)
         command_id = fiber.next_id()
         record = Record(command_id, "await_signal", command.name, payload, self._line(fiber))
@@ -615,15 +621,7 @@ def _sketch(fiber: Fiber) -> str:
         return f"task {waits.id}"
     if isinstance(waits, Group):
         return "the race" if waits.is_race else "the gather"
-    return "the fibers that it spawned"
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001  a user's __repr__ may do anything
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= 80 else text[:77] + "..."
+    return "the fibers that it spawned" if fiber.state is State.CLOSING else "nothing: it never stops running"
 
 
 def _cure(yielded: Any) -> str:

@@ -167,7 +167,7 @@ def _same_outcome(old: Outcome | None, new: Outcome | None) -> bool:
 def _differs(
     interpreter: Interpreter, transition: Transition, old: Record | None, new: Issued | None
 ) -> NondeterminismError:
-    fiber_id = new.fiber.id if new is not None else ""
+    fiber_id = new.fiber.id if new is not None else _fiber_of(old)
     if old is not None and new is not None:
         recorded, yielded = _both(old, new)
         hint = _changed(old.target or new.record.target)
@@ -187,7 +187,7 @@ def _differs(
         recorded=recorded,
         yielded=yielded,
         recorded_at=old.where if old is not None else None,
-        yielded_at=new.record.where if new is not None else _here(interpreter),
+        yielded_at=new.record.where if new is not None else _here(interpreter, fiber_id),
         stack=_stack(interpreter, fiber_id),
         hint=hint,
     )
@@ -203,7 +203,7 @@ def _outcome_differs(
         recorded=recorded,
         yielded=_say(outcome),
         recorded_at=None,
-        yielded_at=_here(interpreter),
+        yielded_at=_here(interpreter, ""),
         stack=_stack(interpreter, ""),
         hint=_changed(""),
     )
@@ -213,13 +213,20 @@ def _changed(name: str) -> str:
     return _CHANGED.format(guard=f'patched("{name}")' if name else "patched(...)")
 
 
+def _fiber_of(record: Record | None) -> str:
+    """Return the id of the fiber that yielded a recorded command."""
+    return record.id.rpartition(".")[0] if record is not None else ""
+
+
 def _stack(interpreter: Interpreter, fiber_id: str) -> tuple[tuple[str, int, str], ...]:
-    return tuple((frame.file, frame.line, frame.function) for frame in interpreter.stack(fiber_id))
+    """Say where a fiber stands; if it has ended, where the root does."""
+    stack = interpreter.stack(fiber_id) or interpreter.stack()
+    return tuple((frame.file, frame.line, frame.function) for frame in stack)
 
 
-def _here(interpreter: Interpreter) -> str | None:
-    stack = interpreter.stack()
-    return f"{stack[-1].file.rpartition('/')[2]}:{stack[-1].line}" if stack else None
+def _here(interpreter: Interpreter, fiber_id: str) -> str | None:
+    stack = _stack(interpreter, fiber_id)
+    return f"{stack[-1][0].rpartition('/')[2]}:{stack[-1][1]}" if stack else None
 
 
 def _say(outcome: Outcome | None) -> str:

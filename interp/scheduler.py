@@ -25,7 +25,7 @@ from typing import Any
 from interp.commands import Command
 from interp.errors import Cancelled, ForgottenYield, ReplayError, Stalled, TaskCancelled, UsageError, WorkflowError
 from interp.fibers import CANCELLED, Code, Ended, Fiber, Group, Issued, State
-from interp.frames import label, strip, where
+from interp.frames import brief, defined, label, message, note, strip, where
 
 __all__ = ["BLOCKED", "Scheduler", "drop"]
 
@@ -40,11 +40,14 @@ BLOCKED = _Blocked.BLOCKED
 # A workflow that is answered so often without ever waiting never will: `while (yield now()) < deadline: pass`.
 _MOST_IN_A_ROW = 100_000
 
+# Fibers that start fibers for ever, or join what has ended for ever. More than a gather of 100,000 parts takes.
+_MOST_TURNS = 250_000
+
+# Characters of a fiber's id, which is a part of all ids below it: 250 fibers, one inside the other, or more.
+_LONGEST_ID = 1_000
+
 # Deep nesting of `finally` blocks that yield needs one throw each; more than this is `except BaseException` in a loop.
 _MOST_EXITS = 1_000
-
-# Generators that cannot be ended. Held for ever: the garbage collector would only run their cleanup at a random moment.
-_undroppable: list[Code] = []
 
 
 class Scheduler:
@@ -82,6 +85,7 @@ class Scheduler:
 
     def spawn(self, parent: Fiber, generator: Code, at: str, name: str) -> Fiber:
         """Start a fiber that the parent owns."""
+        _check_depth(parent)
         fiber = Fiber(f"{parent.next_id()}.0", generator, parent, name=name, where=at)
         parent.spawned[fiber.id] = fiber
         self.tasks[fiber.id] = fiber
@@ -98,6 +102,7 @@ class Scheduler:
         names: tuple[str, ...] | None = None,
     ) -> None:
         """Start the members of a gather or race, and block the owner on it."""
+        _check_depth(owner)
         command_id = owner.next_id()
         group = Group(owner, is_race, names, active=len(generators))
         for slot, generator in enumerate(generators):
@@ -124,24 +129,28 @@ class Scheduler:
 
     def cancel(self, fiber: Fiber) -> None:
         """Ask a fiber, and all that it spawned or waits for, to end. Asking again changes nothing."""
-        if fiber.cancelled or fiber.state is State.ENDED:
-            return
-        fiber.cancelled = True
-        for spawned in list(fiber.spawned.values()):
-            self.cancel(spawned)
-        if fiber.state is State.BLOCKED:
-            self._cancel_blocked(fiber)
-        elif fiber.state is State.CLOSING:
-            assert fiber.ended is not None
-            if fiber.ended.error is None:
-                fiber.ended = Ended(error=CANCELLED)
-        elif fiber.state is not State.NEW:
-            fiber.interrupt = True
+        # Not by recursion: a chain of fibers may be longer than Python's stack.
+        waiting = [(fiber, False)]
+        while waiting:
+            fiber, is_entered = waiting.pop()
+            if is_entered:
+                self._cancel_one(fiber)
+            elif not fiber.cancelled and fiber.state is not State.ENDED:
+                fiber.cancelled = True
+                waiting.append((fiber, True))
+                waiting.extend((below, False) for below in reversed(_below(fiber)))
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether `run` gave up."""
+        return bool(self._ready)
 
     def run(self) -> None:
-        """Run fibers until all are blocked or ended."""
+        """Run fibers until all are blocked or ended; gives up on those that start and answer each other for ever."""
         ready = self._ready
-        while ready:
+        for _ in range(_MOST_TURNS):
+            if not ready:
+                return
             fiber, value, error = ready.popleft()
             self._advance(fiber, value, error)
 
@@ -178,8 +187,8 @@ class Scheduler:
             except KeyboardInterrupt:  # the user's own, while a replay runs on the main thread
                 raise
             except BaseException as raised:  # noqa: BLE001  whatever a workflow raises is its outcome
-                raised.__traceback__ = strip(raised.__traceback__)
-                self._raised(fiber, raised)
+                # Not by assignment, which a frozen dataclass refuses.
+                self._raised(fiber, raised.with_traceback(strip(raised.__traceback__)))
                 return
             value, error = None, None
             if fiber.interrupt:
@@ -190,7 +199,7 @@ class Scheduler:
                 value = self._perform(fiber, yielded)
             except ReplayError:
                 raise
-            except (WorkflowError, UsageError, TypeError) as refused:
+            except (WorkflowError, TypeError, ValueError) as refused:
                 refused.__traceback__ = None
                 error = refused
             if value is BLOCKED:
@@ -205,10 +214,10 @@ class Scheduler:
 
     def _returned(self, fiber: Fiber, value: Any) -> None:
         if isinstance(value, Command):
-            self._raised(fiber, ForgottenYield(value.sketch(), "", f"returned by {fiber.generator.__name__}"))
+            self._raised(fiber, _forgotten(fiber, value.sketch()))
         elif isinstance(value, GeneratorType):
             told = label(value) or "a generator"  # pyright: ignore[reportUnknownArgumentType]
-            self._raised(fiber, ForgottenYield(told, "", f"returned by {fiber.generator.__name__}"))
+            self._raised(fiber, _forgotten(fiber, told))
         else:
             self._code_ended(fiber, Ended(value))
 
@@ -220,7 +229,7 @@ class Scheduler:
         elif isinstance(error, Exception):
             ended = Ended(error=error)
         else:
-            wrapped = RuntimeError(f"the workflow raised {type(error).__name__}: {error}")
+            wrapped = RuntimeError(f"the workflow raised {type(error).__name__}: {message(error)}")
             ended = Ended(error=wrapped.with_traceback(error.__traceback__))
         self._code_ended(fiber, ended)
 
@@ -234,15 +243,25 @@ class Scheduler:
     # Ends, and who hears of them.
 
     def _finish(self, fiber: Fiber, ended: Ended) -> None:
-        if fiber.failure is not None and not isinstance(ended.error, Exception):
-            ended = Ended(error=fiber.failure)
-        fiber.state = State.ENDED
-        fiber.ended = ended
-        del self.alive[fiber.id]
-        if fiber.group is not None:
-            self._member_ended(fiber.group, fiber, ended)
-        elif fiber.parent is not None:
-            self._spawned_ended(fiber.parent, fiber, ended)
+        """End a fiber, and with it those above that waited for it alone."""
+        # Not by recursion, as in `cancel`.
+        while True:
+            if fiber.failure is not None and not isinstance(ended.error, Exception):
+                ended = Ended(error=fiber.failure)
+            fiber.state = State.ENDED
+            fiber.ended = ended
+            del self.alive[fiber.id]
+            if fiber.group is not None:
+                self._member_ended(fiber.group, fiber, ended)
+                return
+            parent = fiber.parent
+            if parent is None:
+                return
+            self._spawned_ended(parent, fiber, ended)
+            if parent.state is not State.CLOSING or parent.spawned:
+                return
+            assert parent.ended is not None
+            fiber, ended = parent, parent.ended
 
     def _spawned_ended(self, parent: Fiber, fiber: Fiber, ended: Ended) -> None:
         del parent.spawned[fiber.id]
@@ -253,9 +272,6 @@ class Scheduler:
             if parent.failure is None:
                 parent.failure = ended.error
             self.cancel(parent)
-        if parent.state is State.CLOSING and not parent.spawned:
-            assert parent.ended is not None
-            self._finish(parent, parent.ended)
 
     def _deliver(self, joiner: Fiber, fiber: Fiber) -> None:
         assert fiber.ended is not None
@@ -282,7 +298,7 @@ class Scheduler:
         if group.decided is None or group.decided.error is None:
             group.decided = Ended(error=error)
         elif isinstance(group.decided.error, Exception):
-            group.decided.error.add_note(f"branch {fiber.id} failed too, while it was cancelled: {error!r}")
+            note(group.decided.error, f"branch {fiber.id} failed too, while it was cancelled: {brief(error)}")
 
     def _group_ended(self, group: Group) -> None:
         decided = group.decided
@@ -297,21 +313,41 @@ class Scheduler:
             key = group.names[group.winner] if group.names else group.winner
             self.resume(group.owner, (key, decided.value))
 
-    def _cancel_blocked(self, fiber: Fiber) -> None:
+    def _cancel_one(self, fiber: Fiber) -> None:
         waits = fiber.waits
-        if isinstance(waits, Group):
+        if fiber.state is State.CLOSING:
+            assert fiber.ended is not None
+            if fiber.ended.error is None:
+                fiber.ended = Ended(error=CANCELLED)
+        elif fiber.state is State.NEW:
+            pass  # never runs: see `_advance`
+        elif fiber.state is not State.BLOCKED:
+            fiber.interrupt = True
+        elif isinstance(waits, Group):
             if waits.decided is not None:
                 fiber.interrupt = True
-                return
-            waits.cancelled = True
-            for member in waits.members:
-                self.cancel(member)
-            return
-        if isinstance(waits, Issued):
-            self._withdraw(waits)
-        elif isinstance(waits, Fiber):
-            waits.joiners.remove(fiber)
-        self.throw(fiber, Cancelled(self.reason))
+            else:
+                waits.cancelled = True
+        else:
+            if isinstance(waits, Issued):
+                self._withdraw(waits)
+            elif isinstance(waits, Fiber):
+                waits.joiners.remove(fiber)
+            self.throw(fiber, Cancelled(self.reason))
+
+
+def _check_depth(fiber: Fiber) -> None:
+    """Refuse fibers that start each other for ever: each id holds those of all above, and journals would explode."""
+    if len(fiber.id) > _LONGEST_ID:
+        depth = fiber.id.count(".") // 2 + 1
+        raise UsageError(f"fibers are nested {depth} deep: where each starts the next, write a loop, or continue_as")
+
+
+def _below(fiber: Fiber) -> list[Fiber]:
+    """Return the fibers that are cancelled with one, before it."""
+    waits = fiber.waits
+    members = waits.members if isinstance(waits, Group) and waits.decided is None else []
+    return [*fiber.spawned.values(), *members]
 
 
 def _value(fiber: Fiber) -> Any:
@@ -326,6 +362,11 @@ def _failure(fiber: Fiber) -> Exception:
     return error if isinstance(error, Exception) else TaskCancelled(fiber.id)
 
 
+def _forgotten(fiber: Fiber, what: str) -> ForgottenYield:
+    """Blame the function: the line that returned is gone with its frame."""
+    return ForgottenYield(what, defined(fiber.generator), f"returned by {fiber.generator.__name__}")
+
+
 def drop(generator: Code) -> None:
     """End a suspended generator, on this thread and now; whatever it yields on the way is ignored.
 
@@ -334,7 +375,8 @@ def drop(generator: Code) -> None:
     """
     for _ in range(_MOST_EXITS):
         inner = generator
-        while isinstance(inner.gi_yieldfrom, GeneratorType):
+        # One that has ended stays the delegate of its caller until the caller runs again.
+        while isinstance(inner.gi_yieldfrom, GeneratorType) and inner.gi_yieldfrom.gi_frame is not None:
             inner = inner.gi_yieldfrom
         try:
             _ = inner.throw(GeneratorExit)
@@ -343,4 +385,15 @@ def drop(generator: Code) -> None:
         except BaseException:  # noqa: BLE001  this generator has ended, which is all that is wanted
             if inner is generator:
                 return
-    _undroppable.append(generator)
+    _leak(generator)
+
+
+def _leak(generator: Code) -> None:
+    """Keep a generator that cannot be ended past the end of the process.
+
+    Otherwise Python would run its code once more, at a random moment: as garbage, or at exit, where its globals are
+    gone, so that `while True: try: ... except BaseException: ...` could spin for ever.
+    """
+    import ctypes  # noqa: PLC0415  hardly any program comes here, and it takes long to load
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(generator))

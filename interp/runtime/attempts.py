@@ -14,11 +14,21 @@ from typing import Any, TypeAlias
 import attrs
 
 from interp.definitions import ActivityDefinition
-from interp.errors import CodecError, UsageError
+from interp.errors import CodecError, NotEncodable, UsageError
 from interp.events import Failure
 from interp.failures import declared_failure, fault
 
-__all__ = ["Attempt", "CallInfo", "Completion", "Deliver", "current_call", "perform", "perform_async"]
+__all__ = ["Attempt", "CallInfo", "Completion", "Deliver", "current_call", "later", "perform", "perform_async"]
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+def later(moment: datetime, delta: timedelta) -> datetime:
+    """Return the moment that comes `delta` later; the last one there is, if that is too far away."""
+    try:
+        return moment + delta
+    except OverflowError:
+        return _LAST
 
 
 @attrs.define(eq=False)
@@ -27,6 +37,7 @@ class Attempt:
 
     Attributes:
         run_id: The run.
+        round: How many times the run has continued as new.
         command_id: The call.
         number: Which try it is, from 1.
         definition: The activity.
@@ -38,6 +49,7 @@ class Attempt:
     """
 
     run_id: str
+    round: int
     command_id: str
     number: int
     definition: ActivityDefinition
@@ -50,7 +62,7 @@ class Attempt:
     @property
     def deadline(self) -> datetime | None:
         """When it has taken too long; None while it is queued, and without a limit."""
-        return self.begun + self.timeout if self.timeout and self.begun is not None else None
+        return later(self.begun, self.timeout) if self.timeout and self.begun is not None else None
 
     def cancel(self) -> None:
         """Tell the attempt that nobody waits for it any more."""
@@ -97,8 +109,13 @@ class CallInfo:
 
     @property
     def idempotency_key(self) -> str:
-        """`run id/command id`: the same for every attempt of this call, and for no other call."""
-        return f"{self._attempt.run_id}/{self._attempt.command_id}"
+        """`run id/command id`: the same for every attempt of this call, and for no other call.
+
+        A run that continued as new counts its commands afresh; its round goes before them: `run id/round:command id`.
+        """
+        attempt = self._attempt
+        call = f"{attempt.round}:{attempt.command_id}" if attempt.round else attempt.command_id
+        return f"{attempt.run_id}/{call}"
 
     @property
     def attempt(self) -> int:
@@ -161,9 +178,9 @@ def _returned(attempt: Attempt, value: Any) -> Completion:
     """Encode a result here, off the worker's thread. One that cannot be recorded would not get better by retrying."""
     try:
         return Completion(attempt, attempt.definition.arguments.result.encode(value))
-    except CodecError as error:
-        error.add_note(f"the result of activity {attempt.definition.name}; its effects have happened")
-        return Completion(attempt, failure=fault(error, _text(error), retryable=False))
+    except NotEncodable as error:
+        told = attrs.evolve(error, path=f"result of {attempt.definition.name}{error.path.removeprefix('$')}")
+        return Completion(attempt, failure=fault(told, f"{told}\nIts effects have happened.", retryable=False))
 
 
 def _raised(attempt: Attempt, error: BaseException) -> Completion:
@@ -177,4 +194,6 @@ def _text(error: BaseException) -> str:
     steps = error.__traceback__
     while steps is not None and steps.tb_frame.f_code.co_filename == __file__:
         steps = steps.tb_next
-    return "".join(traceback.format_exception(type(error), error, steps))
+    text = "".join(traceback.format_exception(type(error), error, steps))
+    # A lone surrogate cannot be written as UTF-8.
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -22,16 +22,13 @@ from interp.runtime.handles import Run
 from interp.runtime.live import decoded
 from interp.runtime.requests import Start
 from interp.runtime.stores import open_store
-from interp.runtime.worker import Worker, WorkerOptions
-from interp.store import Create, RunFilter, RunRow, Store, Why
+from interp.runtime.worker import CLOSED, Worker, WorkerOptions
+from interp.store import RUN_ID_BYTES, Create, RunFilter, RunRow, Store, Why
 
 __all__ = ["Engine", "run"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-# The longest run id, in bytes: what an LMDB key holds with room to spare.
-_LONGEST_ID = 400
 
 # How long the doorbell thread listens at a time, in seconds: bounds how long closing takes.
 _LISTEN_S = 0.5
@@ -111,7 +108,8 @@ class Engine:
             StoreError: The store cannot write.
         """
         definition = workflow_of(workflow)
-        return self._started(*self._request(definition, definition.arguments.encode(args, {}), id))
+        start = self._new(definition, definition.arguments.encode(args, {}), id)
+        return self._request([start])[0]
 
     def start_many(
         self, workflow: Callable[[*Ts], Workflow[T]], runs: Iterable[tuple[str, tuple[*Ts]]]
@@ -126,8 +124,8 @@ class Engine:
             RunExists: An id is taken by something else; the others are started.
         """
         definition = workflow_of(workflow)
-        requests = [self._request(definition, definition.arguments.encode(args, {}), run_id) for run_id, args in runs]
-        return [self._started(start, definition) for start, definition in requests]
+        encode = definition.arguments.encode
+        return self._request([self._new(definition, encode(args, {}), run_id) for run_id, args in runs])
 
     def start_json(self, name: str, args: bytes, *, id: str | None = None) -> Run[Any]:
         """Start a run by the name of its workflow, with arguments as a JSON array; see `start`.
@@ -143,7 +141,7 @@ class Engine:
         """
         definition = find_workflow(name)
         positional, named = definition.arguments.decode(args)
-        return self._started(*self._request(definition, definition.arguments.encode(positional, named), id))
+        return self._request([self._new(definition, definition.arguments.encode(positional, named), id)])[0]
 
     def get(self, run_id: str) -> Run[Any]:
         """Return a handle on a run that exists.
@@ -151,7 +149,7 @@ class Engine:
         Raises:
             UnknownRun: There is no such run.
         """
-        row = self.store.run(run_id)
+        row = self.store.run(run_id) if _possible(run_id) else None
         if row is None:
             raise UnknownRun(run_id, self.store.url)
         try:
@@ -187,30 +185,35 @@ class Engine:
     def _listen(self) -> None:
         """Ring the worker when another process, or another thread, wrote to the store."""
         while not self._closed.is_set() and self._worker.trouble is None:
-            if self.store.changed(_LISTEN_S):
+            try:
+                if self.store.changed(_LISTEN_S):
+                    self._worker.wake()
+            except Exception:  # noqa: BLE001  a store that failed or was closed: the worker meets it, too, and tells
                 self._worker.wake()
+                self._closed.wait(_LISTEN_S)
 
-    def _request(
-        self, definition: WorkflowDefinition, args: bytes, run_id: str | None
-    ) -> tuple[Start, WorkflowDefinition]:
-        """Hand a start to the worker, without waiting."""
-        if self._closed.is_set():
-            raise EngineClosed("it was closed")
+    def _new(self, definition: WorkflowDefinition, args: bytes, run_id: str | None) -> Start:
+        """Prepare a start; nothing has happened yet."""
         check_workflow(definition)
         run_id = secrets.token_hex(8) if run_id is None else _checked(run_id)
         started = Started(definition.name, args, secrets.token_bytes(16))
         digest = hashlib.blake2b(args, digest_size=16).digest()
         create = Create(run_id, definition.name, digest, encode_event(started), self.name)
-        start = Start(create, definition, started, Future())
-        self._worker.put(start)
-        return start, definition
+        return Start(create, definition, started, Future())
 
-    def _started(self, start: Start, definition: WorkflowDefinition) -> Run[Any]:
-        """Wait until a start is durable."""
+    def _request(self, starts: list[Start]) -> list[Run[Any]]:
+        """Hand starts to the worker, all at once, and wait until they are durable."""
+        if self._closed.is_set():
+            raise EngineClosed(CLOSED)
+        for start in starts:
+            self._worker.put(start)
+        return [self._started(start) for start in starts]
+
+    def _started(self, start: Start) -> Run[Any]:
         why: Why | None = start.done.result()
         if why == "differs":
             raise self._taken(start)
-        return Run(start.create.run_id, self._worker, definition.arguments.result)
+        return Run(start.create.run_id, self._worker, start.definition.arguments.result)
 
     def _taken(self, start: Start) -> RunExists:
         requested = f"{start.started.workflow}{_parenthesised(start.started.args)}"
@@ -233,9 +236,17 @@ def _parenthesised(args: bytes) -> str:
 
 
 def _checked(run_id: str) -> str:
-    if not 0 < len(run_id.encode()) <= _LONGEST_ID:
-        raise UsageError(f"run id {run_id[:40]!r}: it must have 1 to {_LONGEST_ID} bytes of UTF-8")
+    if not _possible(run_id):
+        shown = repr(run_id if len(run_id) <= 40 else run_id[:40] + "...")
+        raise UsageError(f"run id {shown}: it must have 1 to {RUN_ID_BYTES} bytes of UTF-8, without NUL and surrogates")
     return run_id
+
+
+def _possible(run_id: str) -> bool:
+    try:
+        return 0 < len(run_id.encode()) <= RUN_ID_BYTES and "\0" not in run_id
+    except UnicodeEncodeError:
+        return False
 
 
 def run(

@@ -31,6 +31,7 @@ class ThreadExecutor:
         self._queue: SimpleQueue[Attempt | None] = SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._count = 0
+        self._running: set[Attempt] = set()
 
     def submit(self, attempts: Iterable[Attempt]) -> None:
         """Queue attempts; called from one thread only."""
@@ -38,16 +39,27 @@ class ThreadExecutor:
             self._queue.put(attempt)
             if not self._idle.acquire(blocking=False) and self._count < self._most:
                 self._count += 1
-                threading.Thread(target=self._work, name=f"interp-activity-{self._count}", daemon=True).start()
+                self._add()
 
-    def abandon(self) -> None:
-        """Allow one more thread, in the place of one whose activity has timed out and may never end."""
-        self._most += 1
+    def abandon(self, attempt: Attempt) -> None:
+        """Put a thread in the place of the one that is busy with `attempt` and may be so for ever.
+
+        That one ends when its activity does. Whoever takes the attempt out of the set first decides: one operation,
+        which needs no lock.
+        """
+        try:
+            self._running.remove(attempt)
+        except KeyError:
+            return  # it has ended, or does not run here
+        self._add()
 
     def close(self) -> None:
         """Let idle threads end; a busy one ends after its activity."""
         for _ in range(self._count):
             self._queue.put(None)
+
+    def _add(self) -> None:
+        threading.Thread(target=self._work, name="interp-activity", daemon=True).start()
 
     def _work(self) -> None:
         while True:
@@ -55,7 +67,12 @@ class ThreadExecutor:
             if attempt is None:
                 return
             if not attempt.cancelled:
+                self._running.add(attempt)
                 self._deliver(perform(attempt))
+                try:
+                    self._running.remove(attempt)
+                except KeyError:
+                    return  # abandoned: another thread has this one's place
             del attempt  # what it holds must not live until the next one comes
             self._idle.release()
 
@@ -103,6 +120,8 @@ class LoopExecutor:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             attempt.stop = _stopper(asyncio.get_running_loop(), task)
+            if attempt.cancelled:  # by the worker's thread, just now
+                task.cancel()
 
     async def _perform(self, attempt: Attempt) -> None:
         self._deliver(await perform_async(attempt))

@@ -11,7 +11,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 from weakref import WeakSet
 
@@ -73,7 +73,7 @@ def _check(fn: FunctionType) -> list[Callable[..., Any]]:
     except (OSError, TypeError, SyntaxError):  # no source: typed at a prompt, or built from text
         return []
     known = {name: value for name, value in _names(fn) if _makes_something(value)}
-    for problem, node in _suspects(tree):
+    for problem, node in _suspects(tree, frozenset()):
         if _called(node) in known:
             where = f"{fn.__code__.co_filename.rpartition('/')[2]}:{first + node.lineno - 1}"
             raise ForgottenYield(ast.unparse(node), where, problem)
@@ -82,11 +82,20 @@ def _check(fn: FunctionType) -> list[Callable[..., Any]]:
 
 def _names(fn: FunctionType) -> Iterator[tuple[str, Any]]:
     """Give what the names in a function stand for; of a module's attributes, those of `interp` alone."""
-    variables = inspect.getclosurevars(fn)
-    for name, value in {**variables.globals, **variables.nonlocals}.items():
+    nonlocals = inspect.getclosurevars(fn).nonlocals
+    used = {name for code in _codes(fn.__code__) for name in code.co_names}
+    for name, value in {**{name: fn.__globals__[name] for name in used & fn.__globals__.keys()}, **nonlocals}.items():
         yield name, value
         if inspect.ismodule(value) and value.__name__.partition(".")[0] == "interp":
             yield from ((f"{name}.{inner}", getattr(value, inner)) for inner in getattr(value, "__all__", ()))
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Give the code of a function and of the functions inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
 
 
 def _makes_something(value: Any) -> bool:
@@ -94,13 +103,25 @@ def _makes_something(value: Any) -> bool:
     return inspect.isfunction(value) and (value in _CONSTRUCTORS or inspect.isgeneratorfunction(value))
 
 
-def _suspects(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    """Give the calls whose value is certainly not yielded, with what happens to it instead."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            yield "made and dropped", node.value
-        elif isinstance(node, ast.FormattedValue) and isinstance(node.value, ast.Call):
-            yield "made into a string instead of being yielded", node.value
+def _suspects(tree: ast.AST, hidden: frozenset[str]) -> Iterator[tuple[str, ast.Call]]:
+    """Give the calls whose value is certainly not yielded, with what happens to it instead.
+
+    Args:
+        tree: What to look at.
+        hidden: Names that a function around it, or it itself, has given a meaning of its own.
+    """
+    if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        hidden |= {node.arg for node in ast.walk(tree.args) if isinstance(node, ast.arg)}
+        hidden |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    match tree:
+        case ast.Expr(value=ast.Call() as made) if _called(made).partition(".")[0] not in hidden:
+            yield "made and dropped", made
+        case ast.FormattedValue(value=ast.Call() as made) if _called(made).partition(".")[0] not in hidden:
+            yield "made into a string instead of being yielded", made
+        case _:
+            pass
+    for node in ast.iter_child_nodes(tree):
+        yield from _suspects(node, hidden)
 
 
 def _called(node: ast.Call) -> str:

@@ -8,8 +8,10 @@ from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+import attrs
+
 from interp.codec import ANY, ValueCodec, codec_for
-from interp.errors import JournalCorrupt, RunCancelled, RunFailed, RunParked, UnknownRun
+from interp.errors import JournalCorrupt, NotEncodable, RunCancelled, RunFailed, RunParked, UnknownRun
 from interp.events import CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
 from interp.runtime.live import decoded
 from interp.runtime.requests import Tell, Watch
@@ -58,10 +60,9 @@ class Run(Generic[T]):
         try:
             row = watch.result(None if timeout is None else timeout.total_seconds())
         except TimeoutError:
-            if watch.done():
-                raise
-            assert timeout is not None
-            raise TimeoutError(f"run {self.id!r} has not ended within {timeout.total_seconds():g} s") from None
+            if timeout is not None and watch.cancel():
+                raise TimeoutError(f"run {self.id!r} has not ended within {timeout.total_seconds():g} s") from None
+            row = watch.result()  # it has ended at the last moment
         return self._value(row)
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -139,10 +140,12 @@ class Run(Generic[T]):
 
 def encoded_payload(payload: Any, type: Any = None) -> bytes:
     """Encode what goes with a signal: as the given type, else as its own class, else as plain JSON."""
-    if type is not None:
-        return codec_for(type).encode(payload)
     plain = payload is None or isinstance(payload, (bool, int, float, str, list, dict, tuple))
-    return ANY.encode(payload) if plain else codec_for(payload.__class__).encode(payload)
+    codec = ANY if type is None and plain else codec_for(cast("Any", payload).__class__ if type is None else type)
+    try:
+        return codec.encode(payload)
+    except NotEncodable as error:
+        raise attrs.evolve(error, path=f"payload{error.path.removeprefix('$')}") from None
 
 
 def outcome_of(row: RunRow, store: Store, decode: Callable[[bytes], T]) -> T:

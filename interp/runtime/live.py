@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -85,6 +86,7 @@ class LiveRun:
         restart: Whether the records begin a new round (`continue_as`).
         annotated: Whether the run's state changed.
         parked: Why the run is parked; empty otherwise.
+        round: How many times it has continued as new.
     """
 
     run_id: str
@@ -92,15 +94,16 @@ class LiveRun:
     interpreter: Interpreter
     token: int
     written: int = 0
-    records: list[bytes] = attrs.field(factory=list)
-    consumed: list[int] = attrs.field(factory=list)
+    records: list[bytes] = attrs.field(factory=list[bytes])
+    consumed: list[int] = attrs.field(factory=list[int])
     seen: int = -1
-    calls: list[Issued] = attrs.field(factory=list)
-    backoff: dict[str, datetime] = attrs.field(factory=dict)
-    attempts: dict[str, Attempt] = attrs.field(factory=dict)
+    calls: list[Issued] = attrs.field(factory=list[Issued])
+    backoff: dict[str, datetime] = attrs.field(factory=dict[str, datetime])
+    attempts: dict[str, Attempt] = attrs.field(factory=dict[str, Attempt])
     restart: bool = False
     annotated: bool = False
     parked: str = ""
+    round: int = 0
 
     @classmethod
     def begin(cls, run_id: str, definition: WorkflowDefinition, started: Started, token: int, at: datetime) -> LiveRun:
@@ -110,7 +113,11 @@ class LiveRun:
             UndecodableHistory: Its arguments do not fit the workflow.
         """
         run = cls(run_id, definition, Interpreter(definition, started, run_id), token)
-        run._write(started, at, run.interpreter.start(at))
+        try:
+            run._write(started, at, run.interpreter.start(at))
+        except BaseException:
+            run.interpreter.close()
+            raise
         return run
 
     @classmethod
@@ -123,8 +130,12 @@ class LiveRun:
             ReplayError: History and code do not fit.
             JournalCorrupt: The history cannot be read.
         """
-        interpreter = replay(definition, decoded(run_id, records), run_id=run_id).interpreter
+        history = decoded(run_id, records)
+        first = next(history, None)
+        interpreter = replay(definition, itertools.chain((first,) if first else (), history), run_id=run_id).interpreter
         run = cls(run_id, definition, interpreter, token, written=interpreter.length)
+        if first is not None and isinstance(first.cause, Started):
+            run.round = first.cause.round
         for issued in interpreter.pending.values():
             if issued.definition is not None:
                 if issued.retry_at is not None and issued.retry_at > now:
@@ -183,7 +194,7 @@ class LiveRun:
             index=self.written,
             records=self.records,
             status=self._status(draining=draining),
-            due_us=None if due is None else microseconds(due),
+            due_us=None if due is None else max(0, microseconds(due)),
             at_us=microseconds(at),
             consumed=self.consumed,
             attributes=ANY.encode(self.interpreter.state) if self.annotated else None,
@@ -216,15 +227,24 @@ class LiveRun:
                 return Status.RUNNING if in_flight else Status.WAITING
 
     def _write(self, cause: Event, at: datetime, step: Step) -> None:
+        """Collect what came of an event. A workflow that only ever continues as new leaves everything as it was."""
+        annotated = self.annotated
         for _ in range(_MOST_ROUNDS):
+            annotated = annotated or step.annotated
             if not isinstance(step.outcome, ContinuedAs):
+                if isinstance(cause, Started):
+                    self._begin_round(cause)
                 self._collect(cause, at, step)
+                self.annotated = annotated
                 return
             cause = step.outcome.started
-            self._begin_round(cause)
+            self.interpreter = Interpreter(self.definition, cause, self.run_id)
             step = self.interpreter.start(at)
         self.interpreter.close()
-        self.parked = f"{self.definition.name} continued as new {_MOST_ROUNDS} times in a row without ever waiting"
+        self.parked = (
+            f"{self.definition.name} continued as new {_MOST_ROUNDS} times in a row without ever waiting\n"
+            "  Between two rounds it must wait for something: a call, sleep(...) or await_signal(...)."
+        )
 
     def _collect(self, cause: Event, at: datetime, step: Step) -> None:
         """Note one transition: its record, and the calls that it makes or withdraws."""
@@ -237,13 +257,12 @@ class LiveRun:
         if step.withdrawn:
             gone = {issued.id for issued in step.withdrawn}
             self.calls = [issued for issued in self.calls if issued.id not in gone]
-        self.annotated = self.annotated or step.annotated
 
     def _begin_round(self, started: Started) -> None:
         """Start over: what was collected for the old journal goes with it."""
-        self.interpreter = Interpreter(self.definition, started, self.run_id)
+        self.restart = self.restart or started.round > self.round
+        self.round = started.round
         self.written = 0
         self.records = []
         self.calls = []
         self.backoff = {}
-        self.restart = True

@@ -14,8 +14,9 @@ import heapq
 import itertools
 import logging
 import random
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -36,6 +37,7 @@ from interp.errors import (
     StoreFull,
     StoreReadOnly,
     UnknownRun,
+    UsageError,
 )
 from interp.events import (
     AttemptFailed,
@@ -51,22 +53,28 @@ from interp.events import (
 from interp.failures import timed_out
 from interp.fibers import Issued
 from interp.policies import Retry
-from interp.runtime.attempts import Attempt, Completion
+from interp.runtime.attempts import Attempt, Completion, later
 from interp.runtime.executors import LoopExecutor, ThreadExecutor
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
-from interp.store import Append, Batch, Claim, Message, Post, Refusal, RunRow, Status, Store
+from interp.store import Append, Batch, Claim, Create, Message, Post, Refusal, RunRow, Status, Store, Why
 
-__all__ = ["Clock", "Worker", "WorkerOptions"]
+__all__ = ["CLOSED", "Clock", "Worker", "WorkerOptions"]
 
 _log = logging.getLogger("interp")
 
 Clock: TypeAlias = Callable[[], datetime]
 
+CLOSED = "close() was called, or its `with` block has ended; its runs go on when an engine opens the store again"
+"""Why an engine that was asked to stop serves no more."""
+
 # Bounds of one turn: how much is taken in, and how many due runs are claimed, before a commit. More would make the
 # first of them wait; fewer would waste syncs.
 _MOST_INPUTS = 2_048
 _MOST_CLAIMS = 512
+
+# How many timers of one run fire before the others have their turn: `while True: yield sleep(timedelta(0))`.
+_MOST_FIRED = 100
 
 # How long to wait before a write that found no room is tried again.
 _FULL_PAUSE = timedelta(seconds=0.5)
@@ -98,16 +106,37 @@ class WorkerOptions:
 
 @attrs.define(eq=False)
 class _Turn:
-    """What one turn of the loop collects for its commit."""
+    """What one turn of the loop collects for its commit.
 
-    starts: list[tuple[Start, LiveRun | None]] = attrs.field(factory=list)
-    tells: list[Tell] = attrs.field(factory=list)
-    told: list[Future[None]] = attrs.field(factory=list)
-    dirty: dict[str, LiveRun] = attrs.field(factory=dict)
-    parked: list[Append] = attrs.field(factory=list)
+    Attributes:
+        starts: Runs to create, by id, with their first step.
+        repeated: Starts of an id that is in `starts` already; they have their turn after it.
+        tells: Messages for inboxes.
+        told: Messages that were fed to runs that are here.
+        dirty: Runs that moved, by id.
+        parked: Runs that could not be loaded.
+    """
+
+    starts: dict[str, tuple[Start, LiveRun]] = attrs.field(factory=dict[str, tuple[Start, LiveRun]])
+    repeated: list[Start] = attrs.field(factory=list[Start])
+    tells: list[Tell] = attrs.field(factory=list[Tell])
+    told: list[Tell] = attrs.field(factory=list[Tell])
+    dirty: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
+    parked: list[Append] = attrs.field(factory=list[Append])
 
     def __bool__(self) -> bool:
         return bool(self.starts or self.tells or self.dirty or self.parked)
+
+    def refuse_new(self, error: BaseException) -> None:
+        """Refuse what has not begun; keep what has happened, for the next try."""
+        for start, run in self.starts.values():
+            start.done.set_exception(error)
+            run.interpreter.close()
+        for start in self.repeated:
+            start.done.set_exception(error)
+        for tell in self.tells:
+            tell.done.set_exception(error)
+        self.starts, self.repeated, self.tells = {}, [], []
 
 
 class Worker:
@@ -127,12 +156,14 @@ class Worker:
         self._options = options
         self._clock = options.clock
         self._inputs: SimpleQueue[Input] = SimpleQueue()
+        self._taken: deque[Input] = deque()
         self._threads = ThreadExecutor(options.threads, self._inputs.put)
         self._loop = LoopExecutor(self._inputs.put)
         self._live: dict[str, LiveRun] = {}
         self._idle: OrderedDict[str, LiveRun] = OrderedDict()
         self._turn = _Turn()
         self._watches: dict[str, list[Future[RunRow]]] = {}
+        self._foreign: set[str] = set()
         self._deadlines: list[tuple[datetime, int, Attempt]] = []
         self._serial = itertools.count()
         self._in_flight = 0
@@ -141,15 +172,26 @@ class Worker:
         self._renew_at = self._clock()
         self._hold_until: datetime | None = None
         self._drain_until: datetime | None = None
-        self._known: frozenset[str] = frozenset()
+        self._thread: int | None = None
+        # What was started here by its function is meant, where the name alone would not say.
+        self._started: dict[str, WorkflowDefinition] = {}
 
     # Called from other threads.
 
     def put(self, request: Start | Tell | Watch) -> None:
-        """Hand a request in."""
+        """Hand a request in.
+
+        Raises:
+            UsageError: By a workflow, which runs on the very thread that would have to answer it.
+        """
+        if threading.get_ident() == self._thread:
+            raise UsageError(
+                "a workflow cannot ask its own engine for anything: it would wait for itself\n"
+                "  Do it in an activity: `yield from call(...)`."
+            )
         self._inputs.put(request)
         if self.trouble is not None:  # the loop has ended, perhaps without seeing the request
-            self._refuse_all(self.trouble)
+            self._refuse_inputs(self.trouble)
 
     def wake(self) -> None:
         """Make the worker look at the store."""
@@ -163,7 +205,8 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped. Whatever ends the loop is told to everyone who waits."""
-        trouble: BaseException = EngineClosed("it was closed")
+        trouble: BaseException = EngineClosed(CLOSED)
+        self._thread = threading.get_ident()
         try:
             self.store.register(self.name)
             while not self._stopped():
@@ -181,8 +224,10 @@ class Worker:
 
     def _work(self) -> None:
         """Do one turn."""
-        for taken in self._take_inputs(self._patience()):
-            self._take(taken)
+        self._taken.extend(self._take_inputs(self._patience()))
+        while self._taken:
+            self._take(self._taken[0])
+            self._taken.popleft()
         now = self._clock()
         self._expire(now)
         if self._hold_until is not None and now < self._hold_until:
@@ -196,6 +241,7 @@ class Worker:
                 self._commit(now)
         except (StoreFull, StoreReadOnly) as error:
             _log.warning("%s", error)
+            self._turn.refuse_new(error)
             self._hold_until = now + _FULL_PAUSE
         self._evict()
 
@@ -235,7 +281,8 @@ class Worker:
             case Tell():
                 self._tell(taken)
             case Watch():
-                self._watches.setdefault(taken.run_id, []).append(taken.done)
+                others = [done for done in self._watches.get(taken.run_id, ()) if not done.cancelled()]
+                self._watches[taken.run_id] = [*others, taken.done]
                 if taken.run_id not in self._live:
                     self._look(taken.run_id)
             case Wake():
@@ -251,40 +298,59 @@ class Worker:
 
     # What happens to runs.
 
-    def _feed(self, run: LiveRun, event: Event, at: datetime) -> None:
-        """Move a run. Park it when its code cannot take the event; a broken run must not take the others down."""
+    def _feed(self, run: LiveRun, event: Event, at: datetime) -> bool:
+        """Move a run. Park it when its code cannot take the event; a broken run must not take the others down.
+
+        Returns:
+            Whether the event will be in its journal.
+        """
         self._turn.dirty[run.run_id] = run
+        if run.parked:
+            return False
         try:
             step = run.feed(event, at)
         except ReplayError as error:
             run.parked = str(error)
-        except Exception as error:  # noqa: BLE001  user code inside an interpreter may do anything
+        except BaseException as error:  # noqa: BLE001  user code inside an interpreter may do anything
             _log.exception("run %s broke the interpreter", run.run_id)
-            run.parked = f"the interpreter failed: {error!r}"
+            run.parked = _broken(error)
         else:
             for issued in step.withdrawn:
                 self._call_off(run, issued.id)
+        return not run.parked
 
     def _start(self, start: Start) -> None:
         """Start a run that is not there yet; the store has the last word on that when it commits."""
-        run = None
         run_id = start.create.run_id
-        if run_id not in self._live and all(run_id != other.create.run_id for other, _ in self._turn.starts):
-            started = self._signed(start.started, start.definition)
-            try:
-                run = LiveRun.begin(run_id, start.definition, started, 1, self._clock())
-            except InterpError as error:
-                start.done.set_exception(error)
-                return
+        if run_id in self._turn.starts:
+            self._turn.repeated.append(start)
+            return
+        if run_id in self._live:
+            start.done.set_result(self._compared(start.create))
+            return
+        self._started[start.definition.name] = start.definition
+        started = self._signed(start.started, start.definition)
+        try:
+            run = LiveRun.begin(run_id, start.definition, started, 1, self._clock())
+        except BaseException as error:  # noqa: BLE001  user code may do anything; the caller hears of it
+            start.done.set_exception(error if isinstance(error, Exception) else RuntimeError(_broken(error)))
+            return
+        run.seen = 0
+        if not run.parked:
             run.consumed.append(0)
-            run.seen = 0
-        self._turn.starts.append((start, run))
+        self._turn.starts[run_id] = (start, run)
+
+    def _compared(self, create: Create) -> Why:
+        """Tell why a run that is here already cannot be created."""
+        row = self.store.run(create.run_id)
+        same = row is not None and (row.workflow, row.digest) == (create.workflow, create.digest)
+        return "exists" if same else "differs"
 
     def _completed(self, completion: Completion) -> None:
         """Record what came of an attempt, unless nobody waits for it any more."""
         attempt = completion.attempt
         run = self._live.get(attempt.run_id)
-        if run is None or run.attempts.get(attempt.command_id) is not attempt:
+        if run is None or run.parked or run.attempts.get(attempt.command_id) is not attempt:
             return
         del run.attempts[attempt.command_id]
         self._in_flight -= 1
@@ -306,7 +372,7 @@ class Worker:
             pause = retry.pause(issued.failures + 1, self._options.chance())
         event: Event
         if pause is not None:
-            event = AttemptFailed(issued.id, attempt.number, failure, now + pause, attempt.begun)
+            event = AttemptFailed(issued.id, attempt.number, failure, later(now, pause), attempt.begun)
         else:
             event = Rejected(issued.id, failure, completion.declared, attempt.number, attempt.begun)
         self._feed(run, event, now)
@@ -316,16 +382,16 @@ class Worker:
         while self._deadlines and self._deadlines[0][0] <= now:
             _, _, attempt = heapq.heappop(self._deadlines)
             run = self._live.get(attempt.run_id)
-            if run is None or run.attempts.get(attempt.command_id) is not attempt:
-                continue
+            awaited = run is not None and not run.parked and run.attempts.get(attempt.command_id) is attempt
             deadline = attempt.deadline
             if deadline is None or deadline > now:  # it was queued meanwhile: its time begins when it does
-                self._limit(attempt, deadline or now + attempt.timeout)
+                if awaited or deadline is not None:
+                    self._limit(attempt, deadline or later(now, attempt.timeout))
                 continue
-            self._call_off(run, attempt.command_id)
-            if not attempt.definition.is_async:
-                self._threads.abandon()
-            self._failed(run, Completion(attempt, failure=timed_out(attempt.timeout.total_seconds())))
+            self._threads.abandon(attempt)
+            if run is not None and awaited:
+                self._call_off(run, attempt.command_id)
+                self._failed(run, Completion(attempt, failure=timed_out(attempt.timeout.total_seconds())))
 
     def _limit(self, attempt: Attempt, deadline: datetime) -> None:
         heapq.heappush(self._deadlines, (deadline, next(self._serial), attempt))
@@ -340,31 +406,42 @@ class Worker:
     def _advance(self, run: LiveRun, now: datetime) -> None:
         """Fire the timers of a run that are due, and free the calls whose pause is over."""
         self._turn.dirty[run.run_id] = run
-        while run.outcome is None and not run.parked:
+        for _ in range(_MOST_FIRED):
             command_id = run.interpreter.due_timer(now)
-            if command_id is None:
-                run.ready_calls(now)
-                return
+            if run.outcome is not None or run.parked or command_id is None:
+                break
             self._feed(run, Fired(command_id), now)
+        if run.outcome is None and not run.parked:
+            run.ready_calls(now)
 
     # Messages.
 
     def _tell(self, tell: Tell) -> None:
         """Send a message: straight into the journal when the run is here, else into its inbox."""
         run = self._live.get(tell.run_id)
-        if run is None or run.outcome is not None or run.parked:
-            self._turn.tells.append(tell)
+        if run is not None and self._told(run, tell.event):
+            self._turn.told.append(tell)
         else:
-            self._feed(run, tell.event, self._clock())
-            self._turn.told.append(tell.done)
+            self._turn.tells.append(tell)
+
+    def _told(self, run: LiveRun, event: Event) -> bool:
+        """Feed a message to a run that is here, after those that came to its inbox before."""
+        now = self._clock()
+        self._read(run, self.store.inbox(run.run_id), now)
+        return run.outcome is None and self._feed(run, event, now)
 
     def _read(self, run: LiveRun, messages: Iterable[Message], now: datetime) -> None:
         """Take the messages in that were not taken in yet."""
         for message in messages:
             if message.number > run.seen and run.outcome is None and not run.parked:
                 run.seen = message.number
-                run.consumed.append(message.number)
-                self._feed(run, _decoded(run.run_id, message), now)
+                try:
+                    event = _decoded(run.run_id, message)
+                except JournalCorrupt as error:
+                    run.parked = str(error)
+                    return
+                if self._feed(run, event, now):
+                    run.consumed.append(message.number)
 
     # Claiming and loading.
 
@@ -372,23 +449,27 @@ class Worker:
         if now >= self._renew_at:
             self.store.renew(self.name, microseconds(now), _LEASE_US)
             self._renew_at = now + _LEASE / 3
+            for run_id in list(self._watches):  # a worker that was taken for dead does not hear of the ends of its runs
+                self._look(run_id)
 
     def _claim(self, now: datetime) -> None:
         """Take the runs that are due, and look after those who watch runs of other workers."""
-        registered = workflows()
-        if len(registered) != len(self._known):
-            self._known = frozenset(registered)
         if self._drain_until is None:
-            due = self.store.claim(self.name, _MOST_CLAIMS, microseconds(now), _LEASE_US, self._known)
+            known = frozenset(workflows()) | self._started.keys()
+            due = self.store.claim(self.name, _MOST_CLAIMS, microseconds(now), _LEASE_US, known)
             self._claim_at = None if due.next_us is None else moment(due.next_us)
             for claim in due.claims:
                 self._claimed(claim, now)
         self._woken = False
-        for run_id in [run_id for run_id in self._watches if run_id not in self._live]:
+        for run_id in list(self._foreign):
             self._look(run_id)
 
     def _claimed(self, claim: Claim, now: datetime) -> None:
         row = claim.run
+        if row.id in self._turn.starts:  # asked for again just now, and here already: the claim must not be lost
+            start, begun = self._turn.starts.pop(row.id)
+            begun.interpreter.close()
+            start.done.set_result(self._compared(start.create))
         run = self._live.get(row.id)
         if run is not None and run.token != row.token:
             self._forget(run)  # it was lost and has come back: what is in memory is stale
@@ -396,28 +477,33 @@ class Worker:
         if run is None:
             try:
                 run = self._loaded(claim, now)
-            except Exception as error:  # noqa: BLE001  a broken run must not take the others down
+            except BaseException as error:
+                if isinstance(error, StoreError) and not isinstance(error, JournalCorrupt):
+                    raise
                 unexpected = not isinstance(error, InterpError)
-                _log.error("run %s is parked: %s", row.id, error, exc_info=unexpected)
-                self._turn.parked.append(_parked(row, str(error) or repr(error), now))
+                reason = _broken(error) if unexpected else str(error)
+                _log.error("run %s is parked: %s", row.id, reason, exc_info=unexpected)
+                self._turn.parked.append(_parked(row, reason, now))
                 return
             self._live[row.id] = run
-            if claim.lost and row.status is Status.RUNNING and run.calls:
-                self._feed(run, WorkerLost(claim.lost, self.name, run.definition.code), now)
+            # Also when nobody is known to be lost: a run that was parked had its attempts under way, too.
+            if row.length and row.status is Status.RUNNING and run.calls:
+                self._feed(run, WorkerLost(claim.lost or "", self.name, run.definition.code), now)
         self._read(run, claim.messages, now)
         self._advance(run, now)
 
     def _loaded(self, claim: Claim, now: datetime) -> LiveRun:
         """Bring a claimed run to life."""
         row = claim.run
-        definition = find_workflow(row.workflow)
+        definition = self._started.get(row.workflow) or find_workflow(row.workflow)
         if row.length:
             return LiveRun.load(row.id, definition, self.store.history(row.id), row.token, now)
         first = claim.messages[0]
         started = self._signed(_decoded(row.id, first), definition)
         run = LiveRun.begin(row.id, definition, started, row.token, now)
         run.seen = first.number
-        run.consumed.append(first.number)
+        if not run.parked:
+            run.consumed.append(first.number)
         return run
 
     def _signed(self, event: Event, definition: WorkflowDefinition) -> Started:
@@ -430,52 +516,41 @@ class Worker:
 
     def _commit(self, now: datetime) -> None:
         """Write everything that was collected in one transaction, then let its effects happen."""
-        turn, self._turn = self._turn, _Turn()
+        turn = self._turn
         draining = self._drain_until is not None
-        begun = [run for _, run in turn.starts if run is not None]
+        begun = [run for _, run in turn.starts.values()]
         appends = [run.append(now, draining=draining) for run in itertools.chain(begun, turn.dirty.values())]
         batch = Batch(
-            creates=[start.create for start, run in turn.starts],
+            creates=[start.create for start, _ in turn.starts.values()],
             posts=[Post(tell.run_id, encode_event(tell.event)) for tell in turn.tells],
             appends=appends + turn.parked,
         )
-        try:
-            refusals = self.store.commit(batch, microseconds(now))
-        except BaseException as error:
-            self._not_written(turn, error)
-            raise
+        refusals = self.store.commit(batch, microseconds(now))  # when this raises, the turn is still whole
+        self._turn = _Turn()
         calls: list[Attempt] = []
         fenced = {refusal.run_id for refusal in refusals if refusal.why == "fenced"}
-        self._acknowledge(turn, refusals)
+        self._acknowledge(turn, refusals, fenced)
         for run in itertools.chain(begun, turn.dirty.values()):
             if run.run_id in fenced:
                 self._forget(run)
+                self._look(run.run_id)
             else:
                 calls += self._written(run, dispatch=not draining)
         self._dispatch(calls)
         for append in turn.parked:
             self._look(append.run_id)
 
-    def _not_written(self, turn: _Turn, error: BaseException) -> None:
-        """Refuse what is new; keep what has happened, for the next try."""
-        for start, run in turn.starts:
-            start.done.set_exception(error)
-            if run is not None:
-                run.interpreter.close()
-        for tell in turn.tells:
-            tell.done.set_exception(error)
-        self._turn.dirty = turn.dirty
-        self._turn.told = turn.told
-        self._turn.parked = turn.parked
-
-    def _acknowledge(self, turn: _Turn, refusals: list[Refusal]) -> None:
+    def _acknowledge(self, turn: _Turn, refusals: list[Refusal], fenced: Container[str]) -> None:
         """Tell those who asked for something that it is durable, or why it is not."""
-        why = {refusal.run_id: refusal.why for refusal in refusals if refusal.why in ("exists", "differs")}
-        for start, run in turn.starts:
-            refused = why.get(start.create.run_id)
-            if run is not None and refused is None:
-                self._live[run.run_id] = run
-            start.done.set_result(refused if run is not None or refused is not None else "exists")
+        why: dict[str, Why] = {
+            refusal.run_id: refusal.why for refusal in refusals if refusal.why in ("exists", "differs")
+        }
+        for run_id, (start, run) in turn.starts.items():
+            if run_id not in why:
+                self._live[run_id] = run
+            start.done.set_result(why.get(run_id))
+        for start in turn.repeated:
+            self._start(start)
         gone = {refusal.run_id: refusal.why for refusal in refusals if refusal.why in ("unknown", "ended")}
         for tell in turn.tells:
             if tell.run_id not in gone:
@@ -485,8 +560,11 @@ class Worker:
             else:
                 row = self.store.run(tell.run_id)
                 tell.done.set_exception(RunEnded(tell.run_id, row.status if row else "gone"))
-        for done in turn.told:
-            done.set_result(None)
+        for tell in turn.told:
+            if tell.run_id in fenced:  # the run was not ours any more: its inbox takes the message
+                self._turn.tells.append(tell)
+            else:
+                tell.done.set_result(None)
 
     def _written(self, run: LiveRun, *, dispatch: bool) -> list[Attempt]:
         """Go on with a run whose records are durable; returns the attempts to begin."""
@@ -509,11 +587,11 @@ class Worker:
     def _attempt(self, run: LiveRun, issued: Issued) -> Attempt:
         definition = issued.definition
         assert definition is not None
-        attempt = Attempt(run.run_id, issued.id, issued.attempt, definition, issued.record.payload)
+        attempt = Attempt(run.run_id, run.round, issued.id, issued.attempt, definition, issued.record.payload)
         timeout = _timeout(issued)
         if timeout is not None:
             attempt.timeout = timeout
-            self._limit(attempt, self._clock() + timeout)
+            self._limit(attempt, later(self._clock(), timeout))
         run.attempts[issued.id] = attempt
         self._in_flight += 1
         return attempt
@@ -528,16 +606,23 @@ class Worker:
     # Letting go.
 
     def _look(self, run_id: str) -> None:
-        """Tell those who watch a run that is not here, if it has ended or is parked."""
+        """Tell those who watch a run, if it has ended or is parked; else note whether somebody else will end it."""
+        self._foreign.discard(run_id)
         if run_id not in self._watches:
             return
         row = self.store.run(run_id)
         if row is None:
-            for done in self._watches.pop(run_id):
+            for done in self._watched(run_id):
                 done.set_exception(UnknownRun(run_id, self.store.url))
         elif row.status.ended or row.status is Status.PARKED:
-            for done in self._watches.pop(run_id):
+            for done in self._watched(run_id):
                 done.set_result(row)
+        elif row.owner != self.name:
+            self._foreign.add(run_id)
+
+    def _watched(self, run_id: str) -> list[Future[RunRow]]:
+        """Take out those who still wait for a run: an await may have been given up."""
+        return [done for done in self._watches.pop(run_id) if done.set_running_or_notify_cancel()]
 
     def _evict(self) -> None:
         """Drop the runs that have been idle the longest; their journals bring them back."""
@@ -569,21 +654,31 @@ class Worker:
 
     def _refuse_all(self, trouble: BaseException) -> None:
         """Tell everyone who waits that nothing more will come."""
-        turn, self._turn = self._turn, _Turn()
-        self._not_written(turn, trouble)
-        self._turn.told = []
-        watches, self._watches = self._watches, {}
-        for told in turn.told:
-            told.set_exception(trouble)
-        for watch in itertools.chain(*watches.values()):
-            watch.set_exception(trouble)
+        self._turn.refuse_new(trouble)
+        for tell in self._turn.told:
+            tell.done.set_exception(trouble)
+        for run_id in list(self._watches):
+            for done in self._watched(run_id):
+                done.set_exception(trouble)
+        for taken in self._taken:
+            _refuse(taken, trouble)
+        self._refuse_inputs(trouble)
+
+    def _refuse_inputs(self, trouble: BaseException) -> None:
+        """Refuse what nobody will take in any more; called from any thread."""
         try:
             while True:
-                taken = self._inputs.get_nowait()
-                if isinstance(taken, (Start, Tell, Watch)):
-                    taken.done.set_exception(trouble)
+                _refuse(self._inputs.get_nowait(), trouble)
         except Empty:
             pass
+
+
+def _refuse(taken: Input, trouble: BaseException) -> None:
+    """Tell whoever waits for an answer, unless there is one."""
+    if not isinstance(taken, (Start, Tell, Watch)) or taken.done.done():
+        return
+    if taken.done.set_running_or_notify_cancel():
+        taken.done.set_exception(trouble)
 
 
 def _retry(issued: Issued) -> Retry:
@@ -603,6 +698,15 @@ def _decoded(run_id: str, message: Message) -> Event:
         return decode_event(message.body)
     except msgspec.MsgspecError as error:
         raise JournalCorrupt(f"message {message.number} of run {run_id!r}", str(error)) from None
+
+
+def _broken(error: BaseException) -> str:
+    """Say what user code did to the interpreter; its `__repr__` may be what is broken."""
+    try:
+        told = repr(error)
+    except Exception:  # noqa: BLE001  see above
+        told = type(error).__name__
+    return f"the interpreter failed: {told}"
 
 
 def _parked(row: RunRow, reason: str, now: datetime) -> Append:

@@ -1,0 +1,94 @@
+"""What may happen next to a run, drawn by Hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from interp.events import Failure
+from interp.failures import timed_out
+from tests.core.activities import Declined, Item, OutOfStock, SlightlyDeclined
+from tests.core.driving import Driver
+
+__all__ = ["happen", "live_through"]
+
+_TEXT = st.text(max_size=3)
+_ITEMS = st.builds(
+    Item,
+    _TEXT,
+    st.integers(-5, 5),
+    st.lists(_TEXT, max_size=2).map(tuple),
+    st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=2),
+)
+_RESULTS: dict[str, st.SearchStrategy[Any]] = {
+    "number": st.integers(-(2**70), 2**70),
+    "money": st.decimals(allow_nan=False, allow_infinity=False),
+    "moment": st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)),  # noqa: DTZ001  bounds are naive
+    "item": _ITEMS,
+    "items": st.lists(_ITEMS, max_size=2),
+    "either": st.none() | st.integers(-3, 3) | _TEXT,
+    "anything": st.recursive(
+        st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | _TEXT,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_TEXT, inner, max_size=2),
+        max_leaves=4,
+    ),
+}
+_ERRORS: st.SearchStrategy[Exception] = st.one_of(
+    st.builds(Declined, _TEXT),
+    st.builds(SlightlyDeclined, st.integers(0, 9)),
+    st.builds(OutOfStock, _ITEMS, st.integers(0, 9)),
+    st.builds(ValueError, _TEXT),
+)
+_PAYLOADS = st.sampled_from([0, 1, 2, 3, "no number"])
+
+# Weights: runs are to get on, and now and then something goes wrong.
+_WHAT = st.sampled_from(
+    ["return"] * 12 + ["fail", "fault", "timeout"] + ["timer"] * 5 + ["signal"] * 5 + ["retry", "lost", "cancel"]
+)
+
+
+def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> None:
+    """Let one thing happen that can."""
+    pending = driver.interpreter.pending
+    calls = [issued.id for issued in pending.values() if issued.definition is not None]
+    what = draw(_WHAT)
+    if what in {"return", "fail", "fault", "timeout", "retry"} and not calls:
+        what = "timer"
+    if what == "timer" and driver.interpreter.next_due is None:
+        what = "return" if calls else "signal"
+    match what:
+        case "return":
+            _return(draw, driver, draw(st.sampled_from(calls)))
+        case "fail":
+            driver.fails(draw(st.sampled_from(calls)), draw(_ERRORS))
+        case "fault":
+            driver.rejects(draw(st.sampled_from(calls)), Failure("lib.Broken", draw(_TEXT), "a traceback"))
+        case "timeout":
+            driver.rejects(draw(st.sampled_from(calls)), timed_out(draw(st.sampled_from([0.5, 30.0]))))
+        case "retry":
+            driver.retries(draw(st.sampled_from(calls)))
+        case "timer":
+            driver.fires()
+        case "signal":
+            driver.signals(draw(st.sampled_from(["a", "b"])), draw(_PAYLOADS))
+        case "cancel":
+            driver.cancels(draw(_TEXT))
+        case _:
+            driver.loses_worker()
+
+
+def _return(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver, command_id: str) -> None:
+    issued = driver.interpreter.pending[command_id]
+    driver.returns(command_id, draw(_RESULTS[issued.record.target]))
+
+
+def live_through(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver, most: int = 25) -> Driver:
+    """Let things happen until the run ends, or enough has happened."""
+    for _ in range(draw(st.sampled_from([most, most // 2, 3, 1]))):
+        if driver.outcome is not None:
+            break
+        happen(draw, driver)
+    return driver
