@@ -1,1 +1,1 @@
-"""Measurements, run by `make bench`. Nothing here is a test: these machines are noisy, compare ratios within one run."""
+"""Measurements, run by `make bench`. Nothing here is a test: compare ratios within one run."""

@@ -4,7 +4,7 @@
 
 A step is one call of an activity that does nothing, with its result recorded at `full` durability. Two shapes: one run
 of 1,000 steps (each must wait for the one before: latency), and 200 runs of 10 steps (they share commits: throughput).
-The rulers are a loop of `write + fdatasync` of 4 KiB on the same file system, and a loop of LMDB transactions of one put.
+The rulers are a loop of `write + fdatasync` of 4 KiB on the same file system, and one of LMDB transactions of one put.
 """
 
 from __future__ import annotations

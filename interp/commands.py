@@ -138,7 +138,7 @@ class Call(Command[T_co]):
 
     fn: Callable[..., Any]
     args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = attrs.field(factory=dict)
+    kwargs: dict[str, Any] = attrs.field(factory=dict[str, Any])
     with_options: CallOptions = _NO_OPTIONS
 
     def options(

@@ -37,10 +37,10 @@ def timed_out(timeout_s: float) -> Failure:
 
 def declared_failure(error: Exception) -> Failure:
     """Describe an exception that the activity declares in `raises=`, so that `raised` can build it again."""
-    kind: type[Any] = type(error)
-    if attrs.has(kind):
+    kind = type(error)
+    if attrs.has(cast("type[Any]", kind)):
         try:
-            payload = codec_for(kind).encode(cast("Any", error))
+            payload = codec_for(kind).encode(error)
         except CodecError:  # never lost for its luggage: without it, `raised` gives CallFailed
             payload = b"null"
     else:

@@ -116,8 +116,8 @@ class Fiber:
     count: int = 0
     state: State = State.NEW
     waits: Waits = None
-    spawned: dict[str, Fiber] = attrs.field(factory=dict)
-    joiners: list[Fiber] = attrs.field(factory=list)
+    spawned: dict[str, Fiber] = attrs.field(factory=dict[str, "Fiber"])
+    joiners: list[Fiber] = attrs.field(factory=list["Fiber"])
     cancelled: bool = False
     interrupt: bool = False
     failure: Exception | None = None
@@ -147,7 +147,7 @@ class Group:
     owner: Fiber
     is_race: bool
     names: tuple[str, ...] | None
-    members: list[Fiber] = attrs.field(factory=list)
+    members: list[Fiber] = attrs.field(factory=list[Fiber])
     active: int = 0
     decided: Ended | None = None
     winner: int | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import FrameType, GeneratorType, TracebackType
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -16,7 +16,10 @@ from interp.commands import Command
 __all__ = ["StackFrame", "brief", "defined", "label", "message", "note", "stack", "strip", "trace", "where"]
 
 # `yield from command` runs through this one frame of ours; users are not interested in it.
-_ITER_CODE = Command.__iter__.__code__
+_ITER_CODE = cast("Any", Command).__iter__.__code__
+
+# As Any, so that a comparison with it leaves `Any` alone: a generator of what, nobody knows here.
+_GENERATOR: Any = GeneratorType
 
 
 @attrs.frozen
@@ -33,7 +36,7 @@ class StackFrame:
     file: str
     line: int
     function: str
-    local: dict[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
+    local: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
 
 
 def _frames(generator: GeneratorType[Any, Any, Any]) -> Iterator[FrameType]:
@@ -50,9 +53,9 @@ def _frames(generator: GeneratorType[Any, Any, Any]) -> Iterator[FrameType]:
 def where(generator: GeneratorType[Any, Any, Any]) -> str:
     """Return `file:line` of the `yield` at which a generator stands; empty when it is a bare command or has ended."""
     # Written out instead of using _frames: this runs for every command.
-    found = None
+    found: Any = None
     inner: Any = generator
-    while type(inner) is GeneratorType and inner.gi_code is not _ITER_CODE:
+    while type(inner) is _GENERATOR and inner.gi_code is not _ITER_CODE:
         found = inner
         inner = inner.gi_yieldfrom
     if found is None:

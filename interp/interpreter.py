@@ -66,7 +66,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from types import GeneratorType
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import attrs
@@ -408,7 +408,7 @@ class Interpreter:
     # Commands.
 
     def _perform(self, fiber: Fiber, yielded: Any) -> Any:
-        handler = _HANDLERS.get(type(yielded))
+        handler = self._HANDLERS.get(cast("Any", type(yielded)))
         if handler is None:
             raise NotACommand(brief(yielded), where(fiber.generator), _cure(yielded))
         return handler(self, fiber, yielded)
@@ -561,25 +561,24 @@ class Interpreter:
         del self.pending[issued.id]
         self._withdrawn.append(issued)
 
-
-_HANDLERS: dict[type, Callable[[Interpreter, Fiber, Any], Any]] = {
-    Call: Interpreter._call,
-    Sleep: Interpreter._sleep,
-    SleepUntil: Interpreter._sleep_until,
-    AwaitSignal: Interpreter._await_signal,
-    Gather: Interpreter._gather,
-    Race: Interpreter._race,
-    Spawn: Interpreter._spawn,
-    Join: Interpreter._join,
-    Cancel: Interpreter._cancel,
-    Now: Interpreter._now,
-    Random: Interpreter._random,
-    Uuid: Interpreter._uuid,
-    GetRunInfo: Interpreter._run_info,
-    Patched: Interpreter._patched,
-    Annotate: Interpreter._annotate,
-    ContinueAs: Interpreter._continue_as,
-}
+    _HANDLERS: ClassVar[dict[type, Callable[[Interpreter, Fiber, Any], Any]]] = {
+        Call: _call,
+        Sleep: _sleep,
+        SleepUntil: _sleep_until,
+        AwaitSignal: _await_signal,
+        Gather: _gather,
+        Race: _race,
+        Spawn: _spawn,
+        Join: _join,
+        Cancel: _cancel,
+        Now: _now,
+        Random: _random,
+        Uuid: _uuid,
+        GetRunInfo: _run_info,
+        Patched: _patched,
+        Annotate: _annotate,
+        ContinueAs: _continue_as,
+    }
 
 
 def _generators(parts: tuple[Part[Any], ...]) -> list[Code]:

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
 from types import GeneratorType
-from typing import Any
+from typing import Any, cast
 
 from interp.commands import Command
 from interp.errors import Cancelled, ForgottenYield, ReplayError, Stalled, TaskCancelled, UsageError, WorkflowError
@@ -375,9 +375,8 @@ def drop(generator: Code) -> None:
     """
     for _ in range(_MOST_EXITS):
         inner = generator
-        # One that has ended stays the delegate of its caller until the caller runs again.
-        while isinstance(inner.gi_yieldfrom, GeneratorType) and inner.gi_yieldfrom.gi_frame is not None:
-            inner = inner.gi_yieldfrom
+        while (delegate := _delegate(inner)) is not None:
+            inner = delegate
         try:
             _ = inner.throw(GeneratorExit)
         except KeyboardInterrupt:
@@ -386,6 +385,12 @@ def drop(generator: Code) -> None:
             if inner is generator:
                 return
     _leak(generator)
+
+
+def _delegate(generator: Code) -> Code | None:
+    """Return the generator that one delegates to. One that has ended stays there until its caller runs again."""
+    inner = cast("object", generator.gi_yieldfrom)
+    return cast("Code", inner) if isinstance(inner, GeneratorType) and inner.gi_frame is not None else None
 
 
 def _leak(generator: Code) -> None:

@@ -355,6 +355,22 @@ def test_a_spawned_fiber_that_fails_cancels_its_siblings_and_its_parent_which_fa
     assert failure_of(driver) == ("Declined", "b")
 
 
+def test_a_fiber_that_fails_cancels_what_it_spawned_and_waits_for_its_cleanup() -> None:
+    log: list[str] = []
+
+    @workflow
+    def failing() -> Workflow[None]:
+        yield from spawn(working("a", log))
+        yield from call(work, "b")
+
+    driver = play(failing)
+    driver.fails("2", Declined("b"))
+    assert log == ["a cancelled"]
+    assert driver.outcome is None
+    driver.returns("1.0.2")
+    assert failure_of(driver) == ("Declined", "b")
+
+
 def test_a_parent_cannot_talk_its_way_out_of_the_failure_of_a_spawned_fiber() -> None:
     @workflow
     def deaf() -> Workflow[str]:

@@ -38,7 +38,7 @@ from interp.runtime import open_store
 
 STAGES = 25
 SIGNALS = 9
-STEPS = 20
+STEPS = 50
 
 _nonces = itertools.count()
 _log = -1
