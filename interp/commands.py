@@ -96,6 +96,10 @@ class Command(Generic[T_co]):
         """Refuse: a command in a string is a forgotten `yield`. `repr` shows one."""
         raise ForgottenYield(self.sketch(), "", "made into a string instead of being yielded")
 
+    def __bool__(self) -> bool:
+        """Refuse: `if patched("x"):` without `yield from` would always be true."""
+        raise ForgottenYield(self.sketch(), "", "tested for truth instead of being yielded")
+
     def __format__(self, spec: str) -> str:
         """Refuse, as `__str__` does."""
         return str(self)
@@ -534,5 +538,7 @@ def continue_as(*args: Any, **kwargs: Any) -> Command[NoReturn]:
     Args:
         *args: Arguments of the workflow.
         **kwargs: Likewise.
+
+    Type checkers see that nothing follows when it is written `return (yield from continue_as(...))`.
     """
     return ContinueAs(args, kwargs)

@@ -16,8 +16,7 @@ import logging
 import random
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Container, Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
@@ -32,11 +31,9 @@ from interp.errors import (
     InterpError,
     JournalCorrupt,
     ReplayError,
-    RunEnded,
     StoreError,
     StoreFull,
     StoreReadOnly,
-    UnknownRun,
     UsageError,
 )
 from interp.events import (
@@ -48,7 +45,6 @@ from interp.events import (
     Started,
     WorkerLost,
     decode_event,
-    encode_event,
 )
 from interp.failures import timed_out
 from interp.fibers import Issued
@@ -57,7 +53,9 @@ from interp.runtime.attempts import Attempt, Completion, later
 from interp.runtime.executors import LoopExecutor, ThreadExecutor
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
-from interp.store import Append, Batch, Claim, Create, Message, Post, Refusal, RunRow, Status, Store, Why
+from interp.runtime.turn import Turn
+from interp.runtime.watches import Watches
+from interp.store import Append, Claim, Create, Message, RunRow, Status, Store, Why
 
 __all__ = ["CLOSED", "Clock", "Worker", "WorkerOptions"]
 
@@ -104,41 +102,6 @@ class WorkerOptions:
     chance: Callable[[], float] = random.random
 
 
-@attrs.define(eq=False)
-class _Turn:
-    """What one turn of the loop collects for its commit.
-
-    Attributes:
-        starts: Runs to create, by id, with their first step.
-        repeated: Starts of an id that is in `starts` already; they have their turn after it.
-        tells: Messages for inboxes.
-        told: Messages that were fed to runs that are here.
-        dirty: Runs that moved, by id.
-        parked: Runs that could not be loaded.
-    """
-
-    starts: dict[str, tuple[Start, LiveRun]] = attrs.field(factory=dict[str, tuple[Start, LiveRun]])
-    repeated: list[Start] = attrs.field(factory=list[Start])
-    tells: list[Tell] = attrs.field(factory=list[Tell])
-    told: list[Tell] = attrs.field(factory=list[Tell])
-    dirty: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
-    parked: list[Append] = attrs.field(factory=list[Append])
-
-    def __bool__(self) -> bool:
-        return bool(self.starts or self.tells or self.dirty or self.parked)
-
-    def refuse_new(self, error: BaseException) -> None:
-        """Refuse what has not begun; keep what has happened, for the next try."""
-        for start, run in self.starts.values():
-            start.done.set_exception(error)
-            run.interpreter.close()
-        for start in self.repeated:
-            start.done.set_exception(error)
-        for tell in self.tells:
-            tell.done.set_exception(error)
-        self.starts, self.repeated, self.tells = {}, [], []
-
-
 class Worker:
     """Owns runs of one store and moves them, on a thread of its own."""
 
@@ -161,9 +124,8 @@ class Worker:
         self._loop = LoopExecutor(self._inputs.put)
         self._live: dict[str, LiveRun] = {}
         self._idle: OrderedDict[str, LiveRun] = OrderedDict()
-        self._turn = _Turn()
-        self._watches: dict[str, list[Future[RunRow]]] = {}
-        self._foreign: set[str] = set()
+        self._turn = Turn()
+        self._watches = Watches(store, name)
         self._deadlines: list[tuple[datetime, int, Attempt]] = []
         self._serial = itertools.count()
         self._in_flight = 0
@@ -281,10 +243,9 @@ class Worker:
             case Tell():
                 self._tell(taken)
             case Watch():
-                others = [done for done in self._watches.get(taken.run_id, ()) if not done.cancelled()]
-                self._watches[taken.run_id] = [*others, taken.done]
+                self._watches.add(taken)
                 if taken.run_id not in self._live:
-                    self._look(taken.run_id)
+                    self._watches.look(taken.run_id)
             case Wake():
                 self._woken = True
             case Stop():
@@ -449,8 +410,7 @@ class Worker:
         if now >= self._renew_at:
             self.store.renew(self.name, microseconds(now), _LEASE_US)
             self._renew_at = now + _LEASE / 3
-            for run_id in list(self._watches):  # a worker that was taken for dead does not hear of the ends of its runs
-                self._look(run_id)
+            self._watches.look_at_all()
 
     def _claim(self, now: datetime) -> None:
         """Take the runs that are due, and look after those who watch runs of other workers."""
@@ -461,8 +421,7 @@ class Worker:
             for claim in due.claims:
                 self._claimed(claim, now)
         self._woken = False
-        for run_id in list(self._foreign):
-            self._look(run_id)
+        self._watches.look_at_foreign()
 
     def _claimed(self, claim: Claim, now: datetime) -> None:
         row = claim.run
@@ -518,60 +477,35 @@ class Worker:
         """Write everything that was collected in one transaction, then let its effects happen."""
         turn = self._turn
         draining = self._drain_until is not None
-        begun = [run for _, run in turn.starts.values()]
-        appends = [run.append(now, draining=draining) for run in itertools.chain(begun, turn.dirty.values())]
-        batch = Batch(
-            creates=[start.create for start, _ in turn.starts.values()],
-            posts=[Post(tell.run_id, encode_event(tell.event)) for tell in turn.tells],
-            appends=appends + turn.parked,
-        )
-        refusals = self.store.commit(batch, microseconds(now))  # when this raises, the turn is still whole
-        self._turn = _Turn()
-        calls: list[Attempt] = []
-        fenced = {refusal.run_id for refusal in refusals if refusal.why == "fenced"}
-        self._acknowledge(turn, refusals, fenced)
-        for run in itertools.chain(begun, turn.dirty.values()):
-            if run.run_id in fenced:
-                self._forget(run)
-                self._look(run.run_id)
-            else:
-                calls += self._written(run, dispatch=not draining)
-        self._dispatch(calls)
-        for append in turn.parked:
-            self._look(append.run_id)
-
-    def _acknowledge(self, turn: _Turn, refusals: list[Refusal], fenced: Container[str]) -> None:
-        """Tell those who asked for something that it is durable, or why it is not."""
-        why: dict[str, Why] = {
-            refusal.run_id: refusal.why for refusal in refusals if refusal.why in ("exists", "differs")
-        }
-        for run_id, (start, run) in turn.starts.items():
-            if run_id not in why:
-                self._live[run_id] = run
-            start.done.set_result(why.get(run_id))
+        refusals = self.store.commit(turn.batch(now, draining=draining), microseconds(now))
+        self._turn = Turn()  # only now: when the commit raises, the turn is still whole
+        for run in turn.acknowledge(refusals, self.store):
+            self._live[run.run_id] = run
         for start in turn.repeated:
             self._start(start)
-        gone = {refusal.run_id: refusal.why for refusal in refusals if refusal.why in ("unknown", "ended")}
-        for tell in turn.tells:
-            if tell.run_id not in gone:
-                tell.done.set_result(None)
-            elif gone[tell.run_id] == "unknown":
-                tell.done.set_exception(UnknownRun(tell.run_id, self.store.url))
-            else:
-                row = self.store.run(tell.run_id)
-                tell.done.set_exception(RunEnded(tell.run_id, row.status if row else "gone"))
+        fenced = {refusal.run_id for refusal in refusals if refusal.why == "fenced"}
         for tell in turn.told:
             if tell.run_id in fenced:  # the run was not ours any more: its inbox takes the message
                 self._turn.tells.append(tell)
             else:
                 tell.done.set_result(None)
+        calls: list[Attempt] = []
+        for run in turn.runs():
+            if run.run_id in fenced:
+                self._forget(run)
+                self._watches.look(run.run_id)
+            else:
+                calls += self._written(run, dispatch=not draining)
+        self._dispatch(calls)
+        for append in turn.parked:
+            self._watches.look(append.run_id)
 
     def _written(self, run: LiveRun, *, dispatch: bool) -> list[Attempt]:
         """Go on with a run whose records are durable; returns the attempts to begin."""
         issued = run.committed()
         if run.outcome is not None or run.parked:
             self._forget(run)
-            self._look(run.run_id)
+            self._watches.look(run.run_id)
             return []
         attempts = [self._attempt(run, call) for call in issued] if dispatch else []
         if run.attempts:
@@ -604,25 +538,6 @@ class Worker:
             self._loop.submit(attempt for attempt in attempts if attempt.definition.is_async)
 
     # Letting go.
-
-    def _look(self, run_id: str) -> None:
-        """Tell those who watch a run, if it has ended or is parked; else note whether somebody else will end it."""
-        self._foreign.discard(run_id)
-        if run_id not in self._watches:
-            return
-        row = self.store.run(run_id)
-        if row is None:
-            for done in self._watched(run_id):
-                done.set_exception(UnknownRun(run_id, self.store.url))
-        elif row.status.ended or row.status is Status.PARKED:
-            for done in self._watched(run_id):
-                done.set_result(row)
-        elif row.owner != self.name:
-            self._foreign.add(run_id)
-
-    def _watched(self, run_id: str) -> list[Future[RunRow]]:
-        """Take out those who still wait for a run: an await may have been given up."""
-        return [done for done in self._watches.pop(run_id) if done.set_running_or_notify_cancel()]
 
     def _evict(self) -> None:
         """Drop the runs that have been idle the longest; their journals bring them back."""
@@ -657,9 +572,7 @@ class Worker:
         self._turn.refuse_new(trouble)
         for tell in self._turn.told:
             tell.done.set_exception(trouble)
-        for run_id in list(self._watches):
-            for done in self._watched(run_id):
-                done.set_exception(trouble)
+        self._watches.refuse(trouble)
         for taken in self._taken:
             _refuse(taken, trouble)
         self._refuse_inputs(trouble)

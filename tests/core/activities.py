@@ -10,7 +10,7 @@ import attrs
 
 from interp import activity
 
-__all__ = ["ACTIVITIES", "Declined", "Frozen", "Item", "OutOfStock", "SlightlyDeclined", "Sold"]
+__all__ = ["ACTIVITIES", "Declined", "Item", "OutOfStock", "SlightlyDeclined"]
 
 
 @attrs.frozen
@@ -41,17 +41,6 @@ class OutOfStock(Exception):
 
     item: Item
     left: int = 0
-
-
-class Sold(OSError):
-    """A subclass of an exception that is written in C."""
-
-
-@attrs.frozen
-class Frozen:
-    """A value that is no exception."""
-
-    at: datetime
 
 
 @activity(raises=(Declined, OutOfStock))

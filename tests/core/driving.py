@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,7 +34,7 @@ from interp.fibers import Issued, State
 from interp.interpreter import Interpreter, Step
 from interp.replay import Replayed, replay
 
-__all__ = ["EPOCH", "Driver", "issued", "play", "records_of", "replayed"]
+__all__ = ["EPOCH", "Driver", "issued", "play", "replayed"]
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 SEED = bytes(range(16))
@@ -52,7 +52,7 @@ class Driver:
         run_id: The id of the run.
         now: The time.
         journal: The encoded records.
-        checks: Whether the interpreter's invariants are checked after every step.
+        mailbox: Signals that came before it started.
     """
 
     definition: WorkflowDefinition
@@ -194,12 +194,3 @@ def replayed(driver: Driver, workflow: AnyWorkflow | None = None) -> Replayed:
 def issued(step: Step) -> list[str]:
     """Show the commands of a step: `id kind target`."""
     return [f"{each.id} {each.record.kind} {each.record.target}".rstrip() for each in step.commands]
-
-
-def records_of(history: Iterable[Transition]) -> list[tuple[str, str, str, bytes]]:
-    """Return the identity of every recorded command, in order."""
-    return [
-        (record.id, record.kind, record.target, record.payload)
-        for transition in history
-        for record in transition.commands
-    ]

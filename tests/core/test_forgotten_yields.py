@@ -15,6 +15,7 @@ from interp import (
     call,
     commands,
     gather,
+    patched,
     sleep,
     workflow,
 )
@@ -252,3 +253,20 @@ def test_a_workflow_that_returns_at_once_completes() -> None:
         yield
 
     assert play(quick).outcome == Completed(b"5")
+
+
+def test_a_command_that_is_tested_for_truth_says_so() -> None:
+    @workflow
+    def guarded() -> Workflow[str]:
+        yield from sleep(timedelta(seconds=1))
+        if patched("change"):
+            return "new"
+        return "old"
+
+    driver = play(guarded)
+    driver.fires()
+
+    outcome = driver.outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.type_name == "interp.errors.ForgottenYield"
+    assert "patched(...) was tested for truth" in outcome.failure.message
