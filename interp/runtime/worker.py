@@ -10,8 +10,6 @@ by themselves (group commit).
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import random
 import threading
@@ -24,7 +22,6 @@ from typing import TypeAlias
 import attrs
 import msgspec
 
-from interp.commands import Call
 from interp.definitions import WorkflowDefinition, find_workflow, workflows
 from interp.errors import (
     EngineClosed,
@@ -47,10 +44,8 @@ from interp.events import (
     decode_event,
 )
 from interp.failures import timed_out
-from interp.fibers import Issued
-from interp.policies import Retry
 from interp.runtime.attempts import Attempt, Completion, later
-from interp.runtime.executors import LoopExecutor, ThreadExecutor
+from interp.runtime.dispatcher import Dispatcher, options_of
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
 from interp.runtime.turn import Turn
@@ -120,15 +115,11 @@ class Worker:
         self._clock = options.clock
         self._inputs: SimpleQueue[Input] = SimpleQueue()
         self._taken: deque[Input] = deque()
-        self._threads = ThreadExecutor(options.threads, self._inputs.put)
-        self._loop = LoopExecutor(self._inputs.put)
+        self._dispatcher = Dispatcher(options.threads, self._inputs.put, options.clock)
         self._live: dict[str, LiveRun] = {}
         self._idle: OrderedDict[str, LiveRun] = OrderedDict()
         self._turn = Turn()
         self._watches = Watches(store, name)
-        self._deadlines: list[tuple[datetime, int, Attempt]] = []
-        self._serial = itertools.count()
-        self._in_flight = 0
         self._woken = True
         self._claim_at: datetime | None = None
         self._renew_at = self._clock()
@@ -227,7 +218,7 @@ class Worker:
             self._claim_at if self._hold_until is None else None,
             self._hold_until,
             self._drain_until,
-            self._deadlines[0][0] if self._deadlines else None,
+            self._dispatcher.next_deadline,
         )
         soonest = min((moment for moment in moments if moment is not None), default=None)
         if soonest is None:
@@ -255,7 +246,7 @@ class Worker:
         """Whether everything has been drained, or the time for it is over."""
         if self._drain_until is None:
             return False
-        return self._clock() >= self._drain_until or not (self._in_flight or self._turn)
+        return self._clock() >= self._drain_until or not (self._dispatcher.in_flight or self._turn)
 
     # What happens to runs.
 
@@ -277,7 +268,7 @@ class Worker:
             run.parked = _broken(error)
         else:
             for issued in step.withdrawn:
-                self._call_off(run, issued.id)
+                self._dispatcher.call_off(run, issued.id)
         return not run.parked
 
     def _start(self, start: Start) -> None:
@@ -311,10 +302,8 @@ class Worker:
         """Record what came of an attempt, unless nobody waits for it any more."""
         attempt = completion.attempt
         run = self._live.get(attempt.run_id)
-        if run is None or run.parked or run.attempts.get(attempt.command_id) is not attempt:
+        if run is None or not self._dispatcher.ended(run, attempt):
             return
-        del run.attempts[attempt.command_id]
-        self._in_flight -= 1
         if completion.payload is not None:
             event = Resolved(attempt.command_id, completion.payload, attempt.number, attempt.begun)
             self._feed(run, event, self._clock())
@@ -329,7 +318,7 @@ class Worker:
         issued = run.interpreter.pending[attempt.command_id]
         pause = None
         if failure.retryable:
-            retry = _retry(issued)
+            retry = options_of(issued).retry or attempt.definition.retry
             pause = retry.pause(issued.failures + 1, self._options.chance())
         event: Event
         if pause is not None:
@@ -339,30 +328,9 @@ class Worker:
         self._feed(run, event, now)
 
     def _expire(self, now: datetime) -> None:
-        """End the attempts that have taken too long; what they still deliver is ignored."""
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, _, attempt = heapq.heappop(self._deadlines)
-            run = self._live.get(attempt.run_id)
-            awaited = run is not None and not run.parked and run.attempts.get(attempt.command_id) is attempt
-            deadline = attempt.deadline
-            if deadline is None or deadline > now:  # it was queued meanwhile: its time begins when it does
-                if awaited or deadline is not None:
-                    self._limit(attempt, deadline or later(now, attempt.timeout))
-                continue
-            self._threads.abandon(attempt)
-            if run is not None and awaited:
-                self._call_off(run, attempt.command_id)
-                self._failed(run, Completion(attempt, failure=timed_out(attempt.timeout.total_seconds())))
-
-    def _limit(self, attempt: Attempt, deadline: datetime) -> None:
-        heapq.heappush(self._deadlines, (deadline, next(self._serial), attempt))
-
-    def _call_off(self, run: LiveRun, command_id: str) -> None:
-        """Tell an attempt that nobody waits for it any more."""
-        attempt = run.attempts.pop(command_id, None)
-        if attempt is not None:
-            self._in_flight -= 1
-            attempt.cancel()
+        """Record the attempts that have taken too long as failed."""
+        for run, attempt in self._dispatcher.overdue(now, self._live):
+            self._failed(run, Completion(attempt, failure=timed_out(attempt.timeout.total_seconds())))
 
     def _advance(self, run: LiveRun, now: datetime) -> None:
         """Fire the timers of a run that are due, and free the calls whose pause is over."""
@@ -496,7 +464,7 @@ class Worker:
                 self._watches.look(run.run_id)
             else:
                 calls += self._written(run, dispatch=not draining)
-        self._dispatch(calls)
+        self._dispatcher.begin(calls)
         for append in turn.parked:
             self._watches.look(append.run_id)
 
@@ -507,7 +475,7 @@ class Worker:
             self._forget(run)
             self._watches.look(run.run_id)
             return []
-        attempts = [self._attempt(run, call) for call in issued] if dispatch else []
+        attempts = [self._dispatcher.attempt(run, call) for call in issued] if dispatch else []
         if run.attempts:
             self._idle.pop(run.run_id, None)
         else:
@@ -517,25 +485,6 @@ class Worker:
         if due is not None and (self._claim_at is None or due < self._claim_at):
             self._claim_at = due
         return attempts
-
-    def _attempt(self, run: LiveRun, issued: Issued) -> Attempt:
-        definition = issued.definition
-        assert definition is not None
-        attempt = Attempt(run.run_id, run.round, issued.id, issued.attempt, definition, issued.record.payload)
-        timeout = _timeout(issued)
-        if timeout is not None:
-            attempt.timeout = timeout
-            self._limit(attempt, later(self._clock(), timeout))
-        run.attempts[issued.id] = attempt
-        self._in_flight += 1
-        return attempt
-
-    def _dispatch(self, attempts: list[Attempt]) -> None:
-        on_threads = [attempt for attempt in attempts if not attempt.definition.is_async]
-        if on_threads:
-            self._threads.submit(on_threads)
-        if len(on_threads) < len(attempts):
-            self._loop.submit(attempt for attempt in attempts if attempt.definition.is_async)
 
     # Letting go.
 
@@ -551,7 +500,7 @@ class Worker:
     def _forget(self, run: LiveRun) -> None:
         """Drop a run from memory: nothing is journaled, nothing dispatched."""
         for command_id in list(run.attempts):
-            self._call_off(run, command_id)
+            self._dispatcher.call_off(run, command_id)
         run.interpreter.close()
         self._idle.pop(run.run_id, None)
         if self._live.get(run.run_id) is run:
@@ -560,8 +509,7 @@ class Worker:
     def _shut_down(self) -> None:
         for run in list(self._live.values()):
             self._forget(run)
-        self._threads.close()
-        self._loop.close()
+        self._dispatcher.close()
         try:
             self.store.resign(self.name)
         except StoreError as error:
@@ -592,18 +540,6 @@ def _refuse(taken: Input, trouble: BaseException) -> None:
         return
     if taken.done.set_running_or_notify_cancel():
         taken.done.set_exception(trouble)
-
-
-def _retry(issued: Issued) -> Retry:
-    call = issued.command
-    assert isinstance(call, Call) and issued.definition is not None
-    return call.with_options.retry or issued.definition.retry
-
-
-def _timeout(issued: Issued) -> timedelta | None:
-    call = issued.command
-    assert isinstance(call, Call) and issued.definition is not None
-    return call.with_options.timeout or issued.definition.timeout
 
 
 def _decoded(run_id: str, message: Message) -> Event:
