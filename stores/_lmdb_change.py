@@ -52,6 +52,7 @@ class Change:
         self._known = known
         self._last_run: int | None = None
         self._owned: dict[int, int] = {}
+        self._numbers: dict[str, int] = {}
 
     def commit(self, batch: Batch, encoded: Sequence[Sequence[Entry]], now_us: int) -> list[Refusal]:
         """Write a batch whose appends are encoded already."""
@@ -203,11 +204,12 @@ class Change:
 
     def worker_number(self, name: str) -> int:
         """Return a worker's number, a new one if it has none."""
-        number = self.view.worker_number(name)
+        number = self._numbers.get(name) or self.view.worker_number(name)
         if number is None:
             number = self.view.counter(_LAST_WORKER) + 1
             self._set_counter(_LAST_WORKER, number)
             self._put_worker(number, Worker(name))
+        self._numbers[name] = number
         return number
 
     def lease(self, number: int, until_us: int) -> None:
@@ -222,6 +224,7 @@ class Change:
         if worker is None or worker.owned + self._owned.get(number, 0):
             return False
         self._owned.pop(number, None)
+        self._numbers.clear()
         return self._txn.delete(worker_key(number), db=self._tables.workers)
 
     # --- tables ---

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from interp.commands import Call, CallOptions
 from interp.fibers import Issued
 from interp.runtime.attempts import Attempt, Deliver, later
-from interp.runtime.executors import LoopExecutor, ThreadExecutor
+from interp.runtime.executors import GROWTH_S, LoopExecutor, ThreadExecutor
 from interp.runtime.live import LiveRun
 
 __all__ = ["Dispatcher", "options_of"]
@@ -69,6 +70,10 @@ class Dispatcher:
         if attempt is not None:
             self.in_flight -= 1
             attempt.cancel()
+
+    def grow(self) -> float:
+        """Add threads when they are needed; returns in how many seconds to ask again, if nothing else happens."""
+        return GROWTH_S if self._threads.grow() else math.inf
 
     @property
     def next_deadline(self) -> datetime | None:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 
 from interp.runtime.attempts import Attempt, Deliver, perform, perform_async
 
-__all__ = ["LoopExecutor", "ThreadExecutor"]
+__all__ = ["GROWTH_S", "LoopExecutor", "ThreadExecutor"]
+
+# How long calls may wait without movement until threads are added, in seconds.
+GROWTH_S = 0.002
 
 
 class ThreadExecutor:
     """Threads that are started when they are needed, up to a limit, and kept.
 
-    Not `concurrent.futures`: its futures cost more than a small activity, and it waits for its threads at exit, so that
-    one activity that hangs would keep the process alive for ever. These are daemon threads.
+    Not `concurrent.futures`: its futures cost more than a small activity, it starts a thread for each call while it may
+    (the start of 64 threads costs as much as 1,000 small activities), and it waits for its threads at exit, so that one
+    activity that hangs would keep the process alive for ever. Here a thread is added when calls wait although none is
+    idle, and then twice as many each time that nothing has moved for a while. These are daemon threads.
     """
 
     def __init__(self, most: int, deliver: Deliver) -> None:
@@ -29,17 +35,32 @@ class ThreadExecutor:
         self._most = most
         self._deliver = deliver
         self._queue: SimpleQueue[Attempt | None] = SimpleQueue()
-        self._idle = threading.Semaphore(0)
         self._count = 0
         self._running: set[Attempt] = set()
+        self._taken = 0  # how many were taken from the queue; counted by all threads without a lock, to see movement
+        self._seen = 0
+        self._looked = 0.0
 
     def submit(self, attempts: Iterable[Attempt]) -> None:
         """Queue attempts; called from one thread only."""
         for attempt in attempts:
             self._queue.put(attempt)
-            if not self._idle.acquire(blocking=False) and self._count < self._most:
-                self._count += 1
-                self._add()
+        if self._count < self._most and self._queue.qsize() > self._count - len(self._running):
+            self._add_one()
+
+    def grow(self) -> bool:
+        """Add threads when calls wait and nothing moves; tells whether calls wait. Called from the same one thread."""
+        waiting = self._queue.qsize()
+        if waiting == 0 or self._count == self._most:
+            return False
+        now = time.monotonic()
+        if self._taken != self._seen:
+            self._seen, self._looked = self._taken, now
+        elif now - self._looked >= GROWTH_S:
+            self._looked = now
+            for _ in range(min(waiting, max(1, self._count), self._most - self._count)):
+                self._add_one()
+        return True
 
     def abandon(self, attempt: Attempt) -> None:
         """Put a thread in the place of the one that is busy with `attempt` and may be so for ever.
@@ -58,6 +79,10 @@ class ThreadExecutor:
         for _ in range(self._count):
             self._queue.put(None)
 
+    def _add_one(self) -> None:
+        self._count += 1
+        self._add()
+
     def _add(self) -> None:
         threading.Thread(target=self._work, name="interp-activity", daemon=True).start()
 
@@ -66,6 +91,7 @@ class ThreadExecutor:
             attempt = self._queue.get()
             if attempt is None:
                 return
+            self._taken += 1
             if not attempt.cancelled:
                 self._running.add(attempt)
                 self._deliver(perform(attempt))
@@ -74,7 +100,6 @@ class ThreadExecutor:
                 except KeyError:
                     return  # abandoned: another thread has this one's place
             del attempt  # what it holds must not live until the next one comes
-            self._idle.release()
 
 
 class LoopExecutor:

@@ -177,7 +177,7 @@ class Worker:
 
     def _work(self) -> None:
         """Do one turn."""
-        self._taken.extend(self._take_inputs(self._patience()))
+        self._taken.extend(self._take_inputs(min(self._patience(), self._dispatcher.grow())))
         while self._taken:
             self._take(self._taken[0])
             self._taken.popleft()
