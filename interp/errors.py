@@ -47,6 +47,8 @@ docs/reference/errors.md.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import attrs
 
 __all__ = [
@@ -89,6 +91,10 @@ __all__ = [
     "UsageError",
     "WorkflowError",
 ]
+
+
+# How many names an error lists: more do not help.
+_MOST_NAMES = 12
 
 
 class InterpError(Exception):
@@ -432,7 +438,7 @@ class RunParked(RunError):
 
     def __str__(self) -> str:
         """Give the reason."""
-        return f"run {self.run_id!r} is parked: {self.reason}"
+        return f"{self.reason}\nThe run is parked; `interp retry {self.run_id}` releases it when that is mended."
 
 
 # --- the store ----------------------------------------------------------------------------------
@@ -723,7 +729,9 @@ class UnknownWorkflow(UsageError):
 
     def __str__(self) -> str:
         """Name the workflow and what is known."""
-        known = ", ".join(self.known) or "none"
+        near = get_close_matches(self.name, self.known)
+        names = [*near, *(name for name in self.known if name not in near)]
+        known = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "") or "none"
         return (
             f"no workflow is registered as {self.name!r} (known: {known})\n"
             "Import the module that defines it before the engine starts."

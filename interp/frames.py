@@ -107,15 +107,23 @@ def strip(traceback: TracebackType | None) -> TracebackType | None:
     return traceback.tb_next if traceback is not None else None
 
 
+# How many frames of a traceback are kept at either end.
+_MOST_PLACES = 20
+
+
 def trace(error: BaseException) -> str:
     """Format an exception's traceback without reading source files, and without our frame of `yield from command`."""
-    lines = ["Traceback (most recent call last):"]
+    places: list[str] = []
     step = error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code
         if code is not _ITER_CODE:
-            lines.append(f'  File "{code.co_filename}", line {step.tb_lineno}, in {code.co_qualname}')
+            places.append(f'  File "{code.co_filename}", line {step.tb_lineno}, in {code.co_qualname}')
         step = step.tb_next
+    if len(places) > 2 * _MOST_PLACES:  # a recursion: its ends tell everything
+        left_out = len(places) - 2 * _MOST_PLACES
+        places[_MOST_PLACES:-_MOST_PLACES] = [f"  ... {left_out} more ..."]
+    lines = ["Traceback (most recent call last):", *places]
     lines.append(f"{type(error).__module__}.{type(error).__qualname__}: {message(error)}".removeprefix("builtins."))
     lines += map(_writable, getattr(error, "__notes__", ()))
     return "\n".join(lines)

@@ -33,8 +33,8 @@ __all__ = ["Replayed", "describe", "replay"]
 
 _CHANGED = (
     "The code changed while this run was open. Guard the change with {guard}, or finish old runs first.\n"
-    "If it did not change, the workflow is not deterministic: clock, random numbers, the environment and the order of\n"
-    "sets belong into activities, or into now(), random() and uuid()."
+    "If it did not change, the workflow is not deterministic: clock, random numbers, the environment\n"
+    "and the order of sets belong into activities, or into now(), random() and uuid()."
 )
 
 
@@ -170,7 +170,11 @@ def _differs(
     fiber_id = new.fiber.id if new is not None else _fiber_of(old)
     if old is not None and new is not None:
         recorded, yielded = _both(old, new)
-        hint = _changed(old.target or new.record.target)
+        renamed = (
+            old.kind == new.record.kind == "call" and old.id == new.record.id and old.payload == new.record.payload
+        )
+        cure = f'If it was only renamed, keep its old name: @activity(name="{old.target}").\n' if renamed else ""
+        hint = cure + _changed(old.target or new.record.target)
     elif old is not None:
         recorded, yielded = describe(old), None
         hint = f"The history holds a command that the code no longer yields.\n{_changed(old.target)}"

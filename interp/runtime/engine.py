@@ -89,9 +89,9 @@ class Engine:
         """Return the engine."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the engine."""
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the engine; at once when the user has interrupted the program."""
+        self.close(timedelta(0) if kind is KeyboardInterrupt else None)
 
     def start(self, workflow: Callable[[*Ts], Workflow[T]], *args: *Ts, id: str | None = None) -> Run[T]:
         """Start a run; it is durable on return. The same id and arguments again give the run that exists.
@@ -171,12 +171,16 @@ class Engine:
         """
         return self.store.runs(where or RunFilter())
 
-    def close(self) -> None:
-        """Stop the worker: activities in flight may end, what is recorded stays, other engines can go on."""
+    def close(self, grace: timedelta | None = None) -> None:
+        """Stop the worker: activities in flight may end, what is recorded stays, other engines can go on.
+
+        Args:
+            grace: How long activities in flight may go on; what the engine was made with by default.
+        """
         if self._closed.is_set():
             return
         self._closed.set()
-        self._worker.stop(self._grace.total_seconds())
+        self._worker.stop((self._grace if grace is None else grace).total_seconds())
         for thread in self._threads:
             thread.join()
         if self._owns_store:
