@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from datetime import datetime, timedelta
 from inspect import isgeneratorfunction
 from types import GeneratorType
-from typing import Any, ClassVar, Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack, overload
 from uuid import UUID
 
 import attrs
@@ -434,6 +434,22 @@ def parts_of(what: str, parts: tuple[Any, ...]) -> tuple[Part[Any], ...]:
     return parts
 
 
+class _Limit(TypedDict, total=False):
+    """The options of a gather that leave its failures alone."""
+
+    limit: int | None
+    return_errors: Literal[False]
+
+
+class _Policy(TypedDict, total=False):
+    """The options of a gather, of which one says that exceptions stand in places of its result."""
+
+    limit: int | None
+    return_errors: bool
+    min_successful: int | None
+    tolerated_failures: int | None
+
+
 def _check_policy(
     what: str, parts: int, limit: object, return_errors: object, min_successful: object, tolerated_failures: object
 ) -> None:
@@ -456,112 +472,41 @@ def _check_policy(
 
 
 @overload
-def gather(*, limit: int | None = None, return_errors: bool = False) -> Command[tuple[()]]: ...
+def gather(**options: Unpack[_Limit]) -> Command[tuple[()]]: ...
 @overload
-def gather(a: Part[A], /, *, limit: int | None = None, return_errors: Literal[False] = False) -> Command[tuple[A]]: ...
+def gather(a: Part[A], /, **options: Unpack[_Limit]) -> Command[tuple[A]]: ...
 @overload
-def gather(
-    a: Part[A], b: Part[B], /, *, limit: int | None = None, return_errors: Literal[False] = False
-) -> Command[tuple[A, B]]: ...
+def gather(a: Part[A], b: Part[B], /, **options: Unpack[_Limit]) -> Command[tuple[A, B]]: ...
 @overload
-def gather(
-    a: Part[A], b: Part[B], c: Part[C], /, *, limit: int | None = None, return_errors: Literal[False] = False
-) -> Command[tuple[A, B, C]]: ...
+def gather(a: Part[A], b: Part[B], c: Part[C], /, **options: Unpack[_Limit]) -> Command[tuple[A, B, C]]: ...
 @overload
 def gather(
-    a: Part[A],
-    b: Part[B],
-    c: Part[C],
-    d: Part[D],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: Literal[False] = False,
+    a: Part[A], b: Part[B], c: Part[C], d: Part[D], /, **options: Unpack[_Limit]
 ) -> Command[tuple[A, B, C, D]]: ...
 @overload
 def gather(
-    a: Part[A],
-    b: Part[B],
-    c: Part[C],
-    d: Part[D],
-    e: Part[E],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: Literal[False] = False,
+    a: Part[A], b: Part[B], c: Part[C], d: Part[D], e: Part[E], /, **options: Unpack[_Limit]
 ) -> Command[tuple[A, B, C, D, E]]: ...
 @overload
-def gather(
-    *parts: Part[T], limit: int | None = None, return_errors: Literal[False] = False
-) -> Command[tuple[T, ...]]: ...
+def gather(*parts: Part[T], **options: Unpack[_Limit]) -> Command[tuple[T, ...]]: ...
+@overload
+def gather(a: Part[A], /, **options: Unpack[_Policy]) -> Command[tuple[A | Exception]]: ...
+@overload
+def gather(a: Part[A], b: Part[B], /, **options: Unpack[_Policy]) -> Command[tuple[A | Exception, B | Exception]]: ...
 @overload
 def gather(
-    a: Part[A],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: bool = False,
-    min_successful: int | None = None,
-    tolerated_failures: int | None = None,
-) -> Command[tuple[A | Exception]]: ...
-@overload
-def gather(
-    a: Part[A],
-    b: Part[B],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: bool = False,
-    min_successful: int | None = None,
-    tolerated_failures: int | None = None,
-) -> Command[tuple[A | Exception, B | Exception]]: ...
-@overload
-def gather(
-    a: Part[A],
-    b: Part[B],
-    c: Part[C],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: bool = False,
-    min_successful: int | None = None,
-    tolerated_failures: int | None = None,
+    a: Part[A], b: Part[B], c: Part[C], /, **options: Unpack[_Policy]
 ) -> Command[tuple[A | Exception, B | Exception, C | Exception]]: ...
 @overload
 def gather(
-    a: Part[A],
-    b: Part[B],
-    c: Part[C],
-    d: Part[D],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: bool = False,
-    min_successful: int | None = None,
-    tolerated_failures: int | None = None,
+    a: Part[A], b: Part[B], c: Part[C], d: Part[D], /, **options: Unpack[_Policy]
 ) -> Command[tuple[A | Exception, B | Exception, C | Exception, D | Exception]]: ...
 @overload
 def gather(
-    a: Part[A],
-    b: Part[B],
-    c: Part[C],
-    d: Part[D],
-    e: Part[E],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: bool = False,
-    min_successful: int | None = None,
-    tolerated_failures: int | None = None,
+    a: Part[A], b: Part[B], c: Part[C], d: Part[D], e: Part[E], /, **options: Unpack[_Policy]
 ) -> Command[tuple[A | Exception, B | Exception, C | Exception, D | Exception, E | Exception]]: ...
 @overload
-def gather(
-    *parts: Part[T],
-    limit: int | None = None,
-    return_errors: bool = False,
-    min_successful: int | None = None,
-    tolerated_failures: int | None = None,
-) -> Command[tuple[T | Exception, ...]]: ...
+def gather(*parts: Part[T], **options: Unpack[_Policy]) -> Command[tuple[T | Exception, ...]]: ...
 def gather(
     *parts: Part[Any],
     limit: int | None = None,
@@ -595,58 +540,25 @@ def gather(
 
 @overload
 def map_(
-    fn: Callable[[A], Generator[Command[Any], Any, T]],
-    items: Iterable[A],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: Literal[False] = False,
+    fn: Callable[[A], Generator[Command[Any], Any, T]], items: Iterable[A], /, **options: Unpack[_Limit]
 ) -> Command[tuple[T, ...]]: ...
 @overload
 def map_(
-    fn: Callable[[A], Coroutine[Any, Any, T]],
-    items: Iterable[A],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: Literal[False] = False,
+    fn: Callable[[A], Coroutine[Any, Any, T]], items: Iterable[A], /, **options: Unpack[_Limit]
 ) -> Command[tuple[T, ...]]: ...
 @overload
-def map_(
-    fn: Callable[[A], T], items: Iterable[A], /, *, limit: int | None = None, return_errors: Literal[False] = False
-) -> Command[tuple[T, ...]]: ...
+def map_(fn: Callable[[A], T], items: Iterable[A], /, **options: Unpack[_Limit]) -> Command[tuple[T, ...]]: ...
 @overload
 def map_(
-    fn: Callable[[A], Generator[Command[Any], Any, T]],
-    items: Iterable[A],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: bool = False,
-    min_successful: int | None = None,
-    tolerated_failures: int | None = None,
+    fn: Callable[[A], Generator[Command[Any], Any, T]], items: Iterable[A], /, **options: Unpack[_Policy]
 ) -> Command[tuple[T | Exception, ...]]: ...
 @overload
 def map_(
-    fn: Callable[[A], Coroutine[Any, Any, T]],
-    items: Iterable[A],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: bool = False,
-    min_successful: int | None = None,
-    tolerated_failures: int | None = None,
+    fn: Callable[[A], Coroutine[Any, Any, T]], items: Iterable[A], /, **options: Unpack[_Policy]
 ) -> Command[tuple[T | Exception, ...]]: ...
 @overload
 def map_(
-    fn: Callable[[A], T],
-    items: Iterable[A],
-    /,
-    *,
-    limit: int | None = None,
-    return_errors: bool = False,
-    min_successful: int | None = None,
-    tolerated_failures: int | None = None,
+    fn: Callable[[A], T], items: Iterable[A], /, **options: Unpack[_Policy]
 ) -> Command[tuple[T | Exception, ...]]: ...
 def map_(
     fn: Callable[[Any], Any],
