@@ -10,6 +10,9 @@
     |   |-- ForgottenYield         also a TypeError
     |   |-- Stalled
     |   |-- TaskCancelled
+    |   |-- GatherFailed
+    |   |-- PartTimeout            also a TimeoutError
+    |   |-- UndoFailed
     |   |-- SignalTimeout          also a TimeoutError
     |   `-- SignalPayloadError
     |-- ActivityError              the call failed, raised inside the workflow
@@ -59,6 +62,7 @@ __all__ = [
     "CodecError",
     "EngineClosed",
     "ForgottenYield",
+    "GatherFailed",
     "InterpError",
     "InvalidDefinition",
     "JournalCorrupt",
@@ -68,6 +72,7 @@ __all__ = [
     "NotAStore",
     "NotDecodable",
     "NotEncodable",
+    "PartTimeout",
     "ReplayError",
     "RunCancelled",
     "RunEnded",
@@ -84,6 +89,7 @@ __all__ = [
     "StoreReadOnly",
     "TaskCancelled",
     "UndecodableHistory",
+    "UndoFailed",
     "UnknownFormat",
     "UnknownRun",
     "UnknownStore",
@@ -286,10 +292,13 @@ class Stalled(WorkflowError):
 
 @attrs.frozen(eq=False)
 class TaskCancelled(WorkflowError):
-    """`join` was asked for the value of a task that had been cancelled.
+    """A task or branch was cancelled, so that it has no value.
+
+    Raised by `join`; stands in the result of a `gather` that tolerates failures, in the place of a branch that was
+    cancelled or never started.
 
     Attributes:
-        task_id: The fiber of the task.
+        task_id: The fiber of the task or branch.
     """
 
     task_id: str
@@ -297,6 +306,86 @@ class TaskCancelled(WorkflowError):
     def __str__(self) -> str:
         """Name the task."""
         return f"task {self.task_id} was cancelled and has no value"
+
+
+# Failures that a message lists: enough to see a pattern, and no more than a screen.
+_SHOWN = 5
+
+
+def _brief(error: Exception) -> str:
+    """Show an exception on a line."""
+    try:
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception:  # noqa: BLE001  a user's __str__ may do anything
+        return type(error).__name__
+
+
+@attrs.frozen(eq=False)
+class GatherFailed(WorkflowError):
+    """More parts of a gather failed than its options tolerate.
+
+    Attributes:
+        parts: How many there were.
+        needed: How many had to succeed.
+        succeeded: How many had succeeded.
+        failures: What those raised that had failed, by the slot of the part.
+    """
+
+    parts: int
+    needed: int
+    succeeded: int
+    failures: dict[int, Exception]
+
+    def __str__(self) -> str:
+        """Give the counts and the first failures."""
+        shown = [f"\n  part {slot}: {_brief(error)}" for slot, error in list(self.failures.items())[:_SHOWN]]
+        more = f"\n  and {len(self.failures) - _SHOWN} more" if len(self.failures) > _SHOWN else ""
+        return (
+            f"{self.needed} of {self.parts} parts had to succeed; "
+            f"{len(self.failures)} failed, {self.succeeded} had succeeded{''.join(shown)}{more}"
+        )
+
+
+@attrs.frozen(eq=False)
+class PartTimeout(WorkflowError, TimeoutError):
+    """A part of the workflow did not end in time; it was cancelled, and its cleanup has ended.
+
+    Attributes:
+        part: Which part, readable.
+        timeout_s: How long it could take, in seconds.
+    """
+
+    part: str
+    timeout_s: float
+
+    def __str__(self) -> str:
+        """Name the part and the time."""
+        return f"{self.part} took longer than {self.timeout_s:g} s and was cancelled"
+
+
+@attrs.frozen(eq=False)
+class UndoFailed(WorkflowError):
+    """A saga could not undo all that it had done; the other undo steps were carried out.
+
+    Its `__cause__` is why the saga was undone.
+
+    Attributes:
+        reason: Why it was undone, readable.
+        steps: How many undo steps there were.
+        failures: Which of them failed, readable, and what each raised, in the order in which they ran.
+    """
+
+    reason: str
+    steps: int
+    failures: tuple[tuple[str, Exception], ...]
+
+    def __str__(self) -> str:
+        """List what is still to be undone, and why."""
+        shown = [f"\n  {step}: {_brief(error)}" for step, error in self.failures]
+        return (
+            f"{len(self.failures)} of {self.steps} undo steps failed, after {self.reason}{''.join(shown)}\n"
+            "These are still to be undone, by hand."
+        )
 
 
 @attrs.frozen(eq=False)

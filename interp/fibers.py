@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime
 from enum import Enum
 from types import GeneratorType
@@ -12,8 +13,9 @@ import attrs
 from interp.commands import Command, Compare
 from interp.definitions import ActivityDefinition
 from interp.events import Record
+from interp.rules import Ended, Rule, Tally
 
-__all__ = ["CANCELLED", "Code", "Ended", "Fiber", "Group", "Issued", "State", "Waits"]
+__all__ = ["Code", "Fiber", "Group", "Issued", "State", "Waits"]
 
 Code: TypeAlias = "GeneratorType[Command[Any], Any, Any]"  # quoted: not subscriptable before 3.12
 """The code of a fiber: a real generator, whose frames can be read."""
@@ -64,22 +66,6 @@ class Issued:
         return self.record.where
 
 
-class _Cancelled(Enum):
-    CANCELLED = "cancelled"
-
-
-CANCELLED = _Cancelled.CANCELLED
-"""How a fiber ended that let its cancellation pass."""
-
-
-@attrs.frozen(eq=False)
-class Ended:
-    """How a fiber ended: with a value, with an error, or cancelled (then the error is CANCELLED)."""
-
-    value: Any = None
-    error: Exception | _Cancelled | None = None
-
-
 Waits: TypeAlias = "Issued | Group | Fiber | None"
 
 
@@ -91,7 +77,7 @@ class Fiber:
         id: Its coordinate: empty for the root, else the command that made it and its slot.
         generator: The suspended code.
         parent: The fiber that spawned it, or that waits for its group; None for the root.
-        group: The gather or race that it is a part of.
+        group: The gather, race, timeout or shield that it is a part of.
         slot: Its place in the group.
         name: What the author named it.
         where: `file:line` of the command that made it.
@@ -131,22 +117,28 @@ class Fiber:
 
 @attrs.define(eq=False)
 class Group:
-    """The fibers of one gather or race.
+    """The fibers of one gather, race, timeout or shield.
 
     Attributes:
         owner: The fiber that waits for all of them to end.
-        is_race: Whether the first one to end decides.
-        names: The parts' names, for a race by name.
-        members: The fibers, by slot.
+        rule: What decides it.
+        tally: How its parts have ended so far.
+        names: What the parts are called, by slot; may be shorter.
+        where: `file:line` of the command that made it.
+        waiting: The parts that are not started yet, in slot order.
+        members: The fibers that are, by slot.
         active: How many of them have not ended.
-        decided: How the group ends: set by the winner of a race, or by the first failure of a gather.
-        winner: The slot of the winner.
+        decided: How the group ends, once its rule has said so.
+        winner: The slot of the part that decided it.
         cancelled: Whether its owner is cancelled and waits for it to clean up.
     """
 
     owner: Fiber
-    is_race: bool
-    names: tuple[str, ...] | None
+    rule: Rule
+    tally: Tally
+    names: tuple[str, ...]
+    where: str
+    waiting: deque[Code]
     members: list[Fiber] = attrs.field(factory=list[Fiber])
     active: int = 0
     decided: Ended | None = None

@@ -24,8 +24,8 @@ Three kinds of command:
 - recorded and awaited: call, sleep, sleep_until, await_signal. They become `Issued`, stay in `pending`, and the fiber
   blocks;
 - recorded and answered at once: patched, annotate, and await_signal when the mailbox has one;
-- not recorded: gather, race, spawn, join, cancel are visible by their leaves; now, random, uuid, run_info are derived
-  from the journal and the command id.
+- not recorded: gather, race, timeout, shield, spawn, join, cancel are visible by their leaves (the timer of a timeout
+  is a leaf, the sleep in its slot 1); now, random, uuid, run_info are derived from the journal and the command id.
 
 Every command but `patched` takes the next number of its fiber; number and fiber give its id (`3`, `2.0.1`). Ids say
 where in the code's structure a command stands, not when it was reached, so that they do not depend on the order in
@@ -88,16 +88,19 @@ from interp.commands import (
     Race,
     Random,
     RunInfo,
+    Shield,
     Sleep,
     SleepUntil,
     Spawn,
     Task,
+    Timeout,
     Uuid,
 )
 from interp.definitions import ActivityDefinition, WorkflowDefinition, activity_of
 from interp.errors import (
     CodecError,
     NotACommand,
+    PartTimeout,
     SignalPayloadError,
     SignalTimeout,
     Stalled,
@@ -123,8 +126,9 @@ from interp.events import (
     WorkerLost,
 )
 from interp.failures import fault, raised
-from interp.fibers import CANCELLED, Code, Ended, Fiber, Group, Issued, State
+from interp.fibers import Code, Fiber, Group, Issued, State
 from interp.frames import StackFrame, brief, label, note, stack, trace, where
+from interp.rules import CANCELLED, All, Ended, First, Shielded, Timed
 from interp.scheduler import BLOCKED, Scheduler
 
 __all__ = ["Interpreter", "Step", "UnexpectedEvent"]
@@ -471,12 +475,26 @@ class Interpreter:
         if not command.parts:
             fiber.next_id()
             return ()
-        self._scheduler.group(fiber, _generators(command.parts), self._line(fiber), is_race=False)
+        parts = _generators(command.parts)
+        self._scheduler.group(fiber, parts, self._line(fiber), _rule(command), limit=command.limit)
         return BLOCKED
 
     def _race(self, fiber: Fiber, command: Race[Any]) -> Any:
-        parts = _generators(command.parts)
-        self._scheduler.group(fiber, parts, self._line(fiber), is_race=True, names=command.names)
+        parts, names = _generators(command.parts), command.names
+        self._scheduler.group(fiber, parts, self._line(fiber), First(names), names=names or ())
+        return BLOCKED
+
+    def _timeout(self, fiber: Fiber, command: Timeout[Any]) -> Any:
+        self._due(command.delta)  # refuses a moment that is no date before anything begins
+        part = command.part
+        parts = _generators((part, Sleep(command.delta)))
+        told = part.sketch() if isinstance(part, Command) else label(parts[0])
+        rule = Timed(PartTimeout(told, command.delta.total_seconds()))
+        self._scheduler.group(fiber, parts, self._line(fiber), rule, names=("", "timeout"))
+        return BLOCKED
+
+    def _shield(self, fiber: Fiber, command: Shield[Any]) -> Any:
+        self._scheduler.group(fiber, _generators((command.part,)), self._line(fiber), Shielded())
         return BLOCKED
 
     def _spawn(self, fiber: Fiber, command: Spawn[Any]) -> Task[Any]:
@@ -568,6 +586,8 @@ class Interpreter:
         AwaitSignal: _await_signal,
         Gather: _gather,
         Race: _race,
+        Timeout: _timeout,
+        Shield: _shield,
         Spawn: _spawn,
         Join: _join,
         Cancel: _cancel,
@@ -596,6 +616,16 @@ def _generators(parts: tuple[Part[Any], ...]) -> list[Code]:
     return generators
 
 
+def _rule(command: Gather[Any]) -> All:
+    """Say how many parts of a gather must succeed, and what becomes of the others."""
+    parts = len(command.parts)
+    if command.min_successful is not None:
+        return All(parts, command.min_successful, stops=True, keeps_errors=True)
+    if command.tolerated_failures is not None:
+        return All(parts, max(0, parts - command.tolerated_failures), keeps_errors=True)
+    return All(parts, 0 if command.return_errors else parts, keeps_errors=command.return_errors)
+
+
 def _seconds(delta: timedelta) -> bytes:
     return f"[{delta.total_seconds()!r}]".encode()
 
@@ -619,7 +649,7 @@ def _sketch(fiber: Fiber) -> str:
     if isinstance(waits, Fiber):
         return f"task {waits.id}"
     if isinstance(waits, Group):
-        return "the race" if waits.is_race else "the gather"
+        return f"the {waits.rule.word}"
     return "the fibers that it spawned" if fiber.state is State.CLOSING else "nothing: it never stops running"
 
 

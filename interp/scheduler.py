@@ -5,12 +5,14 @@ here; `perform` (the interpreter) decides, and answers with a value or with BLOC
 
 The rules:
 - A fiber ends only when the fibers that it spawned have ended.
-- A gather or race ends only when all its members have ended; the first failure (gather) or the first end (race)
-  decides and cancels the rest.
+- A group (gather, race, timeout, shield) ends only when all its members have ended. Its rule says which end decides
+  it; that cancels the rest, and what has not been started never is.
+- With a limit, the next part of a gather is started when one has ended, in slot order; ids are those of the slots.
 - A spawned fiber that fails while nobody joins it fails its parent: siblings and parent are cancelled, and the parent
   ends with that failure whatever it does then.
 - Cancelling throws `Cancelled` once, at the yield where the fiber waits, into the innermost waiting fibers first. A
   fiber that already has a result to take gets that first, and `Cancelled` at its next yield: no result is lost.
+- A fiber that waits for a shield gets the result of that first, too: cancelling stops there, and the part goes on.
 - An exception raised in cleanup replaces the cancellation, as it does in Python's `finally`.
 """
 
@@ -24,8 +26,9 @@ from typing import Any, cast
 
 from interp.commands import Command
 from interp.errors import Cancelled, ForgottenYield, ReplayError, Stalled, TaskCancelled, UsageError, WorkflowError
-from interp.fibers import CANCELLED, Code, Ended, Fiber, Group, Issued, State
+from interp.fibers import Code, Fiber, Group, Issued, State
 from interp.frames import brief, defined, label, message, note, strip, where
+from interp.rules import CANCELLED, Ended, Rule, Tally
 
 __all__ = ["BLOCKED", "Scheduler", "drop"]
 
@@ -97,19 +100,17 @@ class Scheduler:
         owner: Fiber,
         generators: Sequence[Code],
         at: str,
+        rule: Rule,
         *,
-        is_race: bool,
-        names: tuple[str, ...] | None = None,
+        limit: int | None = None,
+        names: tuple[str, ...] = (),
     ) -> None:
-        """Start the members of a gather or race, and block the owner on it."""
+        """Start the parts of a group, at most `limit` for now, and block the owner on it."""
         _check_depth(owner)
-        command_id = owner.next_id()
-        group = Group(owner, is_race, names, active=len(generators))
-        for slot, generator in enumerate(generators):
-            name = names[slot] if names else ""
-            fiber = Fiber(f"{command_id}.{slot}", generator, owner, group, slot, name, at)
-            group.members.append(fiber)
-            self.start(fiber)
+        tally = Tally(owner.next_id(), [None] * len(generators))
+        group = Group(owner, rule, tally, names, at, deque(generators))
+        for _ in range(min(limit or len(generators), len(generators))):
+            self._start_next(group)
         self.block(owner, group)
 
     def join(self, fiber: Fiber, target: Fiber) -> Any:
@@ -240,6 +241,17 @@ class Scheduler:
         else:
             self._finish(fiber, ended)
 
+    def _start_next(self, group: Group) -> None:
+        """Start the next part of a group, if there is one."""
+        if group.waiting:
+            slot = len(group.members)
+            name = group.names[slot] if slot < len(group.names) else ""
+            generator = group.waiting.popleft()
+            fiber = Fiber(f"{group.tally.id}.{slot}", generator, group.owner, group, slot, name, group.where)
+            group.members.append(fiber)
+            group.active += 1
+            self.start(fiber)
+
     # Ends, and who hears of them.
 
     def _finish(self, fiber: Fiber, ended: Ended) -> None:
@@ -282,10 +294,15 @@ class Scheduler:
 
     def _member_ended(self, group: Group, fiber: Fiber, ended: Ended) -> None:
         group.active -= 1
+        told = group.tally.add(fiber.slot, ended)
         if group.decided is None and not group.cancelled:
-            if group.is_race or ended.error is not None:
+            group.tally.count(told)
+            group.decided = group.rule.decide(group.tally, fiber.slot, told)
+            if group.decided is None:
+                self._start_next(group)
+            else:
                 group.winner = fiber.slot
-                group.decided = ended if ended.error is None else Ended(error=_failure(fiber))
+                _forgo(group)
                 for member in group.members:
                     self.cancel(member)
         elif isinstance(ended.error, Exception):
@@ -295,7 +312,7 @@ class Scheduler:
 
     def _cleanup_failed(self, group: Group, fiber: Fiber, error: Exception) -> None:
         """Let a failure of cleanup replace a cancellation or a value; beside another failure it is a note."""
-        if group.decided is None or group.decided.error is None:
+        if group.decided is None or (group.decided.error is None and not group.rule.keeps_errors):
             group.decided = Ended(error=error)
         elif isinstance(group.decided.error, Exception):
             note(group.decided.error, f"branch {fiber.id} failed too, while it was cancelled: {brief(error)}")
@@ -304,14 +321,10 @@ class Scheduler:
         decided = group.decided
         if decided is None and group.cancelled:
             self.throw(group.owner, Cancelled(self.reason))
-        elif decided is None:
-            self.resume(group.owner, tuple(_value(member) for member in group.members))
-        elif isinstance(decided.error, Exception):
+        elif decided is not None and isinstance(decided.error, Exception):
             self.throw(group.owner, decided.error)
         else:
-            assert group.winner is not None
-            key = group.names[group.winner] if group.names else group.winner
-            self.resume(group.owner, (key, decided.value))
+            self.resume(group.owner, group.rule.answer(group.tally, group.winner))
 
     def _cancel_one(self, fiber: Fiber) -> None:
         waits = fiber.waits
@@ -324,10 +337,11 @@ class Scheduler:
         elif fiber.state is not State.BLOCKED:
             fiber.interrupt = True
         elif isinstance(waits, Group):
-            if waits.decided is not None:
+            if waits.decided is not None or waits.rule.is_shield:
                 fiber.interrupt = True
             else:
                 waits.cancelled = True
+                _forgo(waits)
         else:
             if isinstance(waits, Issued):
                 self._withdraw(waits)
@@ -346,13 +360,14 @@ def _check_depth(fiber: Fiber) -> None:
 def _below(fiber: Fiber) -> list[Fiber]:
     """Return the fibers that are cancelled with one, before it."""
     waits = fiber.waits
-    members = waits.members if isinstance(waits, Group) and waits.decided is None else []
-    return [*fiber.spawned.values(), *members]
+    is_reached = isinstance(waits, Group) and waits.decided is None and not waits.rule.is_shield
+    return [*fiber.spawned.values(), *(waits.members if isinstance(waits, Group) and is_reached else ())]
 
 
-def _value(fiber: Fiber) -> Any:
-    assert fiber.ended is not None
-    return fiber.ended.value
+def _forgo(group: Group) -> None:
+    """Never start the parts that have not been started."""
+    while group.waiting:
+        group.waiting.popleft().close()  # it has not begun, so that nothing runs
 
 
 def _failure(fiber: Fiber) -> Exception:

@@ -61,7 +61,7 @@ Times are UTC in ISO 8601.
 - The **mailbox** holds the signals that came and were not taken: `signal`, `payload`, `at`.
 - An **outcome** has a `status` (`completed`, `failed`, `cancelled`, `continued`), and `result`, `failure`, `reason` or `arguments`; it is null while the run goes on.
 
-`withdrawn` is concluded from what follows, since records do not say it: a command that a lost race or a cancelled branch left behind may be listed as waiting until its fiber goes on.
+`withdrawn` is concluded from what follows, since records do not say it: a command that a lost race or a cancelled branch left behind may be listed as waiting until its fiber goes on. One that a `shield` keeps waiting in a cancelled run is listed as withdrawn until its answer comes.
 
 ## Exit codes
 

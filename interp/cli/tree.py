@@ -6,13 +6,15 @@ withdrawn (a loser of a race, a cancelled fiber), so that is concluded from what
 - the commands of one fiber come one after another: the next one ends the one before;
 - a group of several fibers ends before its owner goes on: the owner's next command ends what is left of it. A group
   of one may have been spawned, and goes on beside its owner;
-- a cancellation of the run withdraws everything that waits then; the end of the run whatever is left.
+- a cancellation of the run withdraws everything that waits then (also what is shielded: no record says so); the end
+  of the run whatever is left.
 
 Where a conclusion was wrong, an answer that comes later corrects it.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -178,10 +180,8 @@ class Tree:
                 self._close(owner, _number(group), at)
                 self.groups[group] = []
                 self._open.setdefault(owner, []).append(group)
-                self.owned.setdefault(owner, []).append(group)
-                self.owned[owner].sort(key=_number)
-            self.groups[group].append(fiber)
-            self.groups[group].sort(key=_number)
+                insort(self.owned.setdefault(owner, []), group, key=_number)
+            insort(self.groups[group], fiber, key=_number)  # sorting each time is too slow for thousands
 
     def _close(self, fiber: str, number: int, at: datetime) -> None:
         """End what must have ended because its fiber has come to a command: the one before, and groups of several."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
 from types import GeneratorType
 from typing import Any, Literal, TypeAlias, cast
@@ -24,9 +24,11 @@ __all__ = ["Node", "Program", "Token", "blocks", "loaded", "orderly_programs", "
 
 Kind: TypeAlias = Literal[
     "call", "sleep", "sleep_until", "signal", "gather", "race", "spawn", "join", "cancel", "now", "random", "uuid",
-    "info", "annotate", "patched", "sub", "try", "raise", "loop",
+    "info", "annotate", "patched", "sub", "try", "raise", "loop", "map", "timeout", "shield", "saga",
 ]  # fmt: skip
 Block: TypeAlias = "list[Node]"
+
+_OPTIONS = ("limit", "return_errors", "min_successful", "tolerated_failures")
 
 RECORDED: tuple[Kind, ...] = ("call", "sleep", "sleep_until", "signal", "annotate")
 
@@ -172,7 +174,7 @@ class Source:
             self.lines[node.key] = self._line(depth, f"value = {self._expression(node)}")
             self._line(depth, f"seen(me, {node.key}, 'a command')")
             return
-        verb = "yield" if node.data.get("bare") and node.kind != "sub" else "yield from"
+        verb = "yield" if node.data.get("bare") and node.kind not in {"sub", "saga"} else "yield from"
         self.lines[node.key] = self._line(depth, f"value = {verb} {self._expression(node)}")
         for block in node.blocks:
             for inner in block if self._is_bare(node, block) else ():
@@ -210,7 +212,17 @@ class Source:
                 parts = [self._part(node, block) for block in node.blocks]
                 if data.get("named"):
                     parts = [f"part{slot}={part}" for slot, part in enumerate(parts)]
-                return f"{node.kind}({', '.join(parts)})"
+                return f"{node.kind}({', '.join(parts + self._options(node))})"
+            case "map":
+                items = list(range(data["count"]))
+                return f"map_({', '.join([data['fn'], str(items), *self._options(node)])})"
+            case "timeout":
+                return f"timeout(timedelta(seconds={data['s']}), {self._part(node, node.blocks[0])})"
+            case "shield":
+                return f"shield({self._part(node, node.blocks[0])})"
+            case "saga":
+                body, *undos = [self._later(block) for block in node.blocks]
+                return f"Saga.run(registering({body}, [{', '.join(undos)}]), me)"
             case "spawn":
                 return f"spawn({self._part(node, node.blocks[0])})"
             case "join" | "cancel":
@@ -229,11 +241,17 @@ class Source:
     @staticmethod
     def _is_bare(node: Node, block: Block) -> bool:
         return (
-            node.kind in {"gather", "race", "spawn"}
+            node.kind in {"gather", "race", "spawn", "timeout", "shield"}
             and len(block) == 1
             and block[0].kind in {"call", "sleep", "sleep_until", "signal"}
             and bool(block[0].data.get("bare"))
         )
+
+    @staticmethod
+    def _options(node: Node) -> list[str]:
+        if node.kind == "race":  # it may have been a gather before it was edited
+            return []
+        return [f"{name}={node.data[name]}" for name in _OPTIONS if node.data.get(name) is not None]
 
     def _part(self, node: Node, block: Block) -> str:
         if self._is_bare(node, block):
@@ -289,6 +307,10 @@ class Token:
         yield self
         for child in self.children:
             yield from child.all()
+
+
+Code: TypeAlias = "Generator[interp.Command[Any], Any, Any]"
+Body: TypeAlias = "Callable[[Token], Code]"
 
 
 @attrs.define(eq=False)
@@ -352,7 +374,16 @@ def loaded(program: Program, file: str = "program.py") -> Loaded:
 
         return make
 
-    names |= ACTIVITIES
+    def registering(body: Body, undos: list[Body]) -> Callable[[interp.Saga, Token], Code]:
+        def begin(saga: interp.Saga, me: Token) -> Code:
+            undoing = token(me)
+            for undo in undos:
+                saga.undo(undo(undoing))
+            return (yield from body(me))
+
+        return begin
+
+    names |= ACTIVITIES | {"registering": registering}
     names |= {"Token": token, "seen": seen, "tracked": tracked, "timedelta": timedelta, "EPOCH": EPOCH, "tasks": []}
     names |= {"Declined": Declined, "__name__": "program"}
     exec(compile(source.text, file, "exec"), names)
@@ -380,6 +411,14 @@ def _bare(draw: st.DrawFn) -> bool:
     return draw(st.booleans())
 
 
+def _policy(draw: st.DrawFn, parts: int) -> dict[str, Any]:
+    """Draw the options of a gather; they are refused where two of them say what becomes of failures."""
+    policies: list[dict[str, Any]] = [{}, {}, {"return_errors": True}, {"tolerated_failures": draw(st.integers(0, 2))}]
+    if parts:
+        policies.append({"min_successful": draw(st.integers(1, parts))})
+    return {"limit": draw(st.sampled_from([None, None, 1, 2])), **draw(st.sampled_from(policies))}
+
+
 @st.composite
 def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
     """Draw a statement without parts."""
@@ -396,6 +435,9 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
             data |= {"k": draw(_KEYS)}
         case "annotate":
             data |= {"value": draw(_KEYS)}
+        case "map":
+            count = draw(st.integers(0, 3))
+            data |= {"fn": draw(st.sampled_from(sorted(ACTIVITIES))), "count": count, **_policy(draw, count)}
         case "raise":
             data |= {"error": draw(st.sampled_from(["ValueError('bad')", "Declined('no')", "KeyError(1)"]))}
         case _:
@@ -405,7 +447,7 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
 
 _LEAVES: tuple[Kind, ...] = (
     "call", "call", "call", "call", "sleep", "sleep_until", "signal", "signal", "now", "random", "uuid", "info",
-    "annotate", "join", "cancel", "call", "call", "sleep", "signal", "join", "raise",
+    "annotate", "join", "cancel", "call", "call", "sleep", "signal", "join", "raise", "map",
 )  # fmt: skip
 _TREES: tuple[Kind, ...] = (
     "gather",
@@ -419,12 +461,15 @@ _TREES: tuple[Kind, ...] = (
     "sub",
     "patched",
     "loop",
+    "timeout",
+    "shield",
+    "saga",
 )
 
 _ORDERLY_LEAVES: tuple[Kind, ...] = (
-    "call", "call", "sleep", "sleep_until", "signal", "now", "random", "uuid", "info", "annotate",
+    "call", "call", "sleep", "sleep_until", "signal", "now", "random", "uuid", "info", "annotate", "map",
 )  # fmt: skip
-_ORDERLY_TREES: tuple[Kind, ...] = ("gather", "gather", "spawn", "sub", "loop", "patched")
+_ORDERLY_TREES: tuple[Kind, ...] = ("gather", "gather", "spawn", "sub", "loop", "patched", "shield", "saga")
 
 
 @st.composite
@@ -435,6 +480,12 @@ def trees(draw: st.DrawFn, kinds: tuple[Kind, ...], inner: st.SearchStrategy[Blo
     match kind:
         case "gather":
             count = draw(st.integers(0, 3))
+            data |= _policy(draw, count)
+        case "timeout":
+            count = 1
+            data |= {"s": draw(_SECONDS)}
+        case "saga":
+            count = draw(st.integers(1, 3))
         case "race":
             count = draw(st.integers(1, 3))
             data |= {"named": _bare(draw)}
@@ -478,11 +529,12 @@ def _bodies(draw: st.DrawFn, depth: int, leaf_kinds: tuple[Kind, ...], tree_kind
 def orderly_programs(depth: int = 3) -> st.SearchStrategy[Program]:
     """Workflows whose path does not depend on what happens, only its order: nothing fails, nobody wins."""
     orderly = _bodies(depth, _ORDERLY_LEAVES, _ORDERLY_TREES).map(Program)
-    return orderly.map(_without_timeouts)
+    return orderly.map(_without_winners)
 
 
-def _without_timeouts(program: Program) -> Program:
+def _without_winners(program: Program) -> Program:
     for node in program.nodes():
+        node.data.pop("min_successful", None)
         if node.kind == "signal":
             node.data |= {"s": None, "typed": False}
     return program

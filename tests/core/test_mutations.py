@@ -134,6 +134,10 @@ def edit(draw: Any, program: Program) -> None:
         edits += ["race <-> gather", "one after another", "reverse"] * 2
     if node.kind in {"sub", "spawn"}:
         edits += ["sub <-> spawn"] * 3
+    if node.kind in {"gather", "map"}:
+        edits += ["limit"] * 3
+    if node.kind in {"shield", "sub"}:
+        edits += ["sub <-> shield"] * 2
     match draw(st.sampled_from(edits)):
         case "insert":
             body.insert(at, inserted)
@@ -155,6 +159,10 @@ def edit(draw: Any, program: Program) -> None:
             body[at : at + 1] = [Node("sub", {}, [block], key=key + slot) for slot, block in enumerate(node.blocks)]
         case "reverse":
             node.blocks.reverse()
+        case "limit":
+            node.data["limit"] = draw(st.sampled_from([None, 1, 2, 3]))
+        case "sub <-> shield":
+            node.kind = "sub" if node.kind == "shield" else "shield"
         case _:
             node.kind = "sub" if node.kind == "spawn" else "spawn"
 

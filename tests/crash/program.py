@@ -21,6 +21,7 @@ from interp import (
     Engine,
     Retry,
     Run,
+    Saga,
     Workflow,
     activity,
     annotate,
@@ -28,9 +29,11 @@ from interp import (
     call,
     current_call,
     gather,
+    map_,
     race,
     run_info,
     sleep,
+    timeout,
     workflow,
 )
 from interp.errors import EngineClosed, RunEnded
@@ -39,6 +42,7 @@ from interp.runtime import open_store
 STAGES = 25
 SIGNALS = 9
 STEPS = 50
+LEGS = 15
 
 _nonces = itertools.count()
 _log = -1
@@ -109,6 +113,36 @@ def killed_in_a_crowd(steps: int) -> Workflow[list[str]]:
     return values
 
 
+class SoldOut(Exception):
+    """Why a trip is undone."""
+
+
+@activity(raises=SoldOut)
+def book_last(label: str) -> None:
+    raise SoldOut(label)
+
+
+def booking(saga: Saga, run_id: str, legs: int) -> Workflow[None]:
+    """Book leg after leg, then much at once, and fail in the end."""
+    for leg in range(legs):
+        value = yield from timeout(timedelta(hours=1), call(effect, f"{leg}-book"))
+        saga.undo(call(effect, seen(run_id, f"{leg}-book", value).removeprefix("value of ") + "-undo"))
+    extras = yield from map_(effect, [f"extra{n}" for n in range(legs)], limit=3, return_errors=True)
+    assert all(isinstance(value, list) for value in extras)
+    yield from call(book_last, "car")
+
+
+@workflow
+def killed_trip(legs: int) -> Workflow[str]:
+    """A saga that fails, and is killed while it does and undoes."""
+    run_id = (yield from run_info()).id
+    try:
+        yield from Saga.run(booking, run_id, legs)
+    except SoldOut as sold_out:
+        return f"no {sold_out}"
+    return "unreached"
+
+
 def tell_forever(runs: list[Run[Any]]) -> None:
     """Send signals that nobody awaits, from within, and leave a line of each that was acknowledged."""
     first = os.getpid() * 1_000_000
@@ -120,7 +154,11 @@ def tell_forever(runs: list[Run[Any]]) -> None:
         time.sleep(0.005)
 
 
-WORKFLOWS = {"killed_long": (killed_long, STAGES), "killed_in_a_crowd": (killed_in_a_crowd, STEPS)}
+WORKFLOWS = {
+    "killed_long": (killed_long, STAGES),
+    "killed_in_a_crowd": (killed_in_a_crowd, STEPS),
+    "killed_trip": (killed_trip, LEGS),
+}
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ import pytest
 from interp import Engine
 from interp.events import Started
 from tests.crash.evidence import Evidence
-from tests.crash.program import SIGNALS, STAGES, STEPS, killed_in_a_crowd, killed_long
+from tests.crash.program import LEGS, SIGNALS, STAGES, STEPS, killed_in_a_crowd, killed_long
 
 ROOT = Path(__file__).parents[2]
 
@@ -202,3 +202,38 @@ def test_group_commits_survive_hundreds_of_kills(tmp_path: Path, chance: random.
     for n in range(20):
         (tmp_path / str(n)).mkdir()
         group_commit_kills(tmp_path / str(n), chance, kills=15, runs=400)
+
+
+def saga_kills(tmp_path: Path, chance: random.Random, *, kills: int, runs: int) -> None:
+    """Kill the program while trips are booked and undone; then let them end."""
+    trips = program(tmp_path, "killed_trip", [f"run{n}" for n in range(runs)])
+    evidence = Evidence(trips.url, trips.log)
+    in_flight = 0
+    for _ in range(kills):
+        process = trips.start()
+        await_byte(process, b"c", chance.randint(1, 60))
+        kill(process)
+        in_flight += any(not row.status.ended for row in evidence.take().rows.values())
+    assert in_flight, "the kills came too late to meet a run"
+
+    results = trips.finish(trips.start())
+
+    evidence.take()
+    assert dict.fromkeys(trips.run_ids, "no car") == results
+    lines = [line.split() for line in trips.log.read_text().splitlines()]
+    for run_id in trips.run_ids:
+        undone = [line[4] for line in lines if line[:2] == ["end", run_id] and line[4].endswith("-undo")]
+        # A step whose process died before its record is repeated, which shows twice in a row.
+        steps = [label for label, _ in itertools.groupby(undone)]
+        assert [f"{leg}-book-undo" for leg in reversed(range(LEGS))] == steps
+
+
+def test_a_saga_that_is_killed_undoes_all_that_it_did_in_reverse(tmp_path: Path, chance: random.Random) -> None:
+    saga_kills(tmp_path, chance, kills=8, runs=3)
+
+
+@pytest.mark.soak
+def test_sagas_survive_hundreds_of_kills(tmp_path: Path, chance: random.Random) -> None:
+    for n in range(20):
+        (tmp_path / str(n)).mkdir()
+        saga_kills(tmp_path / str(n), chance, kills=15, runs=10)

@@ -16,6 +16,7 @@ from interp import (
     Command,
     Retry,
     RunInfo,
+    Saga,
     Task,
     Workflow,
     activity,
@@ -26,14 +27,17 @@ from interp import (
     continue_as,
     gather,
     join,
+    map_,
     now,
     patched,
     race,
     random,
     run_info,
+    shield,
     sleep,
     sleep_until,
     spawn,
+    timeout,
     uuid,
     workflow,
 )
@@ -93,6 +97,30 @@ def constructors(order: Order, task: Task[str]) -> None:
     seen(assert_type(gather(call(charge, order), call(mail, order)), Command[tuple[str, bool]]))
     seen(assert_type(gather(call(charge, order), sleep(HOUR), part(order)), Command[tuple[str, None, int]]))
     seen(assert_type(gather(*[call(charge, order) for _ in range(9)]), Command[tuple[str, ...]]))
+    seen(assert_type(gather(call(charge, order), call(mail, order), limit=1), Command[tuple[str, bool]]))
+    seen(
+        assert_type(
+            gather(call(charge, order), call(mail, order), return_errors=True),
+            Command[tuple[str | Exception, bool | Exception]],
+        )
+    )
+    charges = [call(charge, order) for _ in range(9)]
+    seen(assert_type(gather(*charges, limit=2), Command[tuple[str, ...]]))
+    seen(assert_type(gather(*charges, return_errors=False), Command[tuple[str, ...]]))
+    seen(assert_type(gather(*charges, return_errors=True, limit=2), Command[tuple[str | Exception, ...]]))
+    seen(assert_type(gather(*charges, min_successful=2), Command[tuple[str | Exception, ...]]))
+    seen(assert_type(gather(*charges, tolerated_failures=2), Command[tuple[str | Exception, ...]]))
+    orders = [order]
+    seen(assert_type(map_(charge, orders), Command[tuple[str, ...]]))
+    seen(assert_type(map_(mail, orders, limit=20), Command[tuple[bool, ...]]))
+    seen(assert_type(map_(part, iter(orders), limit=20), Command[tuple[int, ...]]))
+    seen(assert_type(map_(part, orders, return_errors=True), Command[tuple[int | Exception, ...]]))
+    seen(assert_type(map_(mail, orders, min_successful=1), Command[tuple[bool | Exception, ...]]))
+    seen(assert_type(map_(plain, orders, tolerated_failures=1), Command[tuple[int | Exception, ...]]))
+    seen(assert_type(timeout(HOUR, call(mail, order)), Command[bool]))
+    seen(assert_type(timeout(HOUR, part(order)), Command[int]))
+    seen(assert_type(shield(part(order)), Command[int]))
+    seen(assert_type(gather(shield(part(order)), timeout(HOUR, sleep(HOUR))), Command[tuple[int, None]]))
     seen(assert_type(race(call(charge, order), sleep(HOUR)), Command[tuple[Literal[0], str] | tuple[Literal[1], None]]))
     seen(assert_type(race(*[call(charge, order) for _ in range(9)]), Command[tuple[int, str]]))
     seen(assert_type(race(one=call(charge, order), other=part_of_str(order)), Command[tuple[str, str]]))
@@ -120,6 +148,10 @@ def part(order: Order) -> Workflow[int]:
     assert_type((yield from gather(call(charge, order), call(mail, order))), tuple[str, bool])
     assert_type((yield from gather(part_of_str(order), part(order))), tuple[str, int])
     assert_type((yield from part_of_str(order)), str)
+    assert_type((yield from timeout(HOUR, part_of_str(order))), str)
+    assert_type((yield from shield(call(mail, order))), bool)
+    assert_type((yield from map_(part_of_str, [order])), tuple[str, ...])
+    assert_type((yield from Saga.run(booking, order, nights=2)), str)
     winner, value = yield from race(call(charge, order), call(mail, order))
     if winner == 0:
         assert_type(winner, Literal[0])
@@ -142,6 +174,13 @@ def part(order: Order) -> Workflow[int]:
 
 def part_of_str(order: Order) -> Workflow[str]:
     return (yield from call(charge, order))
+
+
+def booking(saga: Saga, order: Order, *, nights: int = 1) -> Workflow[str]:
+    receipt = yield from call(charge, order, nights)
+    saga.undo(call(mail, order))
+    saga.undo(part(order))
+    return receipt
 
 
 # --- plain `yield` is allowed, and untyped ---
@@ -187,6 +226,12 @@ def wrong(order: Order, task: Task[str]) -> Workflow[str]:
     yield from join(part(order))  # type: ignore[arg-type]
     yield from spawn(part)  # type: ignore[arg-type]
     yield from gather(5)  # type: ignore[call-overload]
+    yield from gather(sleep(HOUR), limt=5)  # type: ignore[call-overload]
+    yield from map_(charge, ["42"])  # type: ignore[arg-type]
+    yield from timeout(5, sleep(HOUR))  # type: ignore[arg-type]
+    yield from shield(part)  # type: ignore[arg-type]
+    yield from Saga.run(booking, "42")  # type: ignore[arg-type]
+    yield from Saga.run(part, order)  # type: ignore[arg-type, call-arg]
     yield 5  # type: ignore[misc]
     yield part(order)  # type: ignore[misc]
     receipt: int = yield from call(charge, order)  # type: ignore[assignment]
