@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 import attrs
 import msgspec
@@ -25,7 +25,16 @@ from interp._codec_form import Form, Misfit, is_array
 from interp._codec_functions import Scope, parameter_form, result_type
 from interp.errors import NotDecodable, NotEncodable
 
-__all__ = ["ANY", "ArgumentsCodec", "ValueCodec", "canonical", "codec_for", "converter", "render_value"]
+__all__ = [
+    "ANY",
+    "ArgumentsCodec",
+    "ValueCodec",
+    "canonical",
+    "codec_for",
+    "converter",
+    "encode_payload",
+    "render_value",
+]
 
 T = TypeVar("T")
 
@@ -345,3 +354,21 @@ def _unwritable(root: str, value: object, error: Exception) -> NotEncodable:
     if isinstance(error, RecursionError):
         return NotEncodable(root, type(value).__name__, "it contains itself, or is nested too deeply")
     return NotEncodable(root, type(value).__name__, str(error))
+
+
+def encode_payload(payload: Any, annotation: Any = None) -> bytes:
+    """Encode what goes with a signal: as the given type, else as plain JSON, else as its own class.
+
+    Raises:
+        NotEncodable: The payload cannot be recorded.
+    """
+    plain = payload is None or isinstance(payload, (bool, int, float, str, list, dict, tuple))
+    codec: ValueCodec[Any] = ANY
+    if annotation is not None:
+        codec = codec_for(annotation)
+    elif not plain:
+        codec = codec_for(cast("Any", payload).__class__)
+    try:
+        return codec.encode(payload)
+    except NotEncodable as error:
+        raise attrs.evolve(error, path=f"payload{error.path.removeprefix('$')}") from None

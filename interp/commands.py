@@ -15,7 +15,20 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from datetime import datetime, timedelta
 from inspect import isgeneratorfunction
 from types import GeneratorType
-from typing import Any, ClassVar, Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    TypeVarTuple,
+    Unpack,
+    overload,
+)
 from uuid import UUID
 
 import attrs
@@ -29,6 +42,7 @@ __all__ = [
     "Call",
     "CallOptions",
     "Cancel",
+    "Child",
     "Command",
     "Compare",
     "ContinueAs",
@@ -36,11 +50,13 @@ __all__ = [
     "GetRunInfo",
     "Join",
     "Now",
+    "OnParentClose",
     "Part",
     "Patched",
     "Race",
     "Random",
     "RunInfo",
+    "Send",
     "Shield",
     "Sleep",
     "SleepUntil",
@@ -53,6 +69,7 @@ __all__ = [
     "await_signal",
     "call",
     "cancel",
+    "child",
     "continue_as",
     "gather",
     "join",
@@ -63,6 +80,7 @@ __all__ = [
     "race",
     "random",
     "run_info",
+    "send",
     "shield",
     "sleep",
     "sleep_until",
@@ -74,6 +92,7 @@ __all__ = [
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+Ts = TypeVarTuple("Ts")
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
@@ -321,6 +340,35 @@ class Annotate(Command[None]):
     """Set fields of the run's state."""
 
     fields: dict[str, Any]
+
+
+OnParentClose: TypeAlias = Literal["cancel", "abandon", "wait"]
+"""What becomes of a child when the fiber that waits for it is cancelled."""
+
+
+@attrs.frozen
+class Child(Command[T_co]):
+    """Run a workflow as a run of its own, and get its result or, detached, its run id."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    id: str | None = None
+    detached: bool = False
+    on_parent_close: OnParentClose = "cancel"
+
+    def sketch(self) -> str:
+        """Show the command with the name of the workflow."""
+        return f"child({getattr(self.fn, '__name__', self.fn)!s}, ...)"
+
+
+@attrs.frozen
+class Send(Command[None]):
+    """Send a signal to another run."""
+
+    run_id: str
+    name: str
+    payload: Any = None
+    type: Any = None
 
 
 @attrs.frozen
@@ -736,6 +784,67 @@ def annotate(**fields: Any) -> Command[None]:
         **fields: Plain JSON values; other fields stay as they are.
     """
     return Annotate(fields)
+
+
+@overload
+def child(
+    fn: Callable[[*Ts], Workflow[T]],
+    /,
+    *args: *Ts,
+    id: str | None = None,
+    detached: Literal[False] = False,
+    on_parent_close: OnParentClose = "cancel",
+) -> Command[T]: ...
+@overload
+def child(
+    fn: Callable[[*Ts], Workflow[Any]], /, *args: *Ts, id: str | None = None, detached: Literal[True]
+) -> Command[str]: ...
+def child(  # type: ignore[misc]  # mypy: `*Ts` is not seen to be within `*args: Any`
+    fn: Callable[..., Any],
+    /,
+    *args: Any,
+    id: str | None = None,
+    detached: bool = False,
+    on_parent_close: OnParentClose = "cancel",
+) -> Command[Any]:
+    """Run a workflow as a run of its own: with its own journal, cancelled on its own, moved by any worker.
+
+    Args:
+        fn: A function declared with `@workflow`.
+        *args: Its arguments.
+        id: Its run id; by default the id of this run and the command's, such as `order-42/3`.
+        detached: Do not wait for it: the result is its run id, as soon as the run is durable.
+        on_parent_close: What becomes of it when this fiber is cancelled: `cancel` asks it to cancel as well and does
+            not wait for that, `abandon` leaves it alone, `wait` lets it end first and cancels this fiber then.
+
+    Raises:
+        ChildFailed: At the yield: its workflow raised.
+        ChildCancelled: At the yield: somebody cancelled it.
+        RunExists: At the yield: the run id is taken.
+        NotEncodable: At the yield: an argument cannot be recorded.
+    """
+    if on_parent_close not in ("cancel", "abandon", "wait"):
+        raise ValueError(f'child(on_parent_close={on_parent_close!r}): takes "cancel", "abandon" or "wait"')
+    return Child(fn, args, id, detached, on_parent_close)
+
+
+def send(run_id: str, name: str, payload: Any = None, *, type: Any = None) -> Command[None]:
+    """Send a signal to another run; it is durable, exactly once, when this command is done.
+
+    Args:
+        run_id: The run.
+        name: Which signal.
+        payload: Its value: plain JSON values, or anything of the given type.
+        type: What the payload is encoded as; the payload's own class by default.
+
+    Raises:
+        UnknownRun: At the yield: there is no such run.
+        RunEnded: At the yield: the run has ended.
+        NotEncodable: At the yield: the payload cannot be recorded.
+    """
+    _check_name("send", run_id)
+    _check_name("send", name)
+    return Send(run_id, name, payload, type)
 
 
 def continue_as(*args: Any, **kwargs: Any) -> Command[NoReturn]:

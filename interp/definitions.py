@@ -255,14 +255,20 @@ _registry: dict[str, dict[str, WorkflowDefinition]] = {}
 def _register(new: WorkflowDefinition) -> None:
     """Add a workflow to the registry.
 
-    The same file may define it again (a reload, a notebook, a test); what is defined at a prompt or inside a function
-    replaces whatever had the name.
+    The same file may define it again (a reload, a notebook, a test). What is defined at a prompt or inside a function
+    is made again and again: it replaces others of its kind, but never what a module defines.
     """
-    file = new.fn.__code__.co_filename
     found = _registry.setdefault(new.name, {})
-    if file.startswith("<") or "<locals>" in new.fn.__qualname__:
-        found.clear()
-    found[file] = new
+    if _is_passing(new):
+        for file in [file for file, other in found.items() if _is_passing(other)]:
+            del found[file]
+    found[new.fn.__code__.co_filename] = new
+
+
+def _is_passing(definition: WorkflowDefinition) -> bool:
+    """Whether a workflow was defined at a prompt or inside a function."""
+    fn = definition.fn
+    return fn.__code__.co_filename.startswith("<") or "<locals>" in fn.__qualname__
 
 
 def find_workflow(name: str) -> WorkflowDefinition:

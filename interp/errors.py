@@ -15,6 +15,9 @@
     |   |-- UndoFailed
     |   |-- SignalTimeout          also a TimeoutError
     |   `-- SignalPayloadError
+    |-- ChildError                 a child did not succeed, raised inside the workflow
+    |   |-- ChildCancelled
+    |   `-- ChildFailed
     |-- ActivityError              the call failed, raised inside the workflow
     |   |-- CallFailed
     |   `-- CallTimeout            also a TimeoutError
@@ -59,6 +62,9 @@ __all__ = [
     "CallFailed",
     "CallTimeout",
     "Cancelled",
+    "ChildCancelled",
+    "ChildError",
+    "ChildFailed",
     "CodecError",
     "EngineClosed",
     "ForgottenYield",
@@ -113,6 +119,10 @@ class WorkflowError(InterpError):
 
 class ActivityError(InterpError):
     """A call failed; raised at the `yield` of the call."""
+
+
+class ChildError(InterpError):
+    """A child did not succeed; raised at the `yield` of the child."""
 
 
 class RunError(InterpError):
@@ -469,6 +479,47 @@ class CallTimeout(ActivityError, TimeoutError):
         """Name the call and the limit."""
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         return f"{self.activity} took longer than {self.timeout_s:g} s ({tries})"
+
+
+# --- the child ----------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class ChildFailed(ChildError):
+    """A child's workflow raised an exception.
+
+    Attributes:
+        run_id: The child.
+        type_name: Qualified name of the exception's class.
+        message: `str` of the exception.
+        remote_traceback: Traceback of the child's workflow, as text.
+    """
+
+    run_id: str
+    type_name: str
+    message: str
+    remote_traceback: str = attrs.field(repr=False)
+
+    def __str__(self) -> str:
+        """Give the cause in one line; the remote traceback stays a field."""
+        return f"child {self.run_id!r} failed: {self.type_name}: {self.message}"
+
+
+@attrs.frozen(eq=False)
+class ChildCancelled(ChildError):
+    """A child was cancelled, and not by this workflow.
+
+    Attributes:
+        run_id: The child.
+        reason: What the one who cancelled it gave as the reason.
+    """
+
+    run_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the child and the reason."""
+        return f"child {self.run_id!r} was cancelled" + (f": {self.reason}" if self.reason else "")
 
 
 # --- the outcome of a run -----------------------------------------------------------------------

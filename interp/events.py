@@ -21,14 +21,17 @@ import msgspec
 __all__ = [
     "AttemptFailed",
     "CancelRequested",
+    "ChildEnded",
     "Completed",
     "ContinuedAs",
+    "Delivered",
     "Event",
     "Failed",
     "Failure",
     "Fired",
     "Outcome",
     "Record",
+    "Refused",
     "Rejected",
     "Resolved",
     "Signalled",
@@ -96,6 +99,7 @@ class Started(_Shape, frozen=True, tag="start"):
         round: How many times the run has continued as new, from 0.
         first_at: When round 0 started; None in round 0.
         state: What earlier rounds annotated: a JSON object, or empty.
+        parent: The run, its round and the command that wait for this run; None when nobody does.
     """
 
     workflow: str
@@ -107,6 +111,7 @@ class Started(_Shape, frozen=True, tag="start"):
     round: int = 0
     first_at: datetime | None = None
     state: bytes = b""
+    parent: tuple[str, int, str] | None = None
 
 
 class Resolved(_Shape, frozen=True, tag="ok"):
@@ -194,7 +199,22 @@ class WorkerLost(_Shape, frozen=True, tag="lost"):
     code: str = ""
 
 
-Event: TypeAlias = Started | Resolved | Rejected | AttemptFailed | Fired | Signalled | CancelRequested | WorkerLost
+class Delivered(_Shape, frozen=True, tag="sent"):
+    """What a command asked for is durable: the message of a `send`, the run of a detached `child`."""
+
+    id: str
+
+
+class Refused(_Shape, frozen=True, tag="no"):
+    """What a command asked of the store cannot be.
+
+    Attributes:
+        id: The command.
+        why: `differs` (the run id of a child is taken), `unknown` (no such run), `ended` (it takes no messages).
+    """
+
+    id: str
+    why: str
 
 
 class Completed(_Shape, frozen=True, tag="done"):
@@ -222,6 +242,35 @@ class ContinuedAs(_Shape, frozen=True, tag="next"):
 
 
 Outcome: TypeAlias = Completed | Failed | WasCancelled | ContinuedAs
+
+
+class ChildEnded(_Shape, frozen=True, tag="child"):
+    """A child has ended.
+
+    Attributes:
+        id: The command that started it.
+        round: The parent's round in which that was.
+        outcome: How it ended.
+    """
+
+    id: str
+    round: int
+    outcome: Completed | Failed | WasCancelled
+
+
+Event: TypeAlias = (
+    Started
+    | Resolved
+    | Rejected
+    | AttemptFailed
+    | Fired
+    | Signalled
+    | CancelRequested
+    | WorkerLost
+    | Delivered
+    | Refused
+    | ChildEnded
+)
 
 
 class Transition(_Shape, frozen=True):

@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from interp.commands import Command, Compare
-from interp.definitions import ActivityDefinition
+from interp.commands import Child, Command, Compare
+from interp.definitions import ActivityDefinition, WorkflowDefinition
 from interp.events import Record
 from interp.rules import Ended, Rule, Tally
 
-__all__ = ["Code", "Fiber", "Group", "Issued", "State", "Waits"]
+__all__ = ["ChildRun", "Code", "Fiber", "Group", "Issued", "State", "Waits"]
 
 Code: TypeAlias = "GeneratorType[Command[Any], Any, Any]"  # quoted: not subscriptable before 3.12
 """The code of a fiber: a real generator, whose frames can be read."""
@@ -32,6 +32,21 @@ class State(Enum):
     ENDED = "ended"
 
 
+@attrs.frozen(eq=False)
+class ChildRun:
+    """The run that a `child` command starts.
+
+    Attributes:
+        run_id: Its id.
+        definition: Its workflow.
+        args: Its arguments, as canonical JSON.
+    """
+
+    run_id: str
+    definition: WorkflowDefinition
+    args: bytes
+
+
 @attrs.define(eq=False)
 class Issued:
     """A command that the workflow yielded and the journal records.
@@ -43,6 +58,7 @@ class Issued:
         compare: How replay compares it.
         fiber: The fiber that yielded it.
         definition: The activity, when it is a call.
+        child: The run that it starts, when it is a child.
         due: When its timer fires (sleep, sleep_until, await_signal with a timeout).
         attempt: Which attempt of the call is to be made, or is being made, from 1.
         failures: How many attempts have failed.
@@ -55,10 +71,16 @@ class Issued:
     compare: Compare
     fiber: Fiber
     definition: ActivityDefinition | None = None
+    child: ChildRun | None = None
     due: datetime | None = None
     attempt: int = 1
     failures: int = 0
     retry_at: datetime | None = None
+
+    @property
+    def is_shielded(self) -> bool:
+        """Whether its answer is awaited even by a fiber that is cancelled."""
+        return isinstance(self.command, Child) and self.command.on_parent_close == "wait"
 
     @property
     def line(self) -> str:
@@ -108,6 +130,10 @@ class Fiber:
     interrupt: bool = False
     failure: Exception | None = None
     ended: Ended | None = None
+
+    def id_of_next(self) -> str:
+        """Return the id of the command that comes next, without counting it."""
+        return f"{self.id}.{self.count + 1}" if self.id else str(self.count + 1)
 
     def next_id(self) -> str:
         """Count a command and return its id."""

@@ -16,13 +16,13 @@ the time at which each happened. No clock, no chance, no I/O, no threads.
 
 Three kinds of event:
 - those that answer a command: `Resolved` and `Rejected` (calls), `Fired` (timers), `Signalled` (the oldest waiter for
-  that name, or else the mailbox);
+  that name, or else the mailbox), `ChildEnded` (children), `Delivered` and `Refused` (what was asked of the store);
 - `CancelRequested`, which cancels the root fiber;
 - those that only inform: `AttemptFailed` and `WorkerLost` count attempts and move nothing.
 
 Three kinds of command:
-- recorded and awaited: call, sleep, sleep_until, await_signal. They become `Issued`, stay in `pending`, and the fiber
-  blocks;
+- recorded and awaited: call, sleep, sleep_until, await_signal, child, send. They become `Issued`, stay in `pending`,
+  and the fiber blocks;
 - recorded and answered at once: patched, annotate, and await_signal when the mailbox has one;
 - not recorded: gather, race, timeout, shield, spawn, join, cancel are visible by their leaves (the timer of a timeout
   is a leaf, the sleep in its slot 1); now, random, uuid, run_info are derived from the journal and the command id.
@@ -71,12 +71,13 @@ from uuid import UUID
 
 import attrs
 
-from interp.codec import ANY, codec_for, render_value
+from interp.codec import ANY, codec_for, encode_payload, render_value
 from interp.commands import (
     Annotate,
     AwaitSignal,
     Call,
     Cancel,
+    Child,
     Command,
     ContinueAs,
     Gather,
@@ -88,6 +89,7 @@ from interp.commands import (
     Race,
     Random,
     RunInfo,
+    Send,
     Shield,
     Sleep,
     SleepUntil,
@@ -96,28 +98,36 @@ from interp.commands import (
     Timeout,
     Uuid,
 )
-from interp.definitions import ActivityDefinition, WorkflowDefinition, activity_of
+from interp.definitions import ActivityDefinition, WorkflowDefinition, activity_of, workflow_of
 from interp.errors import (
+    ChildCancelled,
+    ChildFailed,
     CodecError,
     NotACommand,
     PartTimeout,
+    RunEnded,
+    RunExists,
     SignalPayloadError,
     SignalTimeout,
     Stalled,
     UndecodableHistory,
+    UnknownRun,
     UsageError,
 )
 from interp.events import (
     AttemptFailed,
     CancelRequested,
+    ChildEnded,
     Completed,
     ContinuedAs,
+    Delivered,
     Event,
     Failed,
     Failure,
     Fired,
     Outcome,
     Record,
+    Refused,
     Rejected,
     Resolved,
     Signalled,
@@ -126,13 +136,16 @@ from interp.events import (
     WorkerLost,
 )
 from interp.failures import fault, raised
-from interp.fibers import Code, Fiber, Group, Issued, State
+from interp.fibers import ChildRun, Code, Fiber, Group, Issued, State
 from interp.frames import StackFrame, brief, label, note, stack, trace, where
 from interp.rules import CANCELLED, All, Ended, First, Shielded, Timed
 from interp.scheduler import BLOCKED, Scheduler
 
 __all__ = ["Interpreter", "Step", "UnexpectedEvent"]
 
+
+# What a store takes as a run id at most, in bytes.
+_LONGEST_RUN_ID = 400
 
 # The time before the first event; nothing reads it.
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -253,6 +266,12 @@ class Interpreter:
                 self._scheduler.cancel(self._root)
             case WorkerLost():
                 self._worker_lost()
+            case ChildEnded():
+                self._child_ended(event)
+            case Delivered():
+                self._delivered(event)
+            case Refused():
+                self._refused(event)
             case Started():
                 raise AssertionError("a run starts once")
         return self._run()
@@ -265,6 +284,11 @@ class Interpreter:
         self._scheduler.close()
 
     # What the driver asks.
+
+    @property
+    def seed(self) -> bytes:
+        """From what the run's random values are derived."""
+        return self._started.seed
 
     def awaits(self, command_id: str) -> bool:
         """Tell whether a command still waits for its answer."""
@@ -394,6 +418,52 @@ class Interpreter:
                 return
         self.mailbox.setdefault(event.name, deque()).append(event.payload)
 
+    def _child_ended(self, event: ChildEnded) -> None:
+        issued = self._awaited(event.id)
+        if issued.child is None or event.round != self._started.round:
+            raise UnexpectedEvent(event.id)
+        child = issued.child
+        error: ChildFailed | ChildCancelled | None = None
+        value: Any = None
+        match event.outcome:
+            case Completed():
+                try:
+                    value = child.definition.arguments.result.decode(event.outcome.payload)
+                except CodecError as misfit:
+                    what = f"result of child {child.run_id!r} (command {issued.id})"
+                    raise UndecodableHistory(self.run_id, self.length, what, str(misfit)) from None
+            case Failed():
+                failure = event.outcome.failure
+                error = ChildFailed(child.run_id, failure.type_name, failure.message, failure.traceback)
+            case WasCancelled():
+                error = ChildCancelled(child.run_id, event.outcome.reason)
+        del self.pending[event.id]
+        if error is None:
+            self._scheduler.resume(issued.fiber, value)
+        else:
+            self._scheduler.throw(issued.fiber, error)
+
+    def _delivered(self, event: Delivered) -> None:
+        issued = self._awaited(event.id)
+        if issued.child is None and not isinstance(issued.command, Send):
+            raise UnexpectedEvent(event.id)
+        del self.pending[event.id]
+        self._scheduler.resume(issued.fiber, issued.child.run_id if issued.child is not None else None)
+
+    def _refused(self, event: Refused) -> None:
+        issued = self._awaited(event.id)
+        if issued.child is None and not isinstance(issued.command, Send):
+            raise UnexpectedEvent(event.id)
+        del self.pending[event.id]
+        if issued.child is not None:
+            child = issued.child
+            requested = f"{child.definition.name}({render_value(child.args)[1:-1]}) as a child of {self.run_id!r}"
+            self._scheduler.throw(issued.fiber, RunExists(child.run_id, "another run", requested))
+        elif isinstance(issued.command, Send):
+            to = issued.command.run_id
+            missing = RunEnded(to, "ended") if event.why == "ended" else UnknownRun(to, "this store")
+            self._scheduler.throw(issued.fiber, missing)
+
     # Events that only inform.
 
     def _attempt_failed(self, event: AttemptFailed) -> None:
@@ -469,6 +539,30 @@ class Interpreter:
             return _signal_value(command, waiting.popleft())
         self._waiters.setdefault(command.name, deque()).append(command_id)
         self._issue(Issued(command_id, command, record, self.definition.compare, fiber, due=due))
+        return BLOCKED
+
+    def _child(self, fiber: Fiber, command: Child[Any]) -> Any:
+        definition = workflow_of(command.fn)
+        args = definition.arguments.encode(command.args, {})
+        run_id = command.id
+        if run_id is None:
+            again = f"{self._started.round}:" if self._started.round else ""
+            run_id = f"{self.run_id}/{again}{fiber.id_of_next()}"
+        if not 0 < len(run_id.encode(errors="replace")) <= _LONGEST_RUN_ID:
+            raise UsageError(f"child: the run id {run_id[:40]!r}... is longer than {_LONGEST_RUN_ID} bytes; give id=")
+        command_id = fiber.next_id()
+        payload = b"[%s,%s,%s]" % (args, ANY.encode(run_id), b"true" if command.detached else b"false")
+        record = Record(command_id, "child", definition.name, payload, self._line(fiber))
+        child = ChildRun(run_id, definition, args)
+        self._issue(Issued(command_id, command, record, self.definition.compare, fiber, child=child))
+        return BLOCKED
+
+    def _send(self, fiber: Fiber, command: Send) -> Any:
+        payload = encode_payload(command.payload, command.type)
+        command_id = fiber.next_id()
+        told = b"[%s,%s]" % (ANY.encode(command.run_id), payload)
+        record = Record(command_id, "send", command.name, told, self._line(fiber))
+        self._issue(Issued(command_id, command, record, self.definition.compare, fiber))
         return BLOCKED
 
     def _gather(self, fiber: Fiber, command: Gather[Any]) -> Any:
@@ -568,6 +662,7 @@ class Interpreter:
             round=started.round + 1,
             first_at=self._first_at(),
             state=ANY.encode(self.state) if self.state else b"",
+            parent=started.parent,
         )
         self._scheduler.block(fiber, None)
         return BLOCKED
@@ -595,6 +690,8 @@ class Interpreter:
         Random: _random,
         Uuid: _uuid,
         GetRunInfo: _run_info,
+        Child: _child,
+        Send: _send,
         Patched: _patched,
         Annotate: _annotate,
         ContinueAs: _continue_as,

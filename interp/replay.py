@@ -291,5 +291,7 @@ def describe(record: Record, issued: Issued | None = None) -> str:
             return name if inner in ("null", "None") else f"{name} timeout={inner} s"
         case "sleep_until" | "annotate":
             return f"{name} {inner}"
+        case "child" | "send":
+            return f"{record.kind} {record.target}({inner})"
         case _:
             return name

@@ -334,7 +334,7 @@ class Scheduler:
                 fiber.ended = Ended(error=CANCELLED)
         elif fiber.state is State.NEW:
             pass  # never runs: see `_advance`
-        elif fiber.state is not State.BLOCKED:
+        elif fiber.state is not State.BLOCKED or (isinstance(waits, Issued) and waits.is_shielded):
             fiber.interrupt = True
         elif isinstance(waits, Group):
             if waits.decided is not None or waits.rule.is_shield:

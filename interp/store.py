@@ -172,6 +172,9 @@ class Append:
         reason: Why it is parked.
         restart: Drop the journal written so far before appending (index must be 0 then): `continue_as`.
         release: Give the run up; others may claim it.
+        creates: Runs that the records start (children, owned by nobody yet). Written if, and only if, the append is; a
+            refused one is listed under its own id and does not touch the append.
+        posts: Messages that the records send to other runs, or to this one; likewise.
     """
 
     run_id: str
@@ -187,11 +190,13 @@ class Append:
     reason: str = ""
     restart: bool = False
     release: bool = False
+    creates: Sequence[Create] = ()
+    posts: Sequence[Post] = ()
 
 
 @attrs.frozen
 class Batch:
-    """What is written in one transaction, in this order: creates, posts, appends."""
+    """What is written in one transaction, in this order: creates, posts, appends each with what it starts and sends."""
 
     creates: Sequence[Create] = ()
     posts: Sequence[Post] = ()

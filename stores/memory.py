@@ -148,6 +148,9 @@ class MemoryStore:
             for append in batch.appends:
                 if why := "fenced" if append.run_id in barred else self._append(append):
                     refusals.append(Refusal(append.run_id, why))
+                    continue
+                refusals += [Refusal(new.run_id, why) for new in append.creates if (why := self._create(new, now_us))]
+                refusals += [Refusal(post.run_id, why) for post in append.posts if (why := self._post(post, now_us))]
             return refusals
 
     def _create(self, new: Create, now_us: int) -> Why | None:

@@ -2,8 +2,6 @@
 
 Each row records a run with the old code and replays it with the new. *Parked* means that replay raises an error that
 names both sides and lines, and that nothing of the run is left alive. *Accepted* means that it goes on.
-
-One row is left out until there are child workflows: a child started with other arguments (parked).
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ import attrs
 import pytest
 
 import interp
-from interp import Retry, Workflow, activity, await_signal, call, gather, now, patched, sleep, spawn, workflow
+from interp import Retry, Workflow, activity, await_signal, call, child, gather, now, patched, sleep, spawn, workflow
 from interp import random as random_number
 from interp import uuid as new_uuid
 from interp.errors import NondeterminismError
@@ -31,6 +29,11 @@ AnyWorkflow = Callable[..., Generator[interp.Command[Any], Any, Any]]
 @activity
 def charge(order: str, retries: int = 0) -> str:
     return f"charged {order}"
+
+
+@workflow
+def checkout_of(order: str) -> Workflow[str]:
+    return (yield from call(charge, order))
 
 
 @activity
@@ -174,6 +177,21 @@ def test_an_argument_drawn_from_chance_clock_or_uuid_outside_is_parked() -> None
     error = parked(play(drawing), drawing, index=0, command_id="1")
     assert (error.recorded, error.yielded) == ("call charge(order='0.25')", "call charge(order='0.75')")
     assert "belong into activities, or into now(), random() and uuid()" in str(error)
+
+
+def test_a_child_started_with_other_arguments_is_parked() -> None:
+    @workflow
+    def parent() -> Workflow[str]:
+        return (yield from child(checkout_of, "7"))
+
+    @workflow
+    def edited() -> Workflow[str]:
+        return (yield from child(checkout_of, "8"))
+
+    error = parked(play(parent), edited, index=0, command_id="1")
+    assert error.recorded == """child checkout_of(['7'], 'run/1', False)"""
+    assert error.yielded == """child checkout_of(['8'], 'run/1', False)"""
+    assert error.yielded_at == line_of(edited, 2)
 
 
 def test_two_swapped_calls_of_one_function_are_parked() -> None:

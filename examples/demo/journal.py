@@ -11,13 +11,16 @@ from interp.codec import render_value
 from interp.events import (
     AttemptFailed,
     CancelRequested,
+    ChildEnded,
     Completed,
     ContinuedAs,
+    Delivered,
     Event,
     Failed,
     Fired,
     Outcome,
     Record,
+    Refused,
     Rejected,
     Resolved,
     Signalled,
@@ -142,6 +145,8 @@ def _happened(event: Event, names: dict[str, str]) -> str:
             return f"asked to cancel: {event.reason}"
         case WorkerLost():
             return "the worker had died; another has taken over, and makes the calls again that were in flight"
+        case Delivered() | Refused() | ChildEnded():  # no program here has children
+            return f"command {event.id} was answered"
 
 
 def _ended(outcome: Outcome) -> str:

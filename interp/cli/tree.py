@@ -24,15 +24,22 @@ from interp.cli.nodes import Happening, Letter, Node, State, Try
 from interp.events import (
     AttemptFailed,
     CancelRequested,
+    ChildEnded,
+    Completed,
+    Delivered,
     Event,
+    Failed,
+    Failure,
     Fired,
     Outcome,
     Record,
+    Refused,
     Rejected,
     Resolved,
     Signalled,
     Started,
     Transition,
+    WasCancelled,
     WorkerLost,
 )
 
@@ -108,6 +115,31 @@ class Tree:
             case WorkerLost():
                 self.happenings.append(Happening(event, at))
                 self._worker_lost(at)
+            case Delivered():
+                self._end(event.id, State.DONE, at)
+            case Refused():
+                self._refused(event, at)
+            case ChildEnded():
+                self._child_ended(event, at)
+
+    def _refused(self, event: Refused, at: datetime) -> None:
+        node = self._end(event.id, State.FAILED, at)
+        if node is not None:
+            told = {"differs": "the run id is taken", "ended": "the run has ended"}
+            node.failure = Failure("interp.errors.UsageError", told.get(event.why, "there is no such run"))
+
+    def _child_ended(self, event: ChildEnded, at: datetime) -> None:
+        node = self._end(event.id, State.DONE, at)
+        if node is None:
+            return
+        match event.outcome:
+            case Completed():
+                node.payload = event.outcome.payload
+            case Failed():
+                node.state, node.failure = State.FAILED, event.outcome.failure
+            case WasCancelled():
+                node.state = State.FAILED
+                node.failure = Failure("interp.errors.ChildCancelled", event.outcome.reason)
 
     def _end(self, command_id: str, state: State, at: datetime) -> Node | None:
         """End a command; one that the history does not hold is left out of the tree."""

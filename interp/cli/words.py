@@ -116,8 +116,19 @@ def heading(record: Record) -> tuple[str, str | None]:
             return f"signal {record.target!r}", None
         case "annotate":
             return "annotate", _fields(record)
+        case "child":
+            args, run_id, _ = _parts(record)
+            return f"child {rendered(run_id)}: {record.target}", rendered(args)[1:-1]
+        case "send":
+            to, payload = _parts(record)
+            return f"send to {rendered(to)}: {record.target}", rendered(payload)
         case _:
             return clean(f"{record.kind} {record.target!r}" if record.target else record.kind), None
+
+
+def _parts(record: Record) -> list[bytes]:
+    """Return the items of a recorded array, each as JSON."""
+    return [bytes(part) for part in msgspec.json.decode(record.payload, type=list[msgspec.Raw])]
 
 
 def failure_line(failure: Failure) -> str:

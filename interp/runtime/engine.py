@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar, TypeVarTuple
 from interp.codec import ANY, render_value
 from interp.commands import Command, Workflow
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
-from interp.errors import EngineClosed, RunExists, UnknownRun, UnknownWorkflow, UsageError
+from interp.errors import EngineClosed, InvalidDefinition, RunExists, UnknownRun, UnknownWorkflow, UsageError
 from interp.events import Started, encode_event
 from interp.runtime.forgotten import check_workflow
 from interp.runtime.handles import Run
@@ -154,7 +154,7 @@ class Engine:
             raise UnknownRun(run_id, self.store.url)
         try:
             codec = find_workflow(row.workflow).arguments.result
-        except UnknownWorkflow:
+        except (UnknownWorkflow, InvalidDefinition):  # not known by its name alone; its result is then plain JSON
             codec = ANY
         return Run(run_id, self._worker, codec)
 

@@ -8,10 +8,8 @@ from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-import attrs
-
-from interp.codec import ANY, ValueCodec, codec_for
-from interp.errors import JournalCorrupt, NotEncodable, RunCancelled, RunFailed, RunParked, UnknownRun
+from interp.codec import ANY, ValueCodec, encode_payload
+from interp.errors import JournalCorrupt, RunCancelled, RunFailed, RunParked, UnknownRun
 from interp.events import CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
 from interp.runtime.live import decoded
 from interp.runtime.requests import Tell, Watch
@@ -83,7 +81,7 @@ class Run(Generic[T]):
             RunEnded: The run has ended.
             NotEncodable: The payload cannot be recorded.
         """
-        self._tell(Signalled(name, encoded_payload(payload, type)))
+        self._tell(Signalled(name, encode_payload(payload, type)))
 
     def cancel(self, reason: str = "") -> None:
         """Ask the run to cancel; the request is durable on return. Its cleanup code runs first.
@@ -136,16 +134,6 @@ class Run(Generic[T]):
 
     def _value(self, row: RunRow) -> T:
         return outcome_of(row, self._worker.store, self._result.decode)
-
-
-def encoded_payload(payload: Any, type: Any = None) -> bytes:
-    """Encode what goes with a signal: as the given type, else as its own class, else as plain JSON."""
-    plain = payload is None or isinstance(payload, (bool, int, float, str, list, dict, tuple))
-    codec = ANY if type is None and plain else codec_for(cast("Any", payload).__class__ if type is None else type)
-    try:
-        return codec.encode(payload)
-    except NotEncodable as error:
-        raise attrs.evolve(error, path=f"payload{error.path.removeprefix('$')}") from None
 
 
 def outcome_of(row: RunRow, store: Store, decode: Callable[[bytes], T]) -> T:

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import attrs
 import msgspec
 
-from interp.codec import ANY
+from interp.codec import ANY, encode_payload
+from interp.commands import Child, Send
 from interp.definitions import WorkflowDefinition
 from interp.errors import JournalCorrupt
 from interp.events import (
     AttemptFailed,
+    CancelRequested,
+    ChildEnded,
     Completed,
     ContinuedAs,
+    Delivered,
     Event,
     Failed,
     Outcome,
+    Refused,
+    Signalled,
     Started,
     Transition,
     WasCancelled,
     decode_transition,
+    encode_event,
     encode_transition,
 )
-from interp.fibers import Issued
+from interp.fibers import ChildRun, Issued
 from interp.interpreter import Interpreter, Step
 from interp.replay import replay
 from interp.runtime.attempts import Attempt
-from interp.store import Append, Status
+from interp.store import Append, Create, Post, Status, Why
 
 __all__ = ["EPOCH", "LiveRun", "decoded", "microseconds", "moment"]
 
@@ -87,6 +95,11 @@ class LiveRun:
         annotated: Whether the run's state changed.
         parked: Why the run is parked; empty otherwise.
         round: How many times it has continued as new.
+        creates: Children to start with the records.
+        posts: Messages to send with the records.
+        asked: Commands that wait to hear whether what they asked of the store is durable.
+        open: Ids of the children and sends that are not answered; some may be answered already.
+        parent: The run, its round and the command that wait for this run's end.
     """
 
     run_id: str
@@ -104,6 +117,11 @@ class LiveRun:
     annotated: bool = False
     parked: str = ""
     round: int = 0
+    creates: list[Create] = attrs.field(factory=list[Create])
+    posts: list[Post] = attrs.field(factory=list[Post])
+    asked: list[Issued] = attrs.field(factory=list[Issued])
+    open: set[str] = attrs.field(factory=set[str])
+    parent: tuple[str, int, str] | None = None
 
     @classmethod
     def begin(cls, run_id: str, definition: WorkflowDefinition, started: Started, token: int, at: datetime) -> LiveRun:
@@ -112,7 +130,7 @@ class LiveRun:
         Raises:
             UndecodableHistory: Its arguments do not fit the workflow.
         """
-        run = cls(run_id, definition, Interpreter(definition, started, run_id), token)
+        run = cls(run_id, definition, Interpreter(definition, started, run_id), token, parent=started.parent)
         try:
             run._write(started, at, run.interpreter.start(at))
         except BaseException:
@@ -135,9 +153,11 @@ class LiveRun:
         interpreter = replay(definition, itertools.chain((first,) if first else (), history), run_id=run_id).interpreter
         run = cls(run_id, definition, interpreter, token, written=interpreter.length)
         if first is not None and isinstance(first.cause, Started):
-            run.round = first.cause.round
+            run.round, run.parent = first.cause.round, first.cause.parent
         for issued in interpreter.pending.values():
-            if issued.definition is not None:
+            if issued.child is not None or isinstance(issued.command, Send):
+                run._ask_again(issued)
+            elif issued.definition is not None:
                 if issued.retry_at is not None and issued.retry_at > now:
                     run.backoff[issued.id] = issued.retry_at
                 else:
@@ -153,6 +173,10 @@ class LiveRun:
     def dirty(self) -> bool:
         """Whether there is something to write."""
         return bool(self.records or self.consumed or self.parked)
+
+    def awaits(self, ended: ChildEnded) -> bool:
+        """Whether a child's end is still waited for: its command may have been cancelled, or be of an earlier round."""
+        return ended.round == self.round and self.interpreter.awaits(ended.id)
 
     def feed(self, event: Event, at: datetime) -> Step:
         """Take an event in: moves the workflow and collects the record."""
@@ -200,6 +224,8 @@ class LiveRun:
             attributes=ANY.encode(self.interpreter.state) if self.annotated else None,
             reason=self.parked,
             restart=self.restart,
+            creates=self.creates,
+            posts=self.posts,
         )
 
     def committed(self) -> list[Issued]:
@@ -210,7 +236,31 @@ class LiveRun:
         self.consumed = []
         self.restart = False
         self.annotated = False
+        self.creates = []
+        self.posts = []
         return calls
+
+    def children(self) -> list[WorkflowDefinition]:
+        """Return the workflows of the children that were just asked for: meant by their function, not by their name."""
+        return [issued.child.definition for issued in self.asked if issued.child is not None]
+
+    def answers(self, refused: Mapping[tuple[str, str], Why]) -> list[Event]:
+        """Say what came of what was asked of the store, now that the records are durable.
+
+        Args:
+            refused: Why something was refused, by its kind (`child` or `send`) and run id.
+        """
+        asked, self.asked = self.asked, []
+        events: list[Event] = []
+        for issued in asked:
+            if issued.id not in self.interpreter.pending:
+                continue
+            why = refused.get((issued.record.kind, _asked_of(issued)))
+            if why is not None:
+                events.append(Refused(issued.id, why))
+            elif issued.child is None or _is_detached(issued):
+                events.append(Delivered(issued.id))
+        return events
 
     def _status(self, *, draining: bool) -> Status:
         if self.parked:
@@ -223,8 +273,18 @@ class LiveRun:
             case WasCancelled():
                 return Status.CANCELLED
             case _:
-                in_flight = self.attempts or (self.calls and not draining)
+                in_flight = self.attempts or (self.calls and not draining) or self._asks()
                 return Status.RUNNING if in_flight else Status.WAITING
+
+    def _asks(self) -> bool:
+        """Whether a child or a send is open.
+
+        Such a run counts as running: when its worker dies before it has heard from the store, the next one must ask
+        again at once, for nobody else would ever tell.
+        """
+        if self.open:
+            self.open = {command_id for command_id in self.open if command_id in self.interpreter.pending}
+        return bool(self.open)
 
     def _write(self, cause: Event, at: datetime, step: Step) -> None:
         """Collect what came of an event. A workflow that only ever continues as new leaves everything as it was."""
@@ -252,11 +312,60 @@ class LiveRun:
         transition = Transition(self.written + len(self.records), at, cause, records, step.outcome)
         self.records.append(encode_transition(transition))
         for issued in step.commands:
-            if issued.definition is not None and issued.id in self.interpreter.pending:
+            if issued.id not in self.interpreter.pending:
+                continue
+            if issued.definition is not None:
                 self.calls.append(issued)
+            elif issued.child is not None or isinstance(issued.command, Send):
+                self._ask(issued)
         if step.withdrawn:
             gone = {issued.id for issued in step.withdrawn}
             self.calls = [issued for issued in self.calls if issued.id not in gone]
+            self._cancel_children(step.withdrawn)
+        if self.parent is not None and isinstance(step.outcome, Completed | Failed | WasCancelled):
+            run_id, parent_round, command_id = self.parent
+            self.posts.append(Post(run_id, encode_event(ChildEnded(command_id, parent_round, step.outcome))))
+
+    def _ask(self, issued: Issued) -> None:
+        """Ask the store for what a command wants: written with the record, or not at all."""
+        self.asked.append(issued)
+        self.open.add(issued.id)
+        if issued.child is not None:
+            self.creates.append(self._child(issued, issued.child))
+        elif isinstance(issued.command, Send):
+            payload = encode_payload(issued.command.payload, issued.command.type)
+            self.posts.append(Post(issued.command.run_id, encode_event(Signalled(issued.command.name, payload))))
+
+    def _ask_again(self, issued: Issued) -> None:
+        """Learn what became of a command whose record was durable when its worker died.
+
+        A child is asked for again: the one that was made is the same. A message was sent with the record.
+        """
+        self.asked.append(issued)
+        self.open.add(issued.id)
+        if issued.child is not None:
+            self.creates.append(self._child(issued, issued.child))
+
+    def _child(self, issued: Issued, child: ChildRun) -> Create:
+        """Return the creation of a child. Its digest holds who asked for it: no other run can be taken for it."""
+        parent = None if _is_detached(issued) else (self.run_id, self.round, issued.id)
+        seed = hashlib.blake2b(child.run_id.encode(), key=self.interpreter.seed, digest_size=16).digest()
+        started = Started(child.definition.name, child.args, seed, parent=parent)
+        asked_by = f"{self.run_id}/{self.round}:{issued.id}".encode()
+        digest = hashlib.blake2b(child.args, key=hashlib.blake2b(asked_by).digest(), digest_size=16).digest()
+        return Create(child.run_id, child.definition.name, digest, encode_event(started))
+
+    def _cancel_children(self, withdrawn: Iterable[Issued]) -> None:
+        """Pass a cancellation on to the children that nobody waits for any more."""
+        for issued in withdrawn:
+            command = issued.command
+            if issued.child is not None and isinstance(command, Child) and not _is_detached(issued):
+                made = [new for new in self.creates if new.run_id != issued.child.run_id]
+                if len(made) < len(self.creates):  # withdrawn before it was written: it never is
+                    self.creates = made
+                elif command.on_parent_close == "cancel":
+                    reason = f"its parent {self.run_id!r} does not wait for it any more"
+                    self.posts.append(Post(issued.child.run_id, encode_event(CancelRequested(reason))))
 
     def _begin_round(self, started: Started) -> None:
         """Start over: what was collected for the old journal goes with it."""
@@ -266,3 +375,15 @@ class LiveRun:
         self.records = []
         self.calls = []
         self.backoff = {}
+
+
+def _is_detached(issued: Issued) -> bool:
+    return isinstance(issued.command, Child) and issued.command.detached
+
+
+def _asked_of(issued: Issued) -> str:
+    """Return the run that a child or send is about."""
+    if issued.child is not None:
+        return issued.child.run_id
+    assert isinstance(issued.command, Send)
+    return issued.command.run_id

@@ -35,6 +35,7 @@ from interp.errors import (
 )
 from interp.events import (
     AttemptFailed,
+    ChildEnded,
     Event,
     Fired,
     Rejected,
@@ -75,6 +76,9 @@ _FULL_PAUSE = timedelta(seconds=0.5)
 # How long the worker is trusted without a sign, where the store cannot see it die; it gives one three times as often.
 _LEASE = timedelta(seconds=30)
 _LEASE_US = _LEASE // timedelta(microseconds=1)
+
+# Which kind of command hears of a refusal. `exists` is no refusal: a child that was made before is the same child.
+_ASKED: dict[Why, str] = {"differs": "child", "unknown": "send", "ended": "send"}
 
 # An idle worker looks at the store so often anyway, in case that a wake-up was lost.
 _IDLE_S = 5.0
@@ -369,7 +373,8 @@ class Worker:
                 except JournalCorrupt as error:
                     run.parked = str(error)
                     return
-                if self._feed(run, event, now):
+                late = isinstance(event, ChildEnded) and not run.awaits(event)
+                if late or self._feed(run, event, now):
                     run.consumed.append(message.number)
 
     # Claiming and loading.
@@ -458,12 +463,19 @@ class Worker:
             else:
                 tell.done.set_result(None)
         calls: list[Attempt] = []
+        refused: dict[tuple[str, str], Why] = {
+            (_ASKED[refusal.why], refusal.run_id): refusal.why for refusal in refusals if refusal.why in _ASKED
+        }
         for run in turn.runs():
             if run.run_id in fenced:
                 self._forget(run)
                 self._watches.look(run.run_id)
             else:
                 calls += self._written(run, dispatch=not draining)
+                for definition in run.children():
+                    self._started[definition.name] = definition
+                for event in run.answers(refused):
+                    self._feed(run, event, now)
         self._dispatcher.begin(calls)
         for append in turn.parked:
             self._watches.look(append.run_id)

@@ -1,0 +1,51 @@
+"""The program that the crash test of children kills: a run with many children, which send it signals.
+
+    python -m tests.crash.family URL LOG
+
+Each effect of a child leaves a line in LOG. The result is printed.
+"""
+
+import os
+import sys
+import time
+from datetime import timedelta
+
+from interp import Engine, Workflow, activity, await_signal, call, child, gather, send, workflow
+
+CHILDREN = 60
+
+
+@activity
+def effect(number: int) -> int:
+    log = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(log, f"{number}\n".encode())
+    os.close(log)
+    time.sleep(number % 5 / 1_000)
+    return number
+
+
+@workflow
+def member(number: int, family: str) -> Workflow[int]:
+    first = yield from call(effect, number)
+    yield from send(family, "done", first)
+    return (yield from call(effect, first + CHILDREN))
+
+
+@workflow
+def family() -> Workflow[tuple[list[int], list[int]]]:
+    numbers: list[int] = []
+    for begin in range(0, CHILDREN, 20):
+        numbers += yield from gather(*[child(member, number, "family") for number in range(begin, begin + 20)])
+    told: set[int] = set()
+    for _ in range(CHILDREN):
+        told.add((yield from await_signal("done", int)))
+    return numbers, sorted(told)
+
+
+def main() -> None:
+    with Engine(sys.argv[1]) as engine:
+        print(engine.start(family, id="family").result(timedelta(seconds=60)))
+
+
+if __name__ == "__main__":
+    main()
