@@ -27,6 +27,7 @@ __all__ = [
     "Failed",
     "Failure",
     "Fired",
+    "Origin",
     "Outcome",
     "Record",
     "Rejected",
@@ -83,6 +84,20 @@ class Record(_Shape, frozen=True):
     where: str
 
 
+class Origin(_Shape, frozen=True):
+    """A run whose history another one began with: it was forked.
+
+    Attributes:
+        run_id: The run.
+        length: How many of the records are its own; 0 in a later round, whose records are all new.
+        given: The calls whose results were given by hand.
+    """
+
+    run_id: str
+    length: int
+    given: tuple[str, ...] = ()
+
+
 class Started(_Shape, frozen=True, tag="start"):
     """The run begins: always the cause of record 0.
 
@@ -96,6 +111,7 @@ class Started(_Shape, frozen=True, tag="start"):
         round: How many times the run has continued as new, from 0.
         first_at: When round 0 started; None in round 0.
         state: What earlier rounds annotated: a JSON object, or empty.
+        forked_from: The runs that its history began with, the oldest first; empty unless it was forked.
     """
 
     workflow: str
@@ -107,6 +123,7 @@ class Started(_Shape, frozen=True, tag="start"):
     round: int = 0
     first_at: datetime | None = None
     state: bytes = b""
+    forked_from: tuple[Origin, ...] = ()
 
 
 class Resolved(_Shape, frozen=True, tag="ok"):

@@ -113,6 +113,7 @@ from interp.events import (
     Failed,
     Failure,
     Fired,
+    Origin,
     Outcome,
     Record,
     Rejected,
@@ -515,7 +516,11 @@ class Interpreter:
 
     def _run_info(self, fiber: Fiber, _command: GetRunInfo) -> RunInfo:
         fiber.next_id()
-        return RunInfo(self.run_id, self.definition.name, self._first_at(), self._started.round)
+        return RunInfo(self._run_id_then(), self.definition.name, self._first_at(), self._started.round)
+
+    def _run_id_then(self) -> str:
+        """Return the id of the run that this record was written for: in what a fork took over, that of its origin."""
+        return next((origin.run_id for origin in self._started.forked_from if self.length < origin.length), self.run_id)
 
     def _first_at(self) -> datetime:
         assert self._started_at is not None
@@ -550,6 +555,7 @@ class Interpreter:
             round=started.round + 1,
             first_at=self._first_at(),
             state=ANY.encode(self.state) if self.state else b"",
+            forked_from=tuple(Origin(origin.run_id, 0, origin.given) for origin in started.forked_from),
         )
         self._scheduler.block(fiber, None)
         return BLOCKED

@@ -14,7 +14,7 @@ whatever their clocks do.
 
 The life of a run in rows:
 
-    create/commit(Create)   status pending, length 0, message 0 = how it starts, due at once
+    create/commit(Create)   status pending, due at once, message 0 = how it starts (a fork has records instead)
     claim                   owner and token set; due runs with the messages that wait
     commit(Append)          records appended, messages consumed, status and due time set
     post                    message appended, run due at once; refused when the run has ended
@@ -55,7 +55,7 @@ __all__ = [
 class Status(StrEnum):
     """Where a run stands."""
 
-    PENDING = "pending"  # created, not started yet
+    PENDING = "pending"  # no worker has taken it up yet
     RUNNING = "running"  # calls are in flight, or a worker must look at it
     WAITING = "waiting"  # for a signal or a timer only
     COMPLETED = "completed"
@@ -129,12 +129,17 @@ def _fits(create: Create, field: attrs.Attribute[str], run_id: str) -> None:
 class Create:
     """A run to be created, owned by `worker` from birth if one is named (then its token is 1, else 0).
 
+    A run that begins with records (a fork) has no message 0: its records say how it started.
+
     Attributes:
         run_id: At most 400 bytes of UTF-8 without NUL, not empty.
         workflow: Name of the workflow.
         digest: Equal digests (and workflow) mean that the same thing was asked for again.
-        start: Body of message 0.
+        start: Body of message 0; not used when there are records.
         worker: Its owner, or None.
+        records: The journal that it begins with.
+        messages: Bodies of the messages from number 1 on.
+        attributes: What the workflow says of itself in these records: a JSON object, or empty.
     """
 
     run_id: str = attrs.field(validator=_fits)
@@ -142,6 +147,9 @@ class Create:
     digest: bytes
     start: bytes
     worker: str | None = None
+    records: Sequence[bytes] = ()
+    messages: Sequence[bytes] = ()
+    attributes: bytes = b""
 
 
 @attrs.frozen

@@ -18,6 +18,7 @@ from stores._lmdb_rows import (
     Row,
     Worker,
     due_key,
+    encode_entries,
     encode_texts,
     inbox_key,
     record_key,
@@ -96,13 +97,17 @@ class Change:
             due_us=now_us,
             created_us=now_us,
             began_us=now_us,
-            posted=1,
-            waiting=1,
+            posted=1 + len(new.messages),
+            waiting=len(new.messages) + (0 if new.records else 1),
             restarts=0,
-            texts=encode_texts(name, new.workflow.encode(), new.digest, b"", b""),
+            texts=encode_texts(name, new.workflow.encode(), new.digest, b"", new.attributes),
         )
         self._txn.put(name, run, db=self._tables.ids)
-        self._txn.put(inbox_key(run, 0), new.start, db=self._tables.inbox)
+        for entry in encode_entries(new.records, 0, now_us):
+            self._journal.put(record_key(run, entry.index), entry.value)
+        inbox = new.messages if new.records else (new.start, *new.messages)
+        for number, body in enumerate(inbox, row.posted - len(inbox)):
+            self._txn.put(inbox_key(run, number), body, db=self._tables.inbox)
         self._write_row(run, None, row)
         self.found[new.run_id] = run
         self.wakes = True

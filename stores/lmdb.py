@@ -112,7 +112,7 @@ class LmdbStore:
 
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch."""
-        encoded = [encode_entries(append) for append in batch.appends]
+        encoded = [encode_entries(append.records, append.index, append.at_us) for append in batch.appends]
         return self._env.write(lambda change: change.commit(batch, encoded, now_us))
 
     def flush(self) -> None:

@@ -159,16 +159,18 @@ class MemoryStore:
             workflow=new.workflow,
             digest=new.digest,
             status=Status.PENDING,
-            length=0,
+            length=len(new.records),
             due_us=now_us,
             owner=new.worker,
             token=0 if new.worker is None else 1,
             created_us=now_us,
             updated_us=now_us,
-            attributes=b"",
+            attributes=new.attributes,
             reason="",
         )
-        self._contents.runs[new.run_id] = _Run(row, inbox={0: new.start})
+        inbox = {} if new.records else {0: new.start}
+        inbox.update(enumerate(new.messages, 1))
+        self._contents.runs[new.run_id] = _Run(row, inbox, posted=1 + len(new.messages), journal=[*new.records])
         self._wake()
         return None
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "signal": "Send a signal to a run.",
     "cancel": "Ask a run to cancel.",
     "retry": "Release a parked run.",
+    "fork": "Start a new run from the first records of another.",
     "check": "Replay the open runs of a store against the code as it is now.",
 }
 

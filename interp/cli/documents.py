@@ -55,6 +55,9 @@ def history_document(tree: Tree) -> dict[str, Any]:
         "arguments": None if started is None else msgspec.Raw(started.args),
         "round": 0 if started is None else started.round,
         "started": tree.at,
+        "forked_from": []
+        if started is None
+        else [{"run": each.run_id, "records": each.length, "given": each.given} for each in started.forked_from],
         "commands": [_command(node) for node in tree.nodes.values()],
         "events": [
             {"event": "worker_lost", "at": at.at, "worker": at.event.worker, "successor": at.event.successor}

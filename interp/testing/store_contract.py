@@ -42,6 +42,18 @@ _BYTES = st.sampled_from([b"", b"\0", b"one", b"{}", b"x" * 5000])
 _SPANS_US = st.sampled_from([0, 1, 5, 50])
 _STATUSES = st.sampled_from(Status)
 
+_CREATES = st.builds(
+    Create,
+    run_id=_RUN_IDS,
+    workflow=_WORKFLOWS,
+    digest=_BYTES,
+    start=st.just(b"start"),
+    worker=st.none() | _WORKERS,
+    records=st.just(()) | st.lists(_BYTES, max_size=3),
+    messages=st.just(()) | st.lists(_BYTES, max_size=2),
+    attributes=st.sampled_from([b"", b'{"a":1}']),
+)
+
 # Runs that ended are of no more use to a sequence.
 _NEXT_STATUSES = st.sampled_from([*[Status.RUNNING, Status.WAITING, Status.PARKED] * 4, *Status])
 _SELDOM = st.sampled_from([*[False] * 5, True])
@@ -117,10 +129,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- what clients do ---
 
-    @rule(run_id=_RUN_IDS, workflow=_WORKFLOWS, digest=_BYTES, worker=st.none() | _WORKERS)
-    def create(self, run_id: str, workflow: str, digest: bytes, worker: str | None) -> None:
-        """The same again says that it exists, anything else under the id is refused."""
-        self.both(lambda store: store.create(Create(run_id, workflow, digest, b"start", worker), self.now_us))
+    @rule(new=_CREATES)
+    def create(self, new: Create) -> None:
+        """The same again says that it exists, anything else under the id is refused; a fork begins with records."""
+        self.both(lambda store: store.create(new, self.now_us))
 
     @rule(run_id=_ANY_IDS, body=_BYTES)
     def post(self, run_id: str, body: bytes) -> None:
@@ -205,10 +217,9 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def commit(self, data: st.DataObject) -> None:
         """Of a batch the parts that fit are written and the others change nothing."""
-        creates = st.builds(Create, _RUN_IDS, _WORKFLOWS, _BYTES, st.just(b"start"), st.none() | _WORKERS)
         posts = st.builds(Post, _ANY_IDS, _BYTES)
         batch = Batch(
-            creates=data.draw(st.lists(creates, max_size=2), label="creates"),
+            creates=data.draw(st.lists(_CREATES, max_size=2), label="creates"),
             posts=data.draw(st.lists(posts, max_size=2), label="posts"),
         )
         rows = list(self.rows().values())
@@ -334,12 +345,12 @@ def _newborn(new: Create) -> RunRow:
         workflow=new.workflow,
         digest=new.digest,
         status=Status.PENDING,
-        length=0,
+        length=len(new.records),
         due_us=0,
         owner=new.worker,
         token=0 if new.worker is None else 1,
         created_us=0,
         updated_us=0,
-        attributes=b"",
+        attributes=new.attributes,
         reason="",
     )
