@@ -32,6 +32,7 @@ __all__ = [
     "Record",
     "Rejected",
     "Resolved",
+    "Retried",
     "Signalled",
     "Started",
     "Transition",
@@ -112,6 +113,7 @@ class Started(_Shape, frozen=True, tag="start"):
         first_at: When round 0 started; None in round 0.
         state: What earlier rounds annotated: a JSON object, or empty.
         forked_from: The runs that its history began with, the oldest first; empty unless it was forked.
+        failures: Why it failed at its very start, each time before somebody asked that it be tried again.
     """
 
     workflow: str
@@ -124,6 +126,7 @@ class Started(_Shape, frozen=True, tag="start"):
     first_at: datetime | None = None
     state: bytes = b""
     forked_from: tuple[Origin, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 class Resolved(_Shape, frozen=True, tag="ok"):
@@ -211,7 +214,26 @@ class WorkerLost(_Shape, frozen=True, tag="lost"):
     code: str = ""
 
 
-Event: TypeAlias = Started | Resolved | Rejected | AttemptFailed | Fired | Signalled | CancelRequested | WorkerLost
+class Retried(_Shape, frozen=True, tag="again"):
+    """The run had failed, and somebody asked that it be tried again. Does not move the workflow.
+
+    It stands in the place of the record that ended the run, which was taken back. If that held the failure of a call,
+    the call is made anew; else what had happened then happens again.
+
+    Attributes:
+        failure: Why the run had failed.
+        rejected: The failure of the call that is made anew; None for none.
+        id: The command whose answer comes again; empty for none.
+    """
+
+    failure: Failure
+    rejected: Rejected | None = None
+    id: str = ""
+
+
+Event: TypeAlias = (
+    Started | Resolved | Rejected | AttemptFailed | Fired | Signalled | CancelRequested | WorkerLost | Retried
+)
 
 
 class Completed(_Shape, frozen=True, tag="done"):

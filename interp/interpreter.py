@@ -18,7 +18,7 @@ Three kinds of event:
 - those that answer a command: `Resolved` and `Rejected` (calls), `Fired` (timers), `Signalled` (the oldest waiter for
   that name, or else the mailbox);
 - `CancelRequested`, which cancels the root fiber;
-- those that only inform: `AttemptFailed` and `WorkerLost` count attempts and move nothing.
+- those that only inform: `AttemptFailed`, `WorkerLost` and `Retried` count attempts and move nothing.
 
 Three kinds of command:
 - recorded and awaited: call, sleep, sleep_until, await_signal. They become `Issued`, stay in `pending`, and the fiber
@@ -118,6 +118,7 @@ from interp.events import (
     Record,
     Rejected,
     Resolved,
+    Retried,
     Signalled,
     Started,
     WasCancelled,
@@ -250,6 +251,8 @@ class Interpreter:
                 self._scheduler.cancel(self._root)
             case WorkerLost():
                 self._worker_lost()
+            case Retried():
+                self._retried(event)
             case Started():
                 raise AssertionError("a run starts once")
         return self._run()
@@ -399,12 +402,22 @@ class Interpreter:
         issued.failures += 1
         issued.retry_at = event.retry_at
 
-    def _worker_lost(self) -> None:
-        """Count the attempts that were in flight: whether they had an effect is unknown."""
+    def _worker_lost(self, answered: str = "") -> None:
+        """Count the attempts that were in flight: whether they had an effect is unknown, but of an answered one."""
         for issued in self.pending.values():
-            if issued.definition is not None and (issued.retry_at is None or issued.retry_at <= self._at):
+            if (
+                issued.id != answered
+                and issued.definition is not None
+                and (issued.retry_at is None or issued.retry_at <= self._at)
+            ):
                 issued.attempt += 1
                 issued.retry_at = None
+
+    def _retried(self, event: Retried) -> None:
+        """Count the attempts that were in flight when the run failed, and forget the failures of the call that did."""
+        if event.rejected is not None:
+            self._awaited_call(event.rejected.id)[0].failures = 0
+        self._worker_lost(answered=event.id)
 
     # Commands.
 

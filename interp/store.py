@@ -19,6 +19,7 @@ The life of a run in rows:
     commit(Append)          records appended, messages consumed, status and due time set
     post                    message appended, run due at once; refused when the run has ended
     ended                   completed, failed, cancelled: no owner, never due, inbox cleared, takes no messages
+    reopen                  a failed run is pending again: its last record is replaced, and messages wait
     parked                  no owner, never due, but keeps its inbox and takes messages; `unpark` makes it due again
 
 Third parties prove their store with `interp.testing.store_contract`.
@@ -44,6 +45,7 @@ __all__ = [
     "Message",
     "Post",
     "Refusal",
+    "Reopen",
     "RunFilter",
     "RunRow",
     "Status",
@@ -198,6 +200,25 @@ class Append:
 
 
 @attrs.frozen
+class Reopen:
+    """Take back the record with which a run failed, so that it goes on.
+
+    Attributes:
+        run_id: The run.
+        length: The length of its journal, the last record included: the fence, since nobody owns a run that has ended.
+        record: What stands in the place of the last record; None drops the whole journal, and the run starts over.
+        messages: Bodies of the messages that wait for its next owner.
+        attributes: New attributes, or None to leave them.
+    """
+
+    run_id: str
+    length: int
+    record: bytes | None
+    messages: Sequence[bytes] = ()
+    attributes: bytes | None = None
+
+
+@attrs.frozen
 class Batch:
     """What is written in one transaction, in this order: creates, posts, appends."""
 
@@ -311,6 +332,16 @@ class Store(Protocol):
         """
         ...
 
+    def reopen(self, reopen: Reopen, now_us: int) -> bool:
+        """Make a failed run go on, durably: pending, due at once; False if it has not failed or is not of that length.
+
+        Who reads the history meanwhile sees it end early: the old record and the new ones are never mixed.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
     def register(self, worker: str) -> None:
         """Announce a worker of this process, whose death the store may see sooner than its lease ends."""
         ...
@@ -362,8 +393,8 @@ class Store(Protocol):
     def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:
         """Give the records from index `start` on, as they stood when the iteration began or later.
 
-        The iteration may end early when the run starts its journal afresh meanwhile (`Append.restart`); it never mixes
-        the two.
+        The iteration may end early when the run starts its journal afresh meanwhile (`Append.restart`, `reopen`); it
+        never mixes the two.
 
         Raises:
             UnknownRun: There is no such run.

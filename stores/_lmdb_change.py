@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import lmdb
 
-from interp.store import Append, Batch, Claim, Create, Post, Refusal, Status, Why
+from interp.store import Append, Batch, Claim, Create, Post, Refusal, Reopen, Status, Why
 from stores._lmdb_claim import NOBODY
 from stores._lmdb_rows import (
     Entry,
@@ -134,6 +134,30 @@ class Change:
             return False
         row = attrs.evolve(before, status=Status.RUNNING, due_us=now_us)
         row.rewrite(attributes=None, reason="")
+        self._write_row(run, before, row)
+        self.wakes = True
+        return True
+
+    def reopen(self, run: bytes, reopen: Reopen, now_us: int) -> bool:
+        """Replace the last record of a failed run, and make it due again."""
+        before = self.view.row(run)
+        end = self.view.end(run)
+        if before.status is not Status.FAILED or (end[0] if end else 0) != reopen.length:
+            return False
+        # Readers see by the number of restarts that what they have read is not what they would go on with.
+        row = attrs.evolve(before, status=Status.PENDING, due_us=now_us, restarts=before.restarts + 1)
+        if reopen.record is None:
+            self._drop(self._tables.journal, run)
+            row.began_us = now_us
+        else:
+            for entry in encode_entries([reopen.record], max(reopen.length - 1, 0), now_us):
+                self._journal.put(record_key(run, entry.index), entry.value)
+        for number, body in enumerate(reopen.messages, before.posted):
+            self._txn.put(inbox_key(run, number), body, db=self._tables.inbox)
+        row.posted = before.posted + len(reopen.messages)
+        row.waiting = len(reopen.messages)
+        if reopen.attributes is not None:
+            row.rewrite(attributes=reopen.attributes, reason="")
         self._write_row(run, before, row)
         self.wakes = True
         return True

@@ -14,7 +14,21 @@ from collections.abc import Collection, Iterator
 import attrs
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore
-from interp.store import Append, Batch, Claim, Create, Due, Message, Post, Refusal, RunFilter, RunRow, Status, Why
+from interp.store import (
+    Append,
+    Batch,
+    Claim,
+    Create,
+    Due,
+    Message,
+    Post,
+    Refusal,
+    Reopen,
+    RunFilter,
+    RunRow,
+    Status,
+    Why,
+)
 
 __all__ = ["MemoryStore", "open"]
 
@@ -94,6 +108,26 @@ class MemoryStore:
             if run.row.status is not Status.PARKED:
                 return False
             run.row = attrs.evolve(run.row, status=Status.RUNNING, due_us=now_us, reason="")
+            self._wake()
+            return True
+
+    def reopen(self, reopen: Reopen, now_us: int) -> bool:
+        """Make a failed run go on."""
+        with self._lock:
+            run = self._find(reopen.run_id)
+            if (run.row.status, run.row.length) != (Status.FAILED, reopen.length):
+                return False
+            run.journal[0 if reopen.record is None else -1 :] = [] if reopen.record is None else [reopen.record]
+            run.inbox.update(enumerate(reopen.messages, run.posted))
+            run.posted += len(reopen.messages)
+            run.row = attrs.evolve(
+                run.row,
+                status=Status.PENDING,
+                length=len(run.journal),
+                due_us=now_us,
+                updated_us=now_us,
+                attributes=run.row.attributes if reopen.attributes is None else reopen.attributes,
+            )
             self._wake()
             return True
 

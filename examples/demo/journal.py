@@ -20,6 +20,7 @@ from interp.events import (
     Record,
     Rejected,
     Resolved,
+    Retried,
     Signalled,
     Started,
     Transition,
@@ -142,6 +143,8 @@ def _happened(event: Event, names: dict[str, str]) -> str:
             return f"asked to cancel: {event.reason}"
         case WorkerLost():
             return "the worker had died; another has taken over, and makes the calls again that were in flight"
+        case Retried():
+            return f"retried after it had failed: {event.failure.message}"
 
 
 def _ended(outcome: Outcome) -> str:

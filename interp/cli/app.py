@@ -18,7 +18,7 @@ COMMANDS = {
     "result": "Wait for a run to end and print its result.",
     "signal": "Send a signal to a run.",
     "cancel": "Ask a run to cancel.",
-    "retry": "Release a parked run.",
+    "retry": "Make a parked or failed run go on from where it stands.",
     "fork": "Start a new run from the first records of another.",
     "check": "Replay the open runs of a store against the code as it is now.",
 }

@@ -19,6 +19,7 @@ from interp.events import (
     Record,
     Rejected,
     Resolved,
+    Retried,
     Signalled,
     Started,
     Transition,
@@ -80,6 +81,9 @@ def _cause(event: Event) -> str:
             return one_line(f"cancellation asked for: {event.reason}".removesuffix(": "))
         case WorkerLost():
             return one_line(f"worker {event.worker} lost" if event.worker else "another worker took over")
+        case Retried():
+            call = f", {event.rejected.id} is made anew" if event.rejected is not None else ""
+            return f"retried after {failure_line(event.failure)}{call}"
 
 
 def _command(record: Record) -> str:

@@ -46,10 +46,10 @@ Times are UTC in ISO 8601.
 |---|---|
 | `run`, `result` | `{"run": id, "workflow": name, "status": "completed", "result": value}` |
 | `list` | `{"store": url, "total": n, "runs": [run, ...]}`; `total` counts those beyond `--limit` too |
-| `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "forked_from": [origin, ...], "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome}` |
+| `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "forked_from": [origin, ...], "failures": [failure, ...], "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome}` |
 | `signal` | `{"run": id, "signal": name, "payload": value}` |
 | `cancel` | `{"run": id, "cancel_requested": true, "reason": text}` |
-| `retry` | `{"run": id, "released": true, "reason": why it was parked}` |
+| `retry` | `{"run": id, "released": true, "reason": why it was parked or had failed, "call": id of the call that is made anew or null}` |
 | `fork` | `{"run": id of the new run, "forked_from": id, "at": n, "given": [command id, ...]}` |
 | `check` | `{"store": url, "fits": bool, "total": n, "counts": {verdict: n}, "tolerated": n, "causes": [cause, ...], "runs": [check, ...]}` |
 | `worker` | `{"worker": name, "store": url, "workflows": [name, ...], "stopped": true}`, when it stops |
@@ -63,7 +63,7 @@ Times are UTC in ISO 8601.
 - An **origin** is a run that the history began with, the oldest first: `run`, `records` (how many are its own; 0 in a later round), `given` (the calls whose results were given by hand). The list is empty unless the run was forked.
 - With `--records` the document of `show` has `records`, too: each has `index`, `at`, `cause` (its tag in the journal), `id` (the command that it answers, or null), `commands` (their ids) and `outcome` (its tag, or null).
 - A **failure** has `type`, `message` and `traceback`.
-- An **event** is `{"event": "worker_lost", "at", "worker", "successor"}` or `{"event": "cancel_requested", "at", "reason"}`.
+- An **event** is `{"event": "worker_lost", "at", "worker", "successor"}` `{"event": "cancel_requested", "at", "reason"}` or `{"event": "retried", "at", "failure", "call"}`.
 - The **mailbox** holds the signals that came and were not taken: `signal`, `payload`, `at`.
 - An **outcome** has a `status` (`completed`, `failed`, `cancelled`, `continued`), and `result`, `failure`, `reason` or `arguments`; it is null while the run goes on.
 

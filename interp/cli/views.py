@@ -169,6 +169,8 @@ def _headline(page: RunPage) -> Text:
         facts.append(f"took {span(tree.last_at - begun)}")
     elif row.owner is not None:
         facts.append(f"last worker {clean(row.owner)}")
+    if tree.started is not None and tree.started.failures:
+        facts.append(f"failed at its start {count(len(tree.started.failures), 'time')} before")
     if tree.started is not None and tree.started.round:
         facts.append(f"continued as new {count(tree.started.round, 'time')}")
     arguments = one_line(rendered(tree.started.args)[1:-1]) if tree.started is not None else ""

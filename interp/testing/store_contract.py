@@ -26,7 +26,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from interp.errors import InterpError
-from interp.store import RUN_ID_BYTES, Append, Batch, Create, Due, Post, Refusal, RunFilter, RunRow, Status, Store
+from interp.store import (
+    RUN_ID_BYTES,
+    Append,
+    Batch,
+    Create,
+    Due,
+    Post,
+    Refusal,
+    Reopen,
+    RunFilter,
+    RunRow,
+    Status,
+    Store,
+)
 
 __all__ = ["store_contract"]
 
@@ -143,6 +156,27 @@ class StoreMachine(RuleBasedStateMachine):
     def unpark(self, run_id: str) -> None:
         """A parked run comes back; others stay as they are."""
         self.both(lambda store: store.unpark(run_id, self.now_us))
+
+    @rule(data=st.data(), length=st.sampled_from([*[0] * 5, -1, 1]), attributes=st.sampled_from([None, b"{}"]))
+    def reopen_run(self, data: st.DataObject, length: int, attributes: bytes | None) -> None:
+        """A failed run goes on with another record in the place of its last; others stay as they are."""
+        rows = sorted(self.rows().values(), key=lambda row: row.status is not Status.FAILED)
+        if rows:
+            row = rows[0] if rows[0].status is Status.FAILED else data.draw(st.sampled_from(rows))
+            record, messages = data.draw(st.none() | _BYTES), data.draw(st.lists(_BYTES, max_size=2))
+            wanted = Reopen(row.id, row.length + length, record, messages, attributes)
+            done = self.both(lambda store: store.reopen(wanted, self.now_us))
+            assert done == (row.status is Status.FAILED and not length)
+
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        """An owned run fails: what may be reopened."""
+        owned = [row for row in self.rows().values() if row.owner is not None]
+        if owned:
+            row = data.draw(st.sampled_from(owned))
+            self._commit(
+                Batch(appends=[Append(row.id, row.token, row.length, [b"end"], Status.FAILED, None, self.now_us)])
+            )
 
     # --- what workers do ---
 
