@@ -60,7 +60,9 @@ class Turn:
         }
         for run_id, (start, _) in self.starts.items():
             start.done.set_result(why.get(run_id))
-        gone = {refusal.run_id: refusal.why for refusal in refusals if refusal.why in ("unknown", "ended")}
+        gone: dict[str, Why] = {
+            refusal.run_id: refusal.why for refusal in refusals if refusal.why in ("unknown", "ended")
+        }
         for tell in self.tells:
             if tell.run_id in gone:
                 tell.done.set_exception(_undeliverable(tell.run_id, gone[tell.run_id], store))
