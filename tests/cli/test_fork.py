@@ -63,3 +63,22 @@ def test_what_does_not_fit_is_refused(interp: Interp, declined: str) -> None:
     assert interp("fork", "d", "flows.py", "--at", "1", "--with", "2=7").is_error("result of charge (command 2)")
     assert interp("fork", "x", "flows.py", "--at", "1").is_error("there is no run 'x'")
     assert 1 == len(interp("list", "--json").json["runs"])
+
+
+def test_retry_makes_a_failed_run_go_on_and_says_what_is_made_anew(interp: Interp) -> None:
+    assert 1 == interp("run", "flows.py:failing", "--id", "f").code
+
+    told = interp("retry", "f")
+
+    assert (0, "run 'f' goes on\n") == (told.code, told.out)
+    assert "It had failed with CallFailed: broken failed after 2 attempts" in told.err
+    assert "makes call 1 anew" in told.err
+    assert interp("retry", "f").is_error("run 'f' is neither parked nor failed: it is pending")
+    assert 1 == interp("run", "flows.py:failing", "--id", "f").code  # it goes on, and fails again
+    shown = interp("show", "f")
+    assert "retried after  CallFailed: broken failed after 2 attempts" in shown.out
+    assert "retried after CallFailed" in interp("show", "f", "--records").out
+    again = interp("retry", "f", "--json").json
+    assert ("f", True, "1") == (again["run"], again["released"], again["call"])
+    events = interp("show", "f", "--json").json["events"]
+    assert ["retried", "retried"] == [event["event"] for event in events if event["event"] == "retried"]
