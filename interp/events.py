@@ -29,11 +29,13 @@ __all__ = [
     "Failed",
     "Failure",
     "Fired",
+    "Origin",
     "Outcome",
     "Record",
     "Refused",
     "Rejected",
     "Resolved",
+    "Retried",
     "Signalled",
     "Started",
     "Transition",
@@ -86,6 +88,20 @@ class Record(_Shape, frozen=True):
     where: str
 
 
+class Origin(_Shape, frozen=True):
+    """A run whose history another one began with: it was forked.
+
+    Attributes:
+        run_id: The run.
+        length: How many of the records are its own; 0 in a later round, whose records are all new.
+        given: The calls whose results were given by hand.
+    """
+
+    run_id: str
+    length: int
+    given: tuple[str, ...] = ()
+
+
 class Started(_Shape, frozen=True, tag="start"):
     """The run begins: always the cause of record 0.
 
@@ -100,6 +116,8 @@ class Started(_Shape, frozen=True, tag="start"):
         first_at: When round 0 started; None in round 0.
         state: What earlier rounds annotated: a JSON object, or empty.
         parent: The run, its round and the command that wait for this run; None when nobody does.
+        forked_from: The runs that its history began with, the oldest first; empty unless it was forked.
+        failures: Why it failed at its very start, each time before somebody asked that it be tried again.
     """
 
     workflow: str
@@ -112,6 +130,8 @@ class Started(_Shape, frozen=True, tag="start"):
     first_at: datetime | None = None
     state: bytes = b""
     parent: tuple[str, int, str] | None = None
+    forked_from: tuple[Origin, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 class Resolved(_Shape, frozen=True, tag="ok"):
@@ -217,6 +237,23 @@ class Refused(_Shape, frozen=True, tag="no"):
     why: str
 
 
+class Retried(_Shape, frozen=True, tag="again"):
+    """The run had failed, and somebody asked that it be tried again. Does not move the workflow.
+
+    It stands in the place of the record that ended the run, which was taken back. If that held the failure of a call,
+    the call is made anew; else what had happened then happens again.
+
+    Attributes:
+        failure: Why the run had failed.
+        rejected: The failure of the call that is made anew; None for none.
+        id: The command whose answer comes again; empty for none.
+    """
+
+    failure: Failure
+    rejected: Rejected | None = None
+    id: str = ""
+
+
 class Completed(_Shape, frozen=True, tag="done"):
     """The workflow returned."""
 
@@ -270,6 +307,7 @@ Event: TypeAlias = (
     | Delivered
     | Refused
     | ChildEnded
+    | Retried
 )
 
 

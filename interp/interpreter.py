@@ -18,7 +18,7 @@ Three kinds of event:
 - those that answer a command: `Resolved` and `Rejected` (calls), `Fired` (timers), `Signalled` (the oldest waiter for
   that name, or else the mailbox), `ChildEnded` (children), `Delivered` and `Refused` (what was asked of the store);
 - `CancelRequested`, which cancels the root fiber;
-- those that only inform: `AttemptFailed` and `WorkerLost` count attempts and move nothing.
+- those that only inform: `AttemptFailed`, `WorkerLost` and `Retried` count attempts and move nothing.
 
 Three kinds of command:
 - recorded and awaited: call, sleep, sleep_until, await_signal, child, send. They become `Issued`, stay in `pending`,
@@ -125,11 +125,13 @@ from interp.events import (
     Failed,
     Failure,
     Fired,
+    Origin,
     Outcome,
     Record,
     Refused,
     Rejected,
     Resolved,
+    Retried,
     Signalled,
     Started,
     WasCancelled,
@@ -272,6 +274,8 @@ class Interpreter:
                 self._delivered(event)
             case Refused():
                 self._refused(event)
+            case Retried():
+                self._retried(event)
             case Started():
                 raise AssertionError("a run starts once")
         return self._run()
@@ -472,12 +476,22 @@ class Interpreter:
         issued.failures += 1
         issued.retry_at = event.retry_at
 
-    def _worker_lost(self) -> None:
-        """Count the attempts that were in flight: whether they had an effect is unknown."""
+    def _worker_lost(self, answered: str = "") -> None:
+        """Count the attempts that were in flight: whether they had an effect is unknown, but of an answered one."""
         for issued in self.pending.values():
-            if issued.definition is not None and (issued.retry_at is None or issued.retry_at <= self._at):
+            if (
+                issued.id != answered
+                and issued.definition is not None
+                and (issued.retry_at is None or issued.retry_at <= self._at)
+            ):
                 issued.attempt += 1
                 issued.retry_at = None
+
+    def _retried(self, event: Retried) -> None:
+        """Count the attempts that were in flight when the run failed, and forget the failures of the call that did."""
+        if event.rejected is not None:
+            self._awaited_call(event.rejected.id)[0].failures = 0
+        self._worker_lost(answered=event.id)
 
     # Commands.
 
@@ -547,7 +561,7 @@ class Interpreter:
         run_id = command.id
         if run_id is None:
             again = f"{self._started.round}:" if self._started.round else ""
-            run_id = f"{self.run_id}/{again}{fiber.id_of_next()}"
+            run_id = f"{self._run_id_then()}/{again}{fiber.id_of_next()}"
         if not 0 < len(run_id.encode(errors="replace")) <= _LONGEST_RUN_ID:
             raise UsageError(f"child: the run id {run_id[:40]!r}... is longer than {_LONGEST_RUN_ID} bytes; give id=")
         command_id = fiber.next_id()
@@ -627,7 +641,11 @@ class Interpreter:
 
     def _run_info(self, fiber: Fiber, _command: GetRunInfo) -> RunInfo:
         fiber.next_id()
-        return RunInfo(self.run_id, self.definition.name, self._first_at(), self._started.round)
+        return RunInfo(self._run_id_then(), self.definition.name, self._first_at(), self._started.round)
+
+    def _run_id_then(self) -> str:
+        """Return the id of the run that this record was written for: in what a fork took over, that of its origin."""
+        return next((origin.run_id for origin in self._started.forked_from if self.length < origin.length), self.run_id)
 
     def _first_at(self) -> datetime:
         assert self._started_at is not None
@@ -663,6 +681,7 @@ class Interpreter:
             first_at=self._first_at(),
             state=ANY.encode(self.state) if self.state else b"",
             parent=started.parent,
+            forked_from=tuple(Origin(origin.run_id, 0, origin.given) for origin in started.forked_from),
         )
         self._scheduler.block(fiber, None)
         return BLOCKED

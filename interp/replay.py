@@ -29,7 +29,7 @@ from interp.events import (
 from interp.fibers import Issued
 from interp.interpreter import Interpreter, Step, UnexpectedEvent
 
-__all__ = ["Replayed", "describe", "replay"]
+__all__ = ["Replayed", "describe", "follow", "opened", "replay"]
 
 _CHANGED = (
     "The code changed while this run was open. Guard the change with {guard}, or finish old runs first.\n"
@@ -75,12 +75,8 @@ def replay(definition: WorkflowDefinition, history: Iterable[Transition], *, run
     try:
         for last in history:
             if interpreter is None:
-                interpreter = _opened(definition, last, run_id)
-            elif last.index != interpreter.length:
-                raise JournalCorrupt(
-                    f"the history of run {run_id!r}", f"record {interpreter.length} is followed by {last.index}"
-                )
-            tolerated += _compare(interpreter, _fed(interpreter, last), last)
+                interpreter = opened(definition, last, run_id)
+            tolerated += follow(interpreter, last)
         if interpreter is None:
             raise JournalCorrupt(f"the history of run {run_id!r}", "it is empty")
     except BaseException:
@@ -90,11 +86,31 @@ def replay(definition: WorkflowDefinition, history: Iterable[Transition], *, run
     return Replayed(interpreter, tolerated, last)
 
 
-def _opened(definition: WorkflowDefinition, first: Transition, run_id: str) -> Interpreter:
+def opened(definition: WorkflowDefinition, first: Transition, run_id: str) -> Interpreter:
+    """Return the run that begins with this record, which it is yet to be fed.
+
+    Raises:
+        JournalCorrupt: It is no beginning.
+    """
     if first.index != 0 or not isinstance(first.cause, Started):
         found = type(first.cause).__name__
         raise JournalCorrupt(f"the history of run {run_id!r}", f"it begins with {found}, not with a start")
     return Interpreter(definition, first.cause, run_id)
+
+
+def follow(interpreter: Interpreter, transition: Transition) -> int:
+    """Feed the next record to a run and compare its answer; returns how many differences the policy accepts.
+
+    Raises:
+        ReplayError: As for `replay`; the run is of no more use.
+        JournalCorrupt: It is not the next record.
+    """
+    if transition.index != interpreter.length:
+        raise JournalCorrupt(
+            f"the history of run {interpreter.run_id!r}",
+            f"record {interpreter.length} is followed by {transition.index}",
+        )
+    return _compare(interpreter, _fed(interpreter, transition), transition)
 
 
 def _fed(interpreter: Interpreter, transition: Transition) -> Step:

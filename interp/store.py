@@ -14,11 +14,12 @@ whatever their clocks do.
 
 The life of a run in rows:
 
-    create/commit(Create)   status pending, length 0, message 0 = how it starts, due at once
+    create/commit(Create)   status pending, due at once, message 0 = how it starts (a fork has records instead)
     claim                   owner and token set; due runs with the messages that wait
     commit(Append)          records appended, messages consumed, status and due time set
     post                    message appended, run due at once; refused when the run has ended
     ended                   completed, failed, cancelled: no owner, never due, inbox cleared, takes no messages
+    reopen                  a failed run is pending again: its last record is replaced, and messages wait
     parked                  no owner, never due, but keeps its inbox and takes messages; `unpark` makes it due again
 
 Third parties prove their store with `interp.testing.store_contract`.
@@ -44,6 +45,7 @@ __all__ = [
     "Message",
     "Post",
     "Refusal",
+    "Reopen",
     "RunFilter",
     "RunRow",
     "Status",
@@ -55,7 +57,7 @@ __all__ = [
 class Status(StrEnum):
     """Where a run stands."""
 
-    PENDING = "pending"  # created, not started yet
+    PENDING = "pending"  # no worker has taken it up yet
     RUNNING = "running"  # calls are in flight, or a worker must look at it
     WAITING = "waiting"  # for a signal or a timer only
     COMPLETED = "completed"
@@ -129,12 +131,17 @@ def _fits(create: Create, field: attrs.Attribute[str], run_id: str) -> None:
 class Create:
     """A run to be created, owned by `worker` from birth if one is named (then its token is 1, else 0).
 
+    A run that begins with records (a fork) has no message 0: its records say how it started.
+
     Attributes:
         run_id: At most 400 bytes of UTF-8 without NUL, not empty.
         workflow: Name of the workflow.
         digest: Equal digests (and workflow) mean that the same thing was asked for again.
-        start: Body of message 0.
+        start: Body of message 0; not used when there are records.
         worker: Its owner, or None.
+        records: The journal that it begins with.
+        messages: Bodies of the messages from number 1 on.
+        attributes: What the workflow says of itself in these records: a JSON object, or empty.
     """
 
     run_id: str = attrs.field(validator=_fits)
@@ -142,6 +149,9 @@ class Create:
     digest: bytes
     start: bytes
     worker: str | None = None
+    records: Sequence[bytes] = ()
+    messages: Sequence[bytes] = ()
+    attributes: bytes = b""
 
 
 @attrs.frozen
@@ -192,6 +202,25 @@ class Append:
     release: bool = False
     creates: Sequence[Create] = ()
     posts: Sequence[Post] = ()
+
+
+@attrs.frozen
+class Reopen:
+    """Take back the record with which a run failed, so that it goes on.
+
+    Attributes:
+        run_id: The run.
+        length: The length of its journal, the last record included: the fence, since nobody owns a run that has ended.
+        record: What stands in the place of the last record; None drops the whole journal, and the run starts over.
+        messages: Bodies of the messages that wait for its next owner.
+        attributes: New attributes, or None to leave them.
+    """
+
+    run_id: str
+    length: int
+    record: bytes | None
+    messages: Sequence[bytes] = ()
+    attributes: bytes | None = None
 
 
 @attrs.frozen
@@ -308,6 +337,16 @@ class Store(Protocol):
         """
         ...
 
+    def reopen(self, reopen: Reopen, now_us: int) -> bool:
+        """Make a failed run go on, durably: pending, due at once; False if it has not failed or is not of that length.
+
+        Who reads the history meanwhile sees it end early: the old record and the new ones are never mixed.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
     def register(self, worker: str) -> None:
         """Announce a worker of this process, whose death the store may see sooner than its lease ends."""
         ...
@@ -359,8 +398,8 @@ class Store(Protocol):
     def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:
         """Give the records from index `start` on, as they stood when the iteration began or later.
 
-        The iteration may end early when the run starts its journal afresh meanwhile (`Append.restart`); it never mixes
-        the two.
+        The iteration may end early when the run starts its journal afresh meanwhile (`Append.restart`, `reopen`); it
+        never mixes the two.
 
         Raises:
             UnknownRun: There is no such run.

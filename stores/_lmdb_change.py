@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 import attrs
 import lmdb
 
-from interp.store import Append, Batch, Claim, Create, Post, Refusal, Status, Why
+from interp.store import Append, Batch, Claim, Create, Post, Refusal, Reopen, Status, Why
 from stores._lmdb_claim import NOBODY
 from stores._lmdb_rows import (
     Entry,
     Row,
     Worker,
     due_key,
+    encode_entries,
     encode_texts,
     inbox_key,
     record_key,
@@ -100,13 +101,17 @@ class Change:
             due_us=now_us,
             created_us=now_us,
             began_us=now_us,
-            posted=1,
-            waiting=1,
+            posted=1 + len(new.messages),
+            waiting=len(new.messages) + (0 if new.records else 1),
             restarts=0,
-            texts=encode_texts(name, new.workflow.encode(), new.digest, b"", b""),
+            texts=encode_texts(name, new.workflow.encode(), new.digest, b"", new.attributes),
         )
         self._txn.put(name, run, db=self._tables.ids)
-        self._txn.put(inbox_key(run, 0), new.start, db=self._tables.inbox)
+        for entry in encode_entries(new.records, 0, now_us):
+            self._journal.put(record_key(run, entry.index), entry.value)
+        inbox = new.messages if new.records else (new.start, *new.messages)
+        for number, body in enumerate(inbox, row.posted - len(inbox)):
+            self._txn.put(inbox_key(run, number), body, db=self._tables.inbox)
         self._write_row(run, None, row)
         self.found[new.run_id] = run
         self.wakes = True
@@ -133,6 +138,30 @@ class Change:
             return False
         row = attrs.evolve(before, status=Status.RUNNING, due_us=now_us)
         row.rewrite(attributes=None, reason="")
+        self._write_row(run, before, row)
+        self.wakes = True
+        return True
+
+    def reopen(self, run: bytes, reopen: Reopen, now_us: int) -> bool:
+        """Replace the last record of a failed run, and make it due again."""
+        before = self.view.row(run)
+        end = self.view.end(run)
+        if before.status is not Status.FAILED or (end[0] if end else 0) != reopen.length:
+            return False
+        # Readers see by the number of restarts that what they have read is not what they would go on with.
+        row = attrs.evolve(before, status=Status.PENDING, due_us=now_us, restarts=before.restarts + 1)
+        if reopen.record is None:
+            self._drop(self._tables.journal, run)
+            row.began_us = now_us
+        else:
+            for entry in encode_entries([reopen.record], max(reopen.length - 1, 0), now_us):
+                self._journal.put(record_key(run, entry.index), entry.value)
+        for number, body in enumerate(reopen.messages, before.posted):
+            self._txn.put(inbox_key(run, number), body, db=self._tables.inbox)
+        row.posted = before.posted + len(reopen.messages)
+        row.waiting = len(reopen.messages)
+        if reopen.attributes is not None:
+            row.rewrite(attributes=reopen.attributes, reason="")
         self._write_row(run, before, row)
         self.wakes = True
         return True

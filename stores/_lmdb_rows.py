@@ -7,12 +7,13 @@ same layout in words; a change of it is a new `FORMAT`. All integers are big-end
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from zlib import crc32
 
 import attrs
 
 from interp.errors import JournalCorrupt
-from interp.store import Append, RunRow, Status
+from interp.store import RunRow, Status
 
 __all__ = [
     "FORMAT",
@@ -101,12 +102,12 @@ class Entry:
     value: bytes
 
 
-def encode_entries(append: Append) -> list[Entry]:
-    """Encode the records of an append: a checksum over index, time and record (LMDB has none), the time, the record."""
+def encode_entries(records: Sequence[bytes], start: int, at_us: int) -> list[Entry]:
+    """Encode records: each a checksum over index, time and record (LMDB has none), the time, the record."""
     entries: list[Entry] = []
-    for index, record in enumerate(append.records, append.index):
-        checksum = crc32(record, crc32(_STAMP.pack(index, append.at_us)))
-        entries.append(Entry(index, _STAMP.pack(checksum, append.at_us) + record))
+    for index, record in enumerate(records, start):
+        checksum = crc32(record, crc32(_STAMP.pack(index, at_us)))
+        entries.append(Entry(index, _STAMP.pack(checksum, at_us) + record))
     return entries
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore, UsageError
-from interp.store import Batch, Claim, Create, Due, Message, Post, Refusal, RunFilter, RunRow
+from interp.store import Batch, Claim, Create, Due, Message, Post, Refusal, Reopen, RunFilter, RunRow
 from stores._lmdb_change import Change
 from stores._lmdb_claim import ready
 from stores._lmdb_env import DURABILITIES, Environment, Options, acquire, release
@@ -110,9 +110,15 @@ class LmdbStore:
         """Make a parked run due again."""
         return self._env.write(lambda change: change.unpark(_found(change.view, run_id, self.url), now_us))
 
+    def reopen(self, reopen: Reopen, now_us: int) -> bool:
+        """Make a failed run go on."""
+        return self._env.write(
+            lambda change: change.reopen(_found(change.view, reopen.run_id, self.url), reopen, now_us)
+        )
+
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch."""
-        encoded = [encode_entries(append) for append in batch.appends]
+        encoded = [encode_entries(append.records, append.index, append.at_us) for append in batch.appends]
         return self._env.write(lambda change: change.commit(batch, encoded, now_us))
 
     def flush(self) -> None:

@@ -14,7 +14,21 @@ from collections.abc import Collection, Iterator
 import attrs
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore
-from interp.store import Append, Batch, Claim, Create, Due, Message, Post, Refusal, RunFilter, RunRow, Status, Why
+from interp.store import (
+    Append,
+    Batch,
+    Claim,
+    Create,
+    Due,
+    Message,
+    Post,
+    Refusal,
+    Reopen,
+    RunFilter,
+    RunRow,
+    Status,
+    Why,
+)
 
 __all__ = ["MemoryStore", "open"]
 
@@ -97,6 +111,26 @@ class MemoryStore:
             self._wake()
             return True
 
+    def reopen(self, reopen: Reopen, now_us: int) -> bool:
+        """Make a failed run go on."""
+        with self._lock:
+            run = self._find(reopen.run_id)
+            if (run.row.status, run.row.length) != (Status.FAILED, reopen.length):
+                return False
+            run.journal[0 if reopen.record is None else -1 :] = [] if reopen.record is None else [reopen.record]
+            run.inbox.update(enumerate(reopen.messages, run.posted))
+            run.posted += len(reopen.messages)
+            run.row = attrs.evolve(
+                run.row,
+                status=Status.PENDING,
+                length=len(run.journal),
+                due_us=now_us,
+                updated_us=now_us,
+                attributes=run.row.attributes if reopen.attributes is None else reopen.attributes,
+            )
+            self._wake()
+            return True
+
     def register(self, worker: str) -> None:
         """Do nothing: workers of a store in memory cannot die without it."""
 
@@ -162,16 +196,18 @@ class MemoryStore:
             workflow=new.workflow,
             digest=new.digest,
             status=Status.PENDING,
-            length=0,
+            length=len(new.records),
             due_us=now_us,
             owner=new.worker,
             token=0 if new.worker is None else 1,
             created_us=now_us,
             updated_us=now_us,
-            attributes=b"",
+            attributes=new.attributes,
             reason="",
         )
-        self._contents.runs[new.run_id] = _Run(row, inbox={0: new.start})
+        inbox = {} if new.records else {0: new.start}
+        inbox.update(enumerate(new.messages, 1))
+        self._contents.runs[new.run_id] = _Run(row, inbox, posted=1 + len(new.messages), journal=[*new.records])
         self._wake()
         return None
 

@@ -23,6 +23,7 @@ from interp.events import (
     Refused,
     Rejected,
     Resolved,
+    Retried,
     Signalled,
     Started,
     Transition,
@@ -147,6 +148,8 @@ def _happened(event: Event, names: dict[str, str]) -> str:
             return "the worker had died; another has taken over, and makes the calls again that were in flight"
         case Delivered() | Refused() | ChildEnded():  # no program here has children
             return f"command {event.id} was answered"
+        case Retried():
+            return f"retried after it had failed: {event.failure.message}"
 
 
 def _ended(outcome: Outcome) -> str:

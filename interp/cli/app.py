@@ -18,7 +18,9 @@ COMMANDS = {
     "result": "Wait for a run to end and print its result.",
     "signal": "Send a signal to a run.",
     "cancel": "Ask a run to cancel.",
-    "retry": "Release a parked run.",
+    "retry": "Make a parked or failed run go on from where it stands.",
+    "fork": "Start a new run from the first records of another.",
+    "check": "Replay the open runs of a store against the code as it is now.",
 }
 
 
@@ -50,7 +52,8 @@ def app() -> None:
     Start one with `interp run checkout.py '{"id": "42"}' --id order-42`. If it is interrupted, the same command goes
     on where it stood. The other commands look at runs and talk to them, also while they are at work elsewhere.
 
-    Exit codes: 0 done, 1 an error, 2 a command line that makes no sense, 130 interrupted, 143 terminated.
+    Exit codes: 0 done, 1 an error (or a run that does not fit, of `interp check`), 2 a command line that makes no
+    sense, 130 interrupted, 143 terminated.
     """
 
 

@@ -6,9 +6,19 @@ from typing import Any
 
 import msgspec
 
-from interp.cli.nodes import Node, Try
+from interp.cli.nodes import Happening, Node, Try
 from interp.cli.tree import Tree
-from interp.events import Completed, ContinuedAs, Failed, Failure, Outcome, WasCancelled, WorkerLost
+from interp.events import (
+    CancelRequested,
+    Completed,
+    ContinuedAs,
+    Failed,
+    Failure,
+    Outcome,
+    Retried,
+    WasCancelled,
+    WorkerLost,
+)
 from interp.runtime.live import moment
 from interp.store import RunRow
 
@@ -55,19 +65,30 @@ def history_document(tree: Tree) -> dict[str, Any]:
         "arguments": None if started is None else msgspec.Raw(started.args),
         "round": 0 if started is None else started.round,
         "started": tree.at,
+        "forked_from": []
+        if started is None
+        else [{"run": each.run_id, "records": each.length, "given": each.given} for each in started.forked_from],
         "commands": [_command(node) for node in tree.nodes.values()],
-        "events": [
-            {"event": "worker_lost", "at": at.at, "worker": at.event.worker, "successor": at.event.successor}
-            if isinstance(at.event, WorkerLost)
-            else {"event": "cancel_requested", "at": at.at, "reason": at.event.reason}
-            for at in tree.happenings
-        ],
+        "failures": [] if started is None else [_failure(failure) for failure in started.failures],
+        "events": [_happening(happening) for happening in tree.happenings],
         "mailbox": [
             {"signal": letter.name, "payload": msgspec.Raw(letter.payload), "at": letter.at} for letter in tree.mailbox
         ],
         "waits_for": wait_documents(tree),
         "outcome": None if tree.outcome is None else _outcome(tree.outcome),
     }
+
+
+def _happening(happening: Happening) -> dict[str, Any]:
+    event, at = happening.event, happening.at
+    match event:
+        case WorkerLost():
+            return {"event": "worker_lost", "at": at, "worker": event.worker, "successor": event.successor}
+        case CancelRequested():
+            return {"event": "cancel_requested", "at": at, "reason": event.reason}
+        case Retried():
+            call = None if event.rejected is None else event.rejected.id
+            return {"event": "retried", "at": at, "failure": _failure(event.failure), "call": call}
 
 
 def _command(node: Node) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from interp.cli.words import clean
 from interp.errors import InterpError, RunFailed
 from interp.runtime import default_url
 
-__all__ = ["INTERRUPTED", "TERMINATED", "fail", "hint", "note", "say", "write_document"]
+__all__ = ["FAILED", "INTERRUPTED", "TERMINATED", "error_document", "fail", "hint", "note", "say", "write_document"]
 
 FAILED = 1
 INTERRUPTED = 130
@@ -49,7 +49,7 @@ def fail(error: Exception, *, as_json: bool, debug: bool) -> NoReturn:
     sys.exit(FAILED)
 
 
-def error_document(error: Exception) -> dict[str, Any]:
+def error_document(error: BaseException) -> dict[str, Any]:
     """Describe an error for machines: its type, its text, its notes, and the fields of its class."""
     document: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
     if notes := getattr(error, "__notes__", ()):

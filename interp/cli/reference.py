@@ -46,18 +46,24 @@ Times are UTC in ISO 8601.
 |---|---|
 | `run`, `result` | `{"run": id, "workflow": name, "status": "completed", "result": value}` |
 | `list` | `{"store": url, "total": n, "runs": [run, ...]}`; `total` counts those beyond `--limit` too |
-| `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome}` |
+| `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "forked_from": [origin, ...], "failures": [failure, ...], "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome}` |
 | `signal` | `{"run": id, "signal": name, "payload": value}` |
 | `cancel` | `{"run": id, "cancel_requested": true, "reason": text}` |
-| `retry` | `{"run": id, "released": true, "reason": why it was parked}` |
+| `retry` | `{"run": id, "released": true, "reason": why it was parked or had failed, "call": id of the call that is made anew or null}` |
+| `fork` | `{"run": id of the new run, "forked_from": id, "at": n, "given": [command id, ...]}` |
+| `check` | `{"store": url, "fits": bool, "total": n, "counts": {verdict: n}, "tolerated": n, "causes": [cause, ...], "runs": [check, ...]}` |
 | `worker` | `{"worker": name, "store": url, "workflows": [name, ...], "stopped": true}`, when it stops |
 | any, when it fails | `{"error": {"type": class, "message": text, "notes": [text, ...], ...}}`, with the fields of the error's class; a field that would be called `type`, `message` or `notes` is called `error_message` and so on |
 
 - A **run** has `id`, `workflow`, `status`, `records`, `created`, `updated`, `due`, `worker`, `state` (what the workflow annotated) and `reason` (why it is parked); in a list also `waits_for`.
+- A **check** has `id`, `workflow`, `status`, `verdict` (`fits`, `diverges`, `undecodable`, `unknown`, `broken`), `records` (how many were replayed), `tolerated` (how many differences `compare="names"` accepted) and `record` (where it does not fit, or null).
+- A **cause** has `verdict`, `workflow`, `runs` (how many have it), `examples` (ids of some), and `error` as below, that of the first run.
 - A **wait** has `id`, `kind`, `target`, `where`, `since`, `due`.
 - A **command** has `id`, `kind`, `target`, `arguments`, `where` (`file:line`), `at`, `state` (`waits`, `done`, `failed`, `timed out`, `withdrawn`), `ended`, `result`, `failure`, `attempt` and `earlier_attempts`; each of those has `attempt`, `begun`, `ended`, `failure` (null when its worker was lost: its outcome is unknown) and `retry_at`.
+- An **origin** is a run that the history began with, the oldest first: `run`, `records` (how many are its own; 0 in a later round), `given` (the calls whose results were given by hand). The list is empty unless the run was forked.
+- With `--records` the document of `show` has `records`, too: each has `index`, `at`, `cause` (its tag in the journal), `id` (the command that it answers, or null), `commands` (their ids) and `outcome` (its tag, or null).
 - A **failure** has `type`, `message` and `traceback`.
-- An **event** is `{"event": "worker_lost", "at", "worker", "successor"}` or `{"event": "cancel_requested", "at", "reason"}`.
+- An **event** is `{"event": "worker_lost", "at", "worker", "successor"}` `{"event": "cancel_requested", "at", "reason"}` or `{"event": "retried", "at", "failure", "call"}`.
 - The **mailbox** holds the signals that came and were not taken: `signal`, `payload`, `at`.
 - An **outcome** has a `status` (`completed`, `failed`, `cancelled`, `continued`), and `result`, `failure`, `reason` or `arguments`; it is null while the run goes on.
 
@@ -68,6 +74,7 @@ Times are UTC in ISO 8601.
 | code | meaning |
 |---|---|
 | 0 | done |
+| 1 | `interp check`: a run does not fit, or its workflow is unknown; it says which on stdout |
 | 1 | an error, told on stderr in plain text, or on stdout with `--json`; `--debug` adds the traceback |
 | 2 | a command line that makes no sense |
 | 130, 143 | `interp run` was interrupted (Ctrl-C) or terminated (SIGTERM); the run stays, and stderr tells how to go on |

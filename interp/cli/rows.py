@@ -12,7 +12,7 @@ from interp.cli.answers import answer, remark
 from interp.cli.nodes import Happening, Node, State, Try
 from interp.cli.tree import Tree
 from interp.cli.words import count, failure_line, heading, one_line, span
-from interp.events import WorkerLost
+from interp.events import Retried, WorkerLost
 
 __all__ = ["Limits", "Row", "Tone", "rows_of"]
 
@@ -269,6 +269,8 @@ def _happened(happening: Happening, guide: str) -> Row:
     if isinstance(event, WorkerLost):
         taken = f"; {event.successor} took over" if event.successor else ""
         return Row(Tone.EVENT, guide, head="worker lost", answer=f"{event.worker}{taken}", at=happening.at)
+    if isinstance(event, Retried):
+        return Row(Tone.EVENT, guide, head="retried after", answer=failure_line(event.failure), at=happening.at)
     return Row(Tone.EVENT, guide, head="cancellation asked for", answer=one_line(event.reason), at=happening.at)
 
 

@@ -36,6 +36,7 @@ from interp.events import (
     Refused,
     Rejected,
     Resolved,
+    Retried,
     Signalled,
     Started,
     Transition,
@@ -121,6 +122,9 @@ class Tree:
                 self._refused(event, at)
             case ChildEnded():
                 self._child_ended(event, at)
+            case Retried():
+                self.happenings.append(Happening(event, at))
+                self._retried(event, at)
 
     def _refused(self, event: Refused, at: datetime) -> None:
         node = self._end(event.id, State.FAILED, at)
@@ -178,11 +182,20 @@ class Tree:
             node.tries.append(Try(event.attempt, event.begun, at, event.failure, event.retry_at))
             node.attempt = event.attempt + 1
 
-    def _worker_lost(self, at: datetime) -> None:
+    def _worker_lost(self, at: datetime, answered: str = "") -> None:
         for node in self.waiting.values():
-            if node.record.kind == "call" and (node.due is None or node.due <= at):
+            if node.id != answered and node.record.kind == "call" and (node.due is None or node.due <= at):
                 node.tries.append(Try(node.attempt, None, at))
                 node.attempt += 1
+
+    def _retried(self, event: Retried, at: datetime) -> None:
+        """Note the attempts that were in flight, and the one that had failed for good."""
+        rejected = event.rejected
+        self._worker_lost(at, event.id if rejected is None else rejected.id)
+        node = None if rejected is None else self.waiting.get(rejected.id)
+        if rejected is not None and node is not None:
+            node.tries.append(Try(rejected.attempt, rejected.begun, at, rejected.failure))
+            node.attempt = rejected.attempt + 1
 
     # Commands.
 

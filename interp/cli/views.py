@@ -21,7 +21,7 @@ from interp.cli.output import hint
 from interp.cli.rows import Limits, Row, Tone, rows_of
 from interp.cli.tree import Tree
 from interp.cli.words import clean, count, elide, failure_line, one_line, reflowed, rendered, span, stamp
-from interp.events import Completed, ContinuedAs, Failed, Outcome, WasCancelled
+from interp.events import Completed, ContinuedAs, Failed, Origin, Outcome, WasCancelled
 from interp.runtime.live import moment
 from interp.store import RunRow, Status
 
@@ -169,6 +169,8 @@ def _headline(page: RunPage) -> Text:
         facts.append(f"took {span(tree.last_at - begun)}")
     elif row.owner is not None:
         facts.append(f"last worker {clean(row.owner)}")
+    if tree.started is not None and tree.started.failures:
+        facts.append(f"failed at its start {count(len(tree.started.failures), 'time')} before")
     if tree.started is not None and tree.started.round:
         facts.append(f"continued as new {count(tree.started.round, 'time')}")
     arguments = one_line(rendered(tree.started.args)[1:-1]) if tree.started is not None else ""
@@ -178,9 +180,16 @@ def _headline(page: RunPage) -> Text:
         Text(f"{call}  in {clean(page.store)}"),
         Text(" · ".join(facts), "dim"),
     ]
+    if tree.started is not None and tree.started.forked_from:
+        lines.append(Text(_origin(tree.started.forked_from[-1]), "dim"))
     if row.attributes:
         lines.append(Text(f"state {elide(one_line(rendered(row.attributes)), 1 << 40 if page.is_whole else _VALUE)}"))
     return Text("\n").join(lines)
+
+
+def _origin(origin: Origin) -> str:
+    given = f", with results given for {', '.join(origin.given)}" if origin.given else ""
+    return f"forked from {clean(origin.run_id)} at record {origin.length}{clean(given)}"
 
 
 def waits_table(waiting: Sequence[Node], now: datetime, most: int) -> Table:

@@ -7,7 +7,7 @@ import os
 import platform
 import secrets
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar, TypeVarTuple
@@ -18,6 +18,7 @@ from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import EngineClosed, InvalidDefinition, RunExists, UnknownRun, UnknownWorkflow, UsageError
 from interp.events import Started, encode_event
 from interp.runtime.forgotten import check_workflow
+from interp.runtime.forking import fork
 from interp.runtime.handles import Run
 from interp.runtime.live import decoded
 from interp.runtime.requests import Start
@@ -142,6 +143,33 @@ class Engine:
         definition = find_workflow(name)
         positional, named = definition.arguments.decode(args)
         return self._request([self._new(definition, definition.arguments.encode(positional, named), id)])[0]
+
+    def fork(
+        self, run_id: str, *, at: int, results: Mapping[str, Any] | None = None, id: str | None = None
+    ) -> Run[Any]:
+        """Start a new run from the first records of another, and go on live from there; it is durable on return.
+
+        What the records hold is not executed again. Calls that wait after them are made by the new run, with
+        idempotency keys of its own.
+
+        Args:
+            run_id: The run to fork; it stays as it is.
+            at: How many records are taken over: those with index 0 to `at - 1` (`interp show RUN --records`).
+            results: Results of calls by command id: they replace recorded ones, and calls that wait are not made.
+            id: The id of the new run; a random one by default. The same fork again gives the run that exists.
+
+        Raises:
+            NondeterminismError: The records do not fit the code as it is now; nothing was created.
+            UnknownRun: There is no such run.
+            UnknownWorkflow: Its workflow is not registered.
+            RunExists: The id is taken by something else.
+            UsageError: The run has not so many records, or has ended with them, or a result belongs to no call.
+        """
+        if self._closed.is_set():
+            raise EngineClosed(CLOSED)
+        forked = fork(self.store, run_id, at=at, results=results, id=None if id is None else _checked(id))
+        self._worker.wake()
+        return self.get(forked)
 
     def get(self, run_id: str) -> Run[Any]:
         """Return a handle on a run that exists.

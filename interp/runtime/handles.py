@@ -13,6 +13,7 @@ from interp.errors import JournalCorrupt, RunCancelled, RunFailed, RunParked, Un
 from interp.events import CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
 from interp.runtime.live import decoded
 from interp.runtime.requests import Tell, Watch
+from interp.runtime.retrying import retry
 from interp.store import RunRow, Status, Store
 
 __all__ = ["Run", "outcome_of"]
@@ -26,6 +27,8 @@ class _Worker(Protocol):
     store: Store
 
     def put(self, request: Tell | Watch) -> None: ...
+
+    def wake(self) -> None: ...
 
 
 class Run(Generic[T]):
@@ -94,6 +97,19 @@ class Run(Generic[T]):
             RunEnded: The run has ended.
         """
         self._tell(CancelRequested(reason))
+
+    def retry(self) -> None:
+        """Make a parked or failed run go on from where it stands; what is recorded and paid for is kept.
+
+        A parked run is replayed with the code of now. Of a failed one the record that ended it is taken back: if a
+        call had failed, it is made anew with all of its attempts, else what had happened happens again.
+
+        Raises:
+            UnknownRun: There is no such run.
+            UsageError: It is neither parked nor failed.
+        """
+        retry(self._worker.store, self.id)
+        self._worker.wake()
 
     @property
     def row(self) -> RunRow:

@@ -231,7 +231,9 @@ class LiveRun:
     def committed(self) -> list[Issued]:
         """Forget what was written; returns the calls that may be dispatched now."""
         self.written += len(self.records)
-        calls, self.calls = self.calls, []
+        # A result may have come before its call was made: one that was given to a fork, or fed again by a retry.
+        pending = self.interpreter.pending
+        calls, self.calls = [issued for issued in self.calls if pending.get(issued.id) is issued], []
         self.records = []
         self.consumed = []
         self.restart = False

@@ -26,7 +26,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from interp.errors import InterpError
-from interp.store import RUN_ID_BYTES, Append, Batch, Create, Due, Post, Refusal, RunFilter, RunRow, Status, Store
+from interp.store import (
+    RUN_ID_BYTES,
+    Append,
+    Batch,
+    Create,
+    Due,
+    Post,
+    Refusal,
+    Reopen,
+    RunFilter,
+    RunRow,
+    Status,
+    Store,
+)
 
 __all__ = ["store_contract"]
 
@@ -44,6 +57,17 @@ _STATUSES = st.sampled_from(Status)
 
 _CHILDREN = st.builds(Create, _RUN_IDS, _WORKFLOWS, _BYTES, st.just(b"start"))
 _POSTS = st.builds(Post, _ANY_IDS, _BYTES)
+_CREATES = st.builds(
+    Create,
+    run_id=_RUN_IDS,
+    workflow=_WORKFLOWS,
+    digest=_BYTES,
+    start=st.just(b"start"),
+    worker=st.none() | _WORKERS,
+    records=st.just(()) | st.lists(_BYTES, max_size=3),
+    messages=st.just(()) | st.lists(_BYTES, max_size=2),
+    attributes=st.sampled_from([b"", b'{"a":1}']),
+)
 
 # Runs that ended are of no more use to a sequence.
 _NEXT_STATUSES = st.sampled_from([*[Status.RUNNING, Status.WAITING, Status.PARKED] * 4, *Status])
@@ -120,10 +144,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- what clients do ---
 
-    @rule(run_id=_RUN_IDS, workflow=_WORKFLOWS, digest=_BYTES, worker=st.none() | _WORKERS)
-    def create(self, run_id: str, workflow: str, digest: bytes, worker: str | None) -> None:
-        """The same again says that it exists, anything else under the id is refused."""
-        self.both(lambda store: store.create(Create(run_id, workflow, digest, b"start", worker), self.now_us))
+    @rule(new=_CREATES)
+    def create(self, new: Create) -> None:
+        """The same again says that it exists, anything else under the id is refused; a fork begins with records."""
+        self.both(lambda store: store.create(new, self.now_us))
 
     @rule(run_id=_ANY_IDS, body=_BYTES)
     def post(self, run_id: str, body: bytes) -> None:
@@ -134,6 +158,27 @@ class StoreMachine(RuleBasedStateMachine):
     def unpark(self, run_id: str) -> None:
         """A parked run comes back; others stay as they are."""
         self.both(lambda store: store.unpark(run_id, self.now_us))
+
+    @rule(data=st.data(), length=st.sampled_from([*[0] * 5, -1, 1]), attributes=st.sampled_from([None, b"{}"]))
+    def reopen_run(self, data: st.DataObject, length: int, attributes: bytes | None) -> None:
+        """A failed run goes on with another record in the place of its last; others stay as they are."""
+        rows = sorted(self.rows().values(), key=lambda row: row.status is not Status.FAILED)
+        if rows:
+            row = rows[0] if rows[0].status is Status.FAILED else data.draw(st.sampled_from(rows))
+            record, messages = data.draw(st.none() | _BYTES), data.draw(st.lists(_BYTES, max_size=2))
+            wanted = Reopen(row.id, row.length + length, record, messages, attributes)
+            done = self.both(lambda store: store.reopen(wanted, self.now_us))
+            assert done == (row.status is Status.FAILED and not length)
+
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        """An owned run fails: what may be reopened."""
+        owned = [row for row in self.rows().values() if row.owner is not None]
+        if owned:
+            row = data.draw(st.sampled_from(owned))
+            self._commit(
+                Batch(appends=[Append(row.id, row.token, row.length, [b"end"], Status.FAILED, None, self.now_us)])
+            )
 
     # --- what workers do ---
 
@@ -208,9 +253,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def commit(self, data: st.DataObject) -> None:
         """Of a batch the parts that fit are written and the others change nothing."""
-        creates = st.builds(Create, _RUN_IDS, _WORKFLOWS, _BYTES, st.just(b"start"), st.none() | _WORKERS)
         batch = Batch(
-            creates=data.draw(st.lists(creates, max_size=2), label="creates"),
+            creates=data.draw(st.lists(_CREATES, max_size=2), label="creates"),
             posts=data.draw(st.lists(_POSTS, max_size=2), label="posts"),
         )
         rows = list(self.rows().values())
@@ -340,12 +384,12 @@ def _newborn(new: Create) -> RunRow:
         workflow=new.workflow,
         digest=new.digest,
         status=Status.PENDING,
-        length=0,
+        length=len(new.records),
         due_us=0,
         owner=new.worker,
         token=0 if new.worker is None else 1,
         created_us=0,
         updated_us=0,
-        attributes=b"",
+        attributes=new.attributes,
         reason="",
     )

@@ -122,7 +122,7 @@ def test_a_run_that_has_ended(interp: Interp, inline: Interp) -> None:
 
     assert inline("signal", "q", "go").is_error("run 'q' has ended (completed); it takes no more messages")
     assert inline("cancel", "q").is_error("run 'q' has ended (completed)")
-    assert inline("retry", "q").is_error("run 'q' is not parked: it is completed")
+    assert inline("retry", "q").is_error("run 'q' is neither parked nor failed: it is completed")
 
 
 def test_an_id_that_is_taken_by_other_arguments(interp: Interp) -> None:

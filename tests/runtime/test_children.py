@@ -324,3 +324,35 @@ def test_another_engine_may_move_the_child(url: str) -> None:
         release.set()
         assert two.get("p").result(WAIT) == run.result(WAIT) == "held"
         assert two.get("kid").status is Status.COMPLETED
+
+
+def test_a_fork_is_refused_where_a_child_is_open_and_takes_over_one_that_has_ended(url: str) -> None:
+    @workflow
+    def parent() -> Workflow[str]:
+        said = yield from child(waiting, id="kid")
+        return said + str((yield from call(double, 1)))
+
+    with Engine(url) as engine:
+        run = engine.start(parent, id="p")
+        eventually(lambda: engine.store.run("kid") is not None)
+        with pytest.raises(UsageError, match="waits there for its child 'kid'"):
+            engine.fork("p", at=1)
+        engine.get("kid").signal("go", "on")
+        assert run.result(WAIT) == "on2"
+        assert engine.fork("p", at=2, id="again").result(WAIT) == "on2"
+        assert sorted(row.id for row in engine.runs()) == ["again", "kid", "p"]
+
+
+def test_the_end_of_a_forked_child_is_not_taken_for_that_of_the_child(url: str) -> None:
+    @workflow
+    def parent() -> Workflow[str]:
+        return (yield from child(waiting, id="kid"))
+
+    with Engine(url) as engine:
+        run = engine.start(parent, id="p")
+        eventually(lambda: (row := engine.store.run("kid")) is not None and row.length == 1)
+        fork = engine.fork("kid", at=1, id="impostor")
+        fork.signal("go", "wrong")
+        assert fork.result(WAIT) == "wrong"
+        engine.get("kid").signal("go", "right")
+        assert run.result(WAIT) == "right"

@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UsageError
-from interp.store import Append, Batch, Create, Message, Post, Refusal, RunFilter, Status, Store
+from interp.store import Append, Batch, Create, Message, Post, Refusal, Reopen, RunFilter, Status, Store
 from stores import lmdb, memory
 
 LEASE_US = 100
@@ -283,3 +283,82 @@ def test_asking_for_a_run_that_is_not_there_says_so(store: Store, run_id: str) -
     for ask in (store.history, store.inbox, lambda name: store.unpark(name, 1)):
         with pytest.raises(UnknownRun):
             ask(run_id)
+
+
+# --- forks and retries ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_begins_with_records_is_due_and_has_no_start_in_its_inbox(store: Store) -> None:
+    new = attrs.evolve(RUN, records=[b"zero", b"one"], messages=[b"given"], attributes=b'{"a":1}')
+
+    assert store.create(new, 5)
+    assert not store.create(new, 6)
+
+    (claim,) = store.claim("ann", 9, 6, 50).claims
+    assert (Status.PENDING, 2, b'{"a":1}', 5) == (
+        claim.run.status,
+        claim.run.length,
+        claim.run.attributes,
+        claim.run.updated_us,
+    )
+    assert [(1, b"given")] == [(message.number, message.body) for message in claim.messages]
+    assert [b"zero", b"one"] == list(store.history(RUN.run_id))
+    assert [] == store.commit(Batch(appends=[Append(RUN.run_id, 1, 2, [b"two"], Status.WAITING, None, 7)]), 7)
+
+
+def failed(store: Store, length: int = 3) -> None:
+    """Let a run fail with its last record."""
+    store.create(attrs.evolve(RUN, worker="ann"), 1)
+    records = [str(index).encode() for index in range(length)]
+    assert [] == store.commit(Batch(appends=[Append(RUN.run_id, 1, 0, records, Status.FAILED, None, 2)]), 2)
+
+
+def test_a_failed_run_that_is_reopened_has_another_last_record_and_is_due(store: Store) -> None:
+    failed(store)
+
+    assert store.reopen(Reopen(RUN.run_id, 3, b"retried", [b"again"], b"{}"), 5)
+
+    assert [b"0", b"1", b"retried"] == list(store.history(RUN.run_id))
+    (claim,) = store.claim("bob", 9, 5, 50).claims
+    assert (Status.PENDING, 3, "bob", 2, b"{}") == (
+        claim.run.status,
+        claim.run.length,
+        claim.run.owner,
+        claim.run.token,
+        claim.run.attributes,
+    )
+    assert [(1, b"again")] == [(message.number, message.body) for message in claim.messages]
+    assert claim.lost is None
+    assert [] == store.commit(Batch(appends=[Append(RUN.run_id, 2, 3, [b"more"], Status.WAITING, None, 7)]), 7)
+
+
+def test_a_run_is_reopened_once_and_only_at_its_length_and_only_if_it_failed(store: Store) -> None:
+    failed(store)
+
+    assert not store.reopen(Reopen(RUN.run_id, 2, b"early"), 5)
+    assert store.reopen(Reopen(RUN.run_id, 3, None), 5)
+    assert not store.reopen(Reopen(RUN.run_id, 0, b"twice"), 6)
+    assert [] == list(store.history(RUN.run_id))
+    with pytest.raises(UnknownRun):
+        store.reopen(Reopen("nobody", 1, None), 5)
+
+
+def test_the_old_owner_cannot_write_to_a_reopened_run(store: Store) -> None:
+    failed(store)
+    assert store.reopen(Reopen(RUN.run_id, 3, b"retried"), 5)
+
+    (refusal,) = store.commit(Batch(appends=[Append(RUN.run_id, 1, 3, [b"late"], Status.WAITING, None, 7)]), 7)
+
+    assert "fenced" == refusal.why
+
+
+def test_a_reader_of_a_run_that_is_reopened_sees_no_mixture(store: Store) -> None:
+    failed(store, length=2_500)
+    reading = store.history(RUN.run_id)
+    read = [next(reading)]
+
+    assert store.reopen(Reopen(RUN.run_id, 2_500, b"retried"), 5)
+    read += reading
+
+    assert b"retried" not in read
+    assert read == [str(index).encode() for index in range(len(read))]

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 import click
 
 from interp.cli.documents import history_document, run_document
-from interp.cli.history import row_of, tree_in
+from interp.cli.history import row_of
 from interp.cli.options import Command, common, existing_store
-from interp.cli.output import write_document
+from interp.cli.output import say, write_document
+from interp.cli.records import record_documents, record_lines
 from interp.cli.rows import Limits
-from interp.cli.tree import Tree
+from interp.cli.tree import Tree, tree_of
 from interp.cli.views import RunPage, console, show_page
 from interp.errors import UsageError
+from interp.runtime.live import decoded
 
 __all__ = ["command"]
 
@@ -21,9 +23,10 @@ __all__ = ["command"]
 @click.command("show", cls=Command)
 @click.argument("run_id", metavar="RUN")
 @click.option("--full", is_flag=True, help="Show all branches and commands, whole values, and tracebacks of calls.")
+@click.option("--records", "as_records", is_flag=True, help="List the records as they are kept, with their index.")
 @click.option("--fiber", metavar="ID", default="", help="Show this branch or group alone, such as 2.0 or 2.")
 @common
-def command(run_id: str, full: bool, fiber: str, store_url: str | None, as_json: bool) -> None:
+def command(run_id: str, full: bool, as_records: bool, fiber: str, store_url: str | None, as_json: bool) -> None:
     """Show the history of a run as a tree.
 
     What it did and what came of it, when and how long, at which line; the attempts that failed; what it waits for, and
@@ -36,11 +39,17 @@ def command(run_id: str, full: bool, fiber: str, store_url: str | None, as_json:
     """
     with existing_store(store_url) as store:
         row = row_of(store, run_id)
-        tree = tree_in(store, run_id)
+        history = tuple(decoded(run_id, store.history(run_id)))
+        tree = tree_of(history)
         url = store.url
     _check_fiber(tree, fiber, run_id)
     if as_json:
-        write_document({"run": run_document(row), **history_document(tree)})
+        records = {"records": record_documents(history)} if as_records else {}
+        write_document({"run": run_document(row), **history_document(tree), **records})
+        return
+    if as_records:
+        for line in record_lines(history, None):
+            say(line)
         return
     limits = Limits.none() if full else Limits()
     show_page(console(), RunPage(row, url, tree, datetime.now(UTC), limits, is_whole=full, fiber=fiber))

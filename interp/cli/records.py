@@ -1,0 +1,117 @@
+"""A history as it is kept: one line for each record, what happened and what the workflow answered. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import tzinfo
+from typing import Any
+
+from interp.cli.words import count, elide, failure_line, heading, one_line, rendered, stamp
+from interp.events import (
+    AttemptFailed,
+    CancelRequested,
+    ChildEnded,
+    Completed,
+    ContinuedAs,
+    Delivered,
+    Event,
+    Failed,
+    Fired,
+    Outcome,
+    Record,
+    Refused,
+    Rejected,
+    Resolved,
+    Retried,
+    Signalled,
+    Started,
+    Transition,
+    WasCancelled,
+    WorkerLost,
+)
+
+__all__ = ["record_documents", "record_lines"]
+
+# Values longer than this are cut.
+_VALUE = 60
+
+# Commands of one record that are named; the others are counted.
+_COMMANDS = 4
+
+
+def record_lines(history: Iterable[Transition], zone: tzinfo | None) -> Iterator[str]:
+    """Write each record on a line: its index, when, what happened, and the commands or the outcome that followed."""
+    for record in history:
+        answers = [_command(command) for command in record.commands[:_COMMANDS]]
+        if len(record.commands) > _COMMANDS:
+            answers.append(f"{count(len(record.commands) - _COMMANDS, 'more command')}")
+        if record.outcome is not None:
+            answers.append(_outcome(record.outcome))
+        line = f"{record.index:>4}  {stamp(record.at, zone)}  {_cause(record.cause)}"
+        yield f"{line}  ⇒  {'; '.join(answers)}" if answers else line
+
+
+def record_documents(history: Iterable[Transition]) -> list[dict[str, Any]]:
+    """Describe each record for machines."""
+    return [
+        {
+            "index": record.index,
+            "at": record.at,
+            "cause": record.cause.__struct_config__.tag,
+            "id": getattr(record.cause, "id", None) or None,
+            "commands": [command.id for command in record.commands],
+            "outcome": None if record.outcome is None else record.outcome.__struct_config__.tag,
+        }
+        for record in history
+    ]
+
+
+def _cause(event: Event) -> str:
+    match event:
+        case Started():
+            return "started"
+        case Resolved():
+            return f"{event.id} returned {_value(event.payload)}"
+        case Rejected():
+            return f"{event.id} failed: {failure_line(event.failure)}"
+        case AttemptFailed():
+            return f"attempt {event.attempt} of {event.id} failed: {failure_line(event.failure)}"
+        case Fired():
+            return f"time of {event.id} came"
+        case Signalled():
+            return f"signal {one_line(repr(event.name))} {_value(event.payload)}"
+        case CancelRequested():
+            return one_line(f"cancellation asked for: {event.reason}".removesuffix(": "))
+        case WorkerLost():
+            return one_line(f"worker {event.worker} lost" if event.worker else "another worker took over")
+        case Delivered():
+            return f"{event.id} is done"
+        case Refused():
+            return f"{event.id} cannot be: {event.why}"
+        case ChildEnded():
+            return f"child {event.id}: {_outcome(event.outcome)}"
+        case Retried():
+            call = f", {event.rejected.id} is made anew" if event.rejected is not None else ""
+            return f"retried after {failure_line(event.failure)}{call}"
+
+
+def _command(record: Record) -> str:
+    head, inside = heading(record)
+    text = head if inside is None else f"{head}({elide(one_line(inside), _VALUE)})"
+    return text if record.kind == "patched" else f"{record.id} {text}"
+
+
+def _outcome(outcome: Outcome) -> str:
+    match outcome:
+        case Completed():
+            return f"completed: {_value(outcome.payload)}"
+        case Failed():
+            return f"failed: {failure_line(outcome.failure)}"
+        case WasCancelled():
+            return "cancelled"
+        case ContinuedAs():
+            return f"continues as {_value(outcome.started.args)}"
+
+
+def _value(payload: bytes) -> str:
+    return elide(one_line(rendered(payload)), _VALUE)
