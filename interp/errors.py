@@ -15,6 +15,7 @@
     |-- ActivityError              the call failed, raised inside the workflow
     |   |-- CallFailed
     |   `-- CallTimeout            also a TimeoutError
+    |-- RetryAfter                 what an activity raises to be tried again later
     |-- RunError                   what `run.result()` raises when there is no result
     |   |-- RunFailed
     |   |-- RunCancelled
@@ -47,6 +48,8 @@ docs/reference/errors.md.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import attrs
 
 __all__ = [
@@ -67,6 +70,7 @@ __all__ = [
     "NotDecodable",
     "NotEncodable",
     "ReplayError",
+    "RetryAfter",
     "RunCancelled",
     "RunEnded",
     "RunError",
@@ -362,18 +366,47 @@ class CallTimeout(ActivityError, TimeoutError):
 
     Attributes:
         activity: Name of the activity.
-        timeout_s: The time that one attempt had, in seconds.
+        timeout_s: The limit that it broke, in seconds.
         attempts: How many attempts were made.
+        limit: Which limit it was: `timeout` of the last attempt, `deadline` of the whole call, or `heartbeat`.
     """
 
     activity: str
     timeout_s: float
     attempts: int
+    limit: str = "timeout"
 
     def __str__(self) -> str:
         """Name the call and the limit."""
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        return f"{self.activity} took longer than {self.timeout_s:g} s ({tries})"
+        match self.limit:
+            case "heartbeat":
+                told = f"gave no heartbeat for {self.timeout_s:g} s"
+            case "deadline":
+                told = f"was not done within its deadline of {self.timeout_s:g} s"
+            case _:
+                told = f"took longer than {self.timeout_s:g} s"
+        return f"{self.activity} {told} ({tries})"
+
+
+class RetryAfter(InterpError):
+    """Raised by an activity that wants to be tried again after `delay`, instead of after the pause of its policy.
+
+        raise RetryAfter(timedelta(seconds=30)) from error
+
+    It counts as a failure by the policy, and `never=` and `only=` are not asked. The failure that is recorded is that
+    of the cause, if there is one.
+
+    Attributes:
+        delay: The next attempt begins so much later, at the earliest.
+    """
+
+    def __init__(self, delay: timedelta) -> None:
+        """Take the delay, which must not be negative."""
+        if delay < timedelta(0):
+            raise UsageError(f"RetryAfter({delay!r}): must not be negative")
+        super().__init__(f"asked for another attempt after {delay.total_seconds():g} s")
+        self.delay = delay
 
 
 # --- the outcome of a run -----------------------------------------------------------------------

@@ -27,6 +27,7 @@ __all__ = [
     "Failed",
     "Failure",
     "Fired",
+    "Heartbeat",
     "Outcome",
     "Record",
     "Rejected",
@@ -161,6 +162,20 @@ class AttemptFailed(_Shape, frozen=True, tag="try"):
     begun: datetime | None = None
 
 
+class Heartbeat(_Shape, frozen=True, tag="beat"):
+    """An attempt told how far it is, which the next one is given. Does not move the workflow.
+
+    Attributes:
+        id: The command.
+        attempt: Which attempt it was, from 1.
+        details: What it told, as JSON.
+    """
+
+    id: str
+    attempt: int
+    details: bytes
+
+
 class Fired(_Shape, frozen=True, tag="time"):
     """The time of a sleep, or the timeout of an await-signal, has come."""
 
@@ -194,7 +209,9 @@ class WorkerLost(_Shape, frozen=True, tag="lost"):
     code: str = ""
 
 
-Event: TypeAlias = Started | Resolved | Rejected | AttemptFailed | Fired | Signalled | CancelRequested | WorkerLost
+Event: TypeAlias = (
+    Started | Resolved | Rejected | AttemptFailed | Heartbeat | Fired | Signalled | CancelRequested | WorkerLost
+)
 
 
 class Completed(_Shape, frozen=True, tag="done"):

@@ -45,6 +45,8 @@ class Issued:
         attempt: Which attempt of the call is to be made, or is being made, from 1.
         failures: How many attempts have failed.
         retry_at: Not to be attempted before this moment.
+        at: When it was yielded; None where nobody waits for its answer.
+        heartbeat: What an attempt told last of how far it is, as JSON; empty for nothing.
     """
 
     id: str
@@ -57,6 +59,8 @@ class Issued:
     attempt: int = 1
     failures: int = 0
     retry_at: datetime | None = None
+    at: datetime | None = None
+    heartbeat: bytes = b""
 
     @property
     def line(self) -> str:

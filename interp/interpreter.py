@@ -18,7 +18,8 @@ Three kinds of event:
 - those that answer a command: `Resolved` and `Rejected` (calls), `Fired` (timers), `Signalled` (the oldest waiter for
   that name, or else the mailbox);
 - `CancelRequested`, which cancels the root fiber;
-- those that only inform: `AttemptFailed` and `WorkerLost` count attempts and move nothing.
+- those that only inform: `AttemptFailed` and `WorkerLost` count attempts, `Heartbeat` keeps what the next one is told;
+  they move nothing.
 
 Three kinds of command:
 - recorded and awaited: call, sleep, sleep_until, await_signal. They become `Issued`, stay in `pending`, and the fiber
@@ -113,6 +114,7 @@ from interp.events import (
     Failed,
     Failure,
     Fired,
+    Heartbeat,
     Outcome,
     Record,
     Rejected,
@@ -244,6 +246,8 @@ class Interpreter:
                 self._signalled(event)
             case AttemptFailed():
                 self._attempt_failed(event)
+            case Heartbeat():
+                self._awaited_call(event.id)[0].heartbeat = event.details
             case CancelRequested():
                 self._scheduler.reason = self._scheduler.reason or event.reason
                 self._scheduler.cancel(self._root)
@@ -415,6 +419,7 @@ class Interpreter:
 
     def _issue(self, issued: Issued) -> None:
         """Record a command whose answer comes later, and block its fiber on it."""
+        issued.at = self._at
         self._issued.append(issued)
         self.pending[issued.id] = issued
         self._scheduler.block(issued.fiber, issued)

@@ -16,6 +16,7 @@ from interp.events import (
     Event,
     Failed,
     Fired,
+    Heartbeat,
     Outcome,
     Record,
     Rejected,
@@ -134,6 +135,8 @@ def _happened(event: Event, names: dict[str, str]) -> str:
             return f"{names[event.id]} failed: {event.failure.type_name}: {event.failure.message}"
         case AttemptFailed():
             return f"attempt {event.attempt} of {names[event.id]} failed: {event.failure.message}"
+        case Heartbeat():
+            return f"attempt {event.attempt} of {names[event.id]} is at {render_value(event.details)}"
         case Fired():
             return f"{names[event.id]}: the time has come"
         case Signalled():

@@ -24,6 +24,7 @@ from interp.events import (
     CancelRequested,
     Event,
     Fired,
+    Heartbeat,
     Outcome,
     Record,
     Rejected,
@@ -98,6 +99,8 @@ class Tree:
                 self._signalled(event, at)
             case AttemptFailed():
                 self._attempt_failed(event, at)
+            case Heartbeat():
+                pass  # a sign of life, not a part of the story
             case CancelRequested():
                 self.happenings.append(Happening(event, at))
                 if not self.was_cancelled:  # a second request changes nothing, and cleanup goes on

@@ -1,0 +1,84 @@
+"""What is decided about a call between its attempts: whether there is another one, and when.
+
+Every decision is an event for the journal, so that a replay agrees with it whatever the options say by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from interp.commands import Call, CallOptions
+from interp.events import AttemptFailed, Event, Heartbeat, Rejected, Resolved
+from interp.failures import timed_out
+from interp.fibers import Issued
+from interp.runtime.attempts import Completion, later
+
+__all__ = ["deadline_of", "options_of", "refusal", "verdict"]
+
+
+def options_of(issued: Issued) -> CallOptions:
+    """Return how a call is made: as its own options say, else as its activity declares."""
+    call, definition = issued.command, issued.definition
+    assert isinstance(call, Call) and definition is not None
+    return call.with_options.over(definition.options)
+
+
+def deadline_of(issued: Issued) -> datetime | None:
+    """Return when a call must be done, all attempts and pauses included; None for no limit."""
+    deadline = options_of(issued).deadline
+    assert issued.at is not None
+    return None if deadline is None else later(issued.at, deadline)
+
+
+def refusal(issued: Issued, now: datetime) -> Rejected | None:
+    """Tell why a call must fail instead of being attempted; None when it may be attempted.
+
+    Args:
+        issued: A call that waits for its next attempt.
+        now: The time.
+    """
+    until, deadline = deadline_of(issued), options_of(issued).deadline
+    if until is not None and deadline is not None and until <= now:
+        failure = timed_out(deadline.total_seconds(), "deadline")
+        return Rejected(issued.id, failure, declared=False, attempt=issued.attempt - 1)
+    return None
+
+
+def verdict(issued: Issued, completion: Completion, now: datetime, chance: Callable[[], float]) -> Iterator[Event]:
+    """Say what follows from the end of an attempt.
+
+    Args:
+        issued: The call.
+        completion: How the attempt ended.
+        now: The time.
+        chance: Gives a random number from [0, 1).
+    """
+    attempt = completion.attempt
+    if completion.payload is not None:
+        yield Resolved(issued.id, completion.payload, attempt.number, attempt.begun)
+        return
+    failure = completion.failure
+    assert failure is not None
+    retry_at = _retry_at(issued, completion, now, chance)
+    if retry_at is None:
+        yield Rejected(issued.id, failure, completion.declared, attempt.number, attempt.begun)
+        return
+    if attempt.details and attempt.details != issued.heartbeat:  # told since the last time that it was recorded
+        yield Heartbeat(issued.id, attempt.number, attempt.details)
+    yield AttemptFailed(issued.id, attempt.number, failure, retry_at, attempt.begun)
+
+
+def _retry_at(issued: Issued, completion: Completion, now: datetime, chance: Callable[[], float]) -> datetime | None:
+    """Return when the next attempt may begin; None when there is none."""
+    retry = options_of(issued).retry
+    assert retry is not None and completion.failure is not None
+    asked: timedelta | None = completion.delay
+    if not completion.failure.retryable or (asked is None and not retry.covers(completion.kinds)):
+        return None
+    pause = retry.pause(issued.failures + 1, chance())
+    if pause is None:
+        return None
+    retry_at = later(now, pause if asked is None else asked)
+    until = deadline_of(issued)
+    return None if until is not None and until <= retry_at else retry_at
