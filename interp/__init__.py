@@ -31,6 +31,8 @@ from interp.errors import (
     Cancelled,
     InterpError,
     NondeterminismError,
+    NotDone,
+    OutcomeUnknown,
     RetryAfter,
     RunCancelled,
     RunError,
@@ -44,7 +46,7 @@ from interp.errors import (
     WorkflowError,
 )
 from interp.policies import Retry
-from interp.runtime import CallInfo, Engine, Run, current_call, run
+from interp.runtime import CallInfo, Engine, RepeatedCall, Run, current_call, run
 from interp.store import RunFilter, RunRow, Status
 
 __all__ = [
@@ -58,6 +60,9 @@ __all__ = [
     "Engine",
     "InterpError",
     "NondeterminismError",
+    "NotDone",
+    "OutcomeUnknown",
+    "RepeatedCall",
     "Retry",
     "RetryAfter",
     "Run",

@@ -35,6 +35,7 @@ __all__ = [
     "GetRunInfo",
     "Join",
     "Now",
+    "OnUnknown",
     "Part",
     "Patched",
     "Race",
@@ -121,6 +122,15 @@ def _span(_: object, field: attrs.Attribute[Any], value: timedelta | None) -> No
         raise ValueError(f"{field.name}={value!r}: must be more than nothing; leave it out for no limit")
 
 
+OnUnknown: TypeAlias = Literal["retry", "fail"] | Callable[..., Any]
+"""What happens to a call whose worker was lost: attempted again, failed, or a reconcile function is asked."""
+
+
+def _choice(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and value not in ("retry", "fail") and not callable(value):
+        raise ValueError(f'{field.name}={value!r}: must be "retry", "fail" or a function')
+
+
 @attrs.frozen
 class CallOptions:
     """How one call is made; None leaves what the activity declares.
@@ -133,6 +143,7 @@ class CallOptions:
         compare: How replay compares the call with its record.
         deadline: How long the whole call may take, with all attempts and pauses (schedule to close).
         heartbeat: How long an attempt may be silent that gives signs of life by `current_call().heartbeat()`.
+        on_unknown: What happens to the call when its worker was lost during an attempt.
     """
 
     retry: Retry | None = None
@@ -140,6 +151,7 @@ class CallOptions:
     compare: Compare | None = None
     deadline: timedelta | None = attrs.field(default=None, validator=_span)
     heartbeat: timedelta | None = attrs.field(default=None, validator=_span)
+    on_unknown: OnUnknown | None = attrs.field(default=None, validator=_choice)
 
     def over(self, other: CallOptions) -> CallOptions:
         """Return these options, with those of `other` where nothing is said here."""
@@ -151,6 +163,7 @@ class CallOptions:
             compare=other.compare if self.compare is None else self.compare,
             deadline=other.deadline if self.deadline is None else self.deadline,
             heartbeat=other.heartbeat if self.heartbeat is None else self.heartbeat,
+            on_unknown=other.on_unknown if self.on_unknown is None else self.on_unknown,
         )
 
 
@@ -174,6 +187,7 @@ class Call(Command[T_co]):
         compare: Compare | None = None,
         deadline: timedelta | None = None,
         heartbeat: timedelta | None = None,
+        on_unknown: OnUnknown | None = None,
     ) -> Call[T_co]:
         """Return the same call with other options; those not given stay.
 
@@ -183,8 +197,9 @@ class Call(Command[T_co]):
             compare: `names` accepts other arguments than recorded on replay.
             deadline: How long the whole call may take, with all attempts and pauses.
             heartbeat: How long an attempt may be silent between two heartbeats.
+            on_unknown: What happens when the worker was lost during an attempt: `retry`, `fail` or a function to ask.
         """
-        options = CallOptions(retry, timeout, compare, deadline, heartbeat)
+        options = CallOptions(retry, timeout, compare, deadline, heartbeat, on_unknown)
         return attrs.evolve(self, with_options=options.over(self.with_options))
 
     def sketch(self) -> str:
@@ -342,6 +357,7 @@ def call(fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Call[Any
     Raises:
         CallFailed: At the yield: it failed with an exception that it does not declare, in all attempts.
         CallTimeout: At the yield: the last attempt, or the whole call, took too long.
+        OutcomeUnknown: At the yield: the worker was lost during an attempt, and `on_unknown=` wants no other.
         Exception: At the yield: what the activity declares in `raises=`, as itself.
         NotEncodable: At the yield: an argument cannot be recorded.
     """

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import attrs
 
 from interp.codec import ArgumentsCodec
-from interp.commands import CallOptions, Command, Compare
+from interp.commands import CallOptions, Command, Compare, OnUnknown
 from interp.errors import InvalidDefinition, UnknownWorkflow
 from interp.policies import Retry
 
@@ -97,6 +97,7 @@ def activity(
     timeout: timedelta | None = None,
     deadline: timedelta | None = None,
     heartbeat: timedelta | None = None,
+    on_unknown: OnUnknown = "retry",
     raises: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Callable[[F], F]: ...
 def activity(
@@ -108,6 +109,7 @@ def activity(
     timeout: timedelta | None = None,
     deadline: timedelta | None = None,
     heartbeat: timedelta | None = None,
+    on_unknown: OnUnknown = "retry",
     raises: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Any:
     """Declare how a function is called from workflows; the function itself is returned.
@@ -120,13 +122,16 @@ def activity(
         deadline: How long the whole call may take, with all attempts and pauses; None for no limit.
         heartbeat: How long an attempt may be silent, from its begin or its last `current_call().heartbeat()`, before
             it is given up as failed; None for no limit.
+        on_unknown: What happens when the worker was lost during an attempt, so that nobody knows whether it took
+            effect: `retry` it; `fail` with `OutcomeUnknown`; or a function, sync or async, that is called with the same
+            arguments and idempotency key, and returns the result if the effect has happened, or raises `NotDone`.
         raises: Exceptions that are outcomes of the business: recorded, not retried, raised as themselves.
 
     Raises:
         InvalidDefinition: The function cannot be an activity.
     """
     declared = raises if isinstance(raises, tuple) else (raises,)
-    options = CallOptions(retry=retry, timeout=timeout, deadline=deadline, heartbeat=heartbeat)
+    options = CallOptions(retry=retry, timeout=timeout, deadline=deadline, heartbeat=heartbeat, on_unknown=on_unknown)
 
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
         definition = _activity(fn, name or _name_of(fn), options, declared)

@@ -14,7 +14,9 @@
     |   `-- SignalPayloadError
     |-- ActivityError              the call failed, raised inside the workflow
     |   |-- CallFailed
-    |   `-- CallTimeout            also a TimeoutError
+    |   |-- CallTimeout            also a TimeoutError
+    |   `-- OutcomeUnknown
+    |-- NotDone                    what a reconcile function raises: the effect has not happened
     |-- RetryAfter                 what an activity raises to be tried again later
     |-- RunError                   what `run.result()` raises when there is no result
     |   |-- RunFailed
@@ -68,7 +70,9 @@ __all__ = [
     "NotACommand",
     "NotAStore",
     "NotDecodable",
+    "NotDone",
     "NotEncodable",
+    "OutcomeUnknown",
     "ReplayError",
     "RetryAfter",
     "RunCancelled",
@@ -387,6 +391,30 @@ class CallTimeout(ActivityError, TimeoutError):
             case _:
                 told = f"took longer than {self.timeout_s:g} s"
         return f"{self.activity} {told} ({tries})"
+
+
+@attrs.frozen(eq=False)
+class OutcomeUnknown(ActivityError):
+    """The worker was lost during an attempt, and the call is not to be attempted again (`on_unknown=`).
+
+    Attributes:
+        activity: Name of the activity.
+        attempts: How many attempts were begun, or may have been.
+        reason: Why nothing more is done about it; empty where `on_unknown="fail"` wants it so.
+    """
+
+    activity: str
+    attempts: int
+    reason: str
+
+    def __str__(self) -> str:
+        """Say what is not known."""
+        told = f"\n  {self.reason}" if self.reason else ""
+        return f"{self.activity}: its worker was lost, and whether attempt {self.attempts} took effect is unknown{told}"
+
+
+class NotDone(InterpError):
+    """Raised by a reconcile function (`on_unknown=`): the effect has not happened, and the call is attempted again."""
 
 
 class RetryAfter(InterpError):

@@ -29,6 +29,7 @@ __all__ = [
     "Fired",
     "Heartbeat",
     "Outcome",
+    "Reconciled",
     "Record",
     "Rejected",
     "Resolved",
@@ -176,6 +177,20 @@ class Heartbeat(_Shape, frozen=True, tag="beat"):
     details: bytes
 
 
+class Reconciled(_Shape, frozen=True, tag="know"):
+    """A reconcile function told what came of the attempts whose outcome was unknown. Does not move the workflow.
+
+    Attributes:
+        id: The command.
+        done: Whether the effect has happened: the answer to the call follows. If not, it is attempted again.
+        begun: When the function was called; None when unknown.
+    """
+
+    id: str
+    done: bool
+    begun: datetime | None = None
+
+
 class Fired(_Shape, frozen=True, tag="time"):
     """The time of a sleep, or the timeout of an await-signal, has come."""
 
@@ -210,7 +225,16 @@ class WorkerLost(_Shape, frozen=True, tag="lost"):
 
 
 Event: TypeAlias = (
-    Started | Resolved | Rejected | AttemptFailed | Heartbeat | Fired | Signalled | CancelRequested | WorkerLost
+    Started
+    | Resolved
+    | Rejected
+    | AttemptFailed
+    | Heartbeat
+    | Reconciled
+    | Fired
+    | Signalled
+    | CancelRequested
+    | WorkerLost
 )
 
 

@@ -8,16 +8,17 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast
 import attrs
 
 from interp.codec import ANY, codec_for
-from interp.errors import ActivityError, CallFailed, CallTimeout, CodecError, NotEncodable
+from interp.errors import ActivityError, CallFailed, CallTimeout, CodecError, NotEncodable, OutcomeUnknown
 from interp.events import Failure, Rejected
 from interp.frames import brief, message
 from interp.policies import name_of_kind
 
-__all__ = ["Limit", "declared_failure", "fault", "kinds_of", "raised", "timed_out"]
+__all__ = ["Limit", "declared_failure", "fault", "kinds_of", "outcome_unknown", "raised", "timed_out"]
 
 E = TypeVar("E", bound=Exception)
 
 _TIMEOUT = name_of_kind(CallTimeout)
+_UNKNOWN = name_of_kind(OutcomeUnknown)
 
 Limit: TypeAlias = Literal["timeout", "deadline", "heartbeat"]
 """What an attempt broke that was not done in time."""
@@ -57,6 +58,15 @@ def timed_out(timeout_s: float, limit: Limit = "timeout") -> Failure:
     return Failure(_TIMEOUT, message, payload=payload, retryable=limit != "deadline")
 
 
+def outcome_unknown(reason: str) -> Failure:
+    """Describe a call of which nobody can say whether it took effect.
+
+    Args:
+        reason: Why nothing more is done about it; empty where the author wants it so.
+    """
+    return Failure(_UNKNOWN, reason, retryable=False)
+
+
 def declared_failure(error: Exception) -> Failure:
     """Describe an exception that the activity declares in `raises=`, so that `raised` can build it again."""
     kind = type(error)
@@ -90,8 +100,10 @@ def raised(rejected: Rejected, activity: str, declared: Iterable[type[Exception]
 def _undeclared(failure: Failure, activity: str, attempts: int) -> ActivityError:
     if failure.type_name == _TIMEOUT:
         told: Any = ANY.decode(failure.payload)
-        timeout_s, limit = cast("list[Any]", told) if isinstance(told, list) else (told, "timeout")
+        timeout_s, limit = (told, "timeout") if isinstance(told, (int, float)) else (told[0], told[1])
         return CallTimeout(activity, timeout_s, attempts, limit)
+    if failure.type_name == _UNKNOWN:
+        return OutcomeUnknown(activity, attempts, failure.message)
     return CallFailed(activity, failure.type_name, failure.message, attempts, failure.traceback)
 
 

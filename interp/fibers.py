@@ -47,6 +47,7 @@ class Issued:
         retry_at: Not to be attempted before this moment.
         at: When it was yielded; None where nobody waits for its answer.
         heartbeat: What an attempt told last of how far it is, as JSON; empty for nothing.
+        unknown: Whether it is unknown what came of an attempt, because its worker was lost.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Issued:
     retry_at: datetime | None = None
     at: datetime | None = None
     heartbeat: bytes = b""
+    unknown: bool = False
 
     @property
     def line(self) -> str:

@@ -18,8 +18,8 @@ Three kinds of event:
 - those that answer a command: `Resolved` and `Rejected` (calls), `Fired` (timers), `Signalled` (the oldest waiter for
   that name, or else the mailbox);
 - `CancelRequested`, which cancels the root fiber;
-- those that only inform: `AttemptFailed` and `WorkerLost` count attempts, `Heartbeat` keeps what the next one is told;
-  they move nothing.
+- those that only inform: `AttemptFailed` and `WorkerLost` count attempts, `Heartbeat` keeps what the next one is told,
+  `Reconciled` tells what came of them; they move nothing.
 
 Three kinds of command:
 - recorded and awaited: call, sleep, sleep_until, await_signal. They become `Issued`, stay in `pending`, and the fiber
@@ -116,6 +116,7 @@ from interp.events import (
     Fired,
     Heartbeat,
     Outcome,
+    Reconciled,
     Record,
     Rejected,
     Resolved,
@@ -176,6 +177,7 @@ class Interpreter:
         self.definition = definition
         self.run_id = run_id
         self.length = 0
+        self.losses = 0  # how many workers were lost in a row without progress; releasing a parked run starts afresh
         self.pending: dict[str, Issued] = {}
         self.state: dict[str, Any] = ANY.decode(started.state) if started.state else {}
         self.outcome: Outcome | None = None
@@ -235,6 +237,10 @@ class Interpreter:
         """
         assert self._root is not None and self.outcome is None, "fed before the start or after the end"
         self._begin(at, patches)
+        if not isinstance(
+            event, (WorkerLost, Signalled, CancelRequested)
+        ):  # those come from outside, and are no progress
+            self.losses = 0
         match event:
             case Resolved():
                 self._resolved(event)
@@ -248,11 +254,14 @@ class Interpreter:
                 self._attempt_failed(event)
             case Heartbeat():
                 self._awaited_call(event.id)[0].heartbeat = event.details
+            case Reconciled():
+                self._awaited_call(event.id)[0].unknown = False
             case CancelRequested():
                 self._scheduler.reason = self._scheduler.reason or event.reason
                 self._scheduler.cancel(self._root)
             case WorkerLost():
                 self._worker_lost()
+                self.losses = self.losses + 1 if event.worker else 0
             case Started():
                 raise AssertionError("a run starts once")
         return self._run()
@@ -408,6 +417,7 @@ class Interpreter:
             if issued.definition is not None and (issued.retry_at is None or issued.retry_at <= self._at):
                 issued.attempt += 1
                 issued.retry_at = None
+                issued.unknown = True
 
     # Commands.
 

@@ -18,6 +18,7 @@ from interp.events import (
     Fired,
     Heartbeat,
     Outcome,
+    Reconciled,
     Record,
     Rejected,
     Resolved,
@@ -137,6 +138,8 @@ def _happened(event: Event, names: dict[str, str]) -> str:
             return f"attempt {event.attempt} of {names[event.id]} failed: {event.failure.message}"
         case Heartbeat():
             return f"attempt {event.attempt} of {names[event.id]} is at {render_value(event.details)}"
+        case Reconciled():
+            return f"{names[event.id]} had {'taken' if event.done else 'not taken'} effect before its worker was lost"
         case Fired():
             return f"{names[event.id]}: the time has come"
         case Signalled():

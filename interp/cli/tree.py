@@ -26,6 +26,7 @@ from interp.events import (
     Fired,
     Heartbeat,
     Outcome,
+    Reconciled,
     Record,
     Rejected,
     Resolved,
@@ -99,8 +100,8 @@ class Tree:
                 self._signalled(event, at)
             case AttemptFailed():
                 self._attempt_failed(event, at)
-            case Heartbeat():
-                pass  # a sign of life, not a part of the story
+            case Heartbeat() | Reconciled():
+                pass  # the attempts tell the story
             case CancelRequested():
                 self.happenings.append(Happening(event, at))
                 if not self.was_cancelled:  # a second request changes nothing, and cleanup goes on

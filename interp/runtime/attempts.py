@@ -5,6 +5,7 @@ Runs on executor threads and on the event loop; hands its `Completion` to the wo
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -16,7 +17,7 @@ import attrs
 from interp.codec import ANY
 from interp.commands import CallOptions
 from interp.definitions import ActivityDefinition
-from interp.errors import CallTimeout, Cancelled, CodecError, NotEncodable, RetryAfter, UsageError
+from interp.errors import CallTimeout, Cancelled, CodecError, NotDone, NotEncodable, RetryAfter, UsageError
 from interp.events import Failure
 from interp.failures import Limit, declared_failure, fault, kinds_of, timed_out
 
@@ -57,6 +58,7 @@ class Attempt:
         payload: The arguments, as they are recorded.
         options: How it is called.
         previous: What an earlier attempt told last of how far it was, as JSON; empty for nothing.
+        reconcile: Called in place of the activity, to ask what came of one whose worker was lost; None otherwise.
         until: When the whole call must be done; None for no limit.
         cancelled: Whether nobody waits for its result any more.
         begun: When it began to run; None while it is queued.
@@ -76,6 +78,7 @@ class Attempt:
     payload: bytes
     options: CallOptions
     previous: bytes = b""
+    reconcile: Callable[..., Any] | None = None
     until: datetime | None = None
     cancelled: bool = False
     begun: datetime | None = None
@@ -85,6 +88,16 @@ class Attempt:
     details: bytes = b""
     beating: bool = False
     quiet_until: datetime | None = None
+
+    @property
+    def fn(self) -> Callable[..., Any]:
+        """The function to call."""
+        return self.reconcile or self.definition.fn
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it runs on the event loop."""
+        return self.definition.is_async if self.reconcile is None else inspect.iscoroutinefunction(self.reconcile)
 
     @property
     def deadline(self) -> datetime | None:
@@ -150,6 +163,7 @@ class Completion:
         declared: Whether the activity declares the exception.
         kinds: Qualified names of the exception's class and of its base classes.
         delay: How long the activity asked to be left alone; None where the policy says.
+        not_done: Whether it reconciled, and told that the effect has not happened.
     """
 
     attempt: Attempt
@@ -158,6 +172,7 @@ class Completion:
     declared: bool = False
     kinds: tuple[str, ...] = ()
     delay: timedelta | None = None
+    not_done: bool = False
 
 
 Deliver: TypeAlias = Callable[["Completion | Beat"], None]
@@ -248,7 +263,7 @@ def perform(attempt: Attempt) -> Completion:
     token = _current.set(CallInfo(attempt))
     try:
         args, kwargs = attempt.definition.arguments.decode(attempt.payload)
-        value = attempt.definition.fn(*args, **kwargs)
+        value = attempt.fn(*args, **kwargs)
         return _returned(attempt, value)
     except BaseException as error:  # noqa: BLE001  whatever an activity raises is the end of its attempt
         return _raised(attempt, error)
@@ -262,7 +277,7 @@ async def perform_async(attempt: Attempt) -> Completion:
     _current.set(CallInfo(attempt))  # a task has a context of its own
     try:
         args, kwargs = attempt.definition.arguments.decode(attempt.payload)
-        value = await attempt.definition.fn(*args, **kwargs)
+        value = await attempt.fn(*args, **kwargs)
         return _returned(attempt, value)
     except BaseException as error:  # noqa: BLE001  whatever an activity raises is the end of its attempt
         return _raised(attempt, error)
@@ -280,6 +295,8 @@ def _returned(attempt: Attempt, value: Any) -> Completion:
 def _raised(attempt: Attempt, error: BaseException) -> Completion:
     if isinstance(error, attempt.definition.raises):
         return Completion(attempt, failure=declared_failure(error), declared=True)
+    if attempt.reconcile is not None and isinstance(error, NotDone):
+        return Completion(attempt, not_done=True)
     delay = error.delay if isinstance(error, RetryAfter) else None
     if delay is not None and error.__cause__ is not None:
         error = error.__cause__  # what went wrong; the delay says all that the wrapping does

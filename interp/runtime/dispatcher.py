@@ -42,7 +42,7 @@ class Dispatcher:
 
     def attempt(self, run: LiveRun, issued: Issued) -> Attempt:
         """Make the next attempt of a call; `begin` starts it."""
-        definition = issued.definition
+        definition, options = issued.definition, options_of(issued)
         assert definition is not None
         attempt = Attempt(
             run_id=run.run_id,
@@ -51,8 +51,9 @@ class Dispatcher:
             number=issued.attempt,
             definition=definition,
             payload=issued.record.payload,
-            options=options_of(issued),
+            options=options,
             previous=issued.heartbeat,
+            reconcile=options.on_unknown if issued.unknown and callable(options.on_unknown) else None,
             until=deadline_of(issued),
             tell=self._deliver,
         )
@@ -65,11 +66,11 @@ class Dispatcher:
 
     def begin(self, attempts: list[Attempt]) -> None:
         """Hand attempts to the threads and to the event loop."""
-        on_threads = [attempt for attempt in attempts if not attempt.definition.is_async]
+        on_threads = [attempt for attempt in attempts if not attempt.is_async]
         if on_threads:
             self._threads.submit(on_threads)
         if len(on_threads) < len(attempts):
-            self._loop.submit(attempt for attempt in attempts if attempt.definition.is_async)
+            self._loop.submit(attempt for attempt in attempts if attempt.is_async)
 
     def ended(self, run: LiveRun, attempt: Attempt) -> bool:
         """Note that an attempt has ended; tells whether its run still waits for it."""

@@ -19,6 +19,7 @@ from interp.events import (
     Event,
     Failed,
     Outcome,
+    Reconciled,
     Started,
     Transition,
     WasCancelled,
@@ -160,6 +161,8 @@ class LiveRun:
         self._write(event, at, step)
         if isinstance(event, AttemptFailed):
             self.backoff[event.id] = event.retry_at
+        elif isinstance(event, Reconciled) and not event.done:
+            self.calls.append(self.interpreter.pending[event.id])
         for issued in step.withdrawn:
             self.backoff.pop(issued.id, None)
         return step

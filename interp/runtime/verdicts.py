@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from interp.commands import Call, CallOptions
-from interp.events import AttemptFailed, Event, Heartbeat, Rejected, Resolved
-from interp.failures import timed_out
+from interp.events import AttemptFailed, Event, Heartbeat, Reconciled, Rejected, Resolved
+from interp.failures import outcome_unknown, timed_out
 from interp.fibers import Issued
+from interp.interpreter import Interpreter
 from interp.runtime.attempts import Completion, later
 
-__all__ = ["deadline_of", "options_of", "refusal", "verdict"]
+__all__ = ["deadline_of", "options_of", "poison", "refusal", "verdict"]
 
 
 def options_of(issued: Issued) -> CallOptions:
@@ -38,11 +39,36 @@ def refusal(issued: Issued, now: datetime) -> Rejected | None:
         issued: A call that waits for its next attempt.
         now: The time.
     """
-    until, deadline = deadline_of(issued), options_of(issued).deadline
-    if until is not None and deadline is not None and until <= now:
-        failure = timed_out(deadline.total_seconds(), "deadline")
-        return Rejected(issued.id, failure, declared=False, attempt=issued.attempt - 1)
-    return None
+    options, until = options_of(issued), deadline_of(issued)
+    late = until is not None and until <= now
+    if issued.unknown and (options.on_unknown == "fail" or (late and callable(options.on_unknown))):
+        failure = outcome_unknown("its deadline has passed" if late else "")
+    elif late and options.deadline is not None:
+        failure = timed_out(options.deadline.total_seconds(), "deadline")
+    else:
+        return None
+    return Rejected(issued.id, failure, declared=False, attempt=issued.attempt - 1)
+
+
+def poison(interpreter: Interpreter, after: int | None) -> str:
+    """Tell why a run is to be parked whose workers die, one after the other; empty when it is not.
+
+    Args:
+        interpreter: The run, which has just been taken over.
+        after: How many deaths without progress are too many; None for any number.
+    """
+    if after is None or interpreter.losses < after:
+        return ""
+    calls = ", ".join(
+        f"{issued.record.target} (command {issued.id}, {issued.line})"
+        for issued in interpreter.pending.values()
+        if issued.unknown
+    )
+    return (
+        f"its worker was lost {interpreter.losses} times in a row without any progress of the run\n"
+        f"  in flight: {calls}\n"
+        "Mend what ends the worker, such as its use of memory, and release the run with `interp retry`."
+    )
 
 
 def verdict(issued: Issued, completion: Completion, now: datetime, chance: Callable[[], float]) -> Iterator[Event]:
@@ -55,6 +81,11 @@ def verdict(issued: Issued, completion: Completion, now: datetime, chance: Calla
         chance: Gives a random number from [0, 1).
     """
     attempt = completion.attempt
+    reconciled = attempt.reconcile is not None and (completion.payload is not None or completion.declared)
+    if reconciled or completion.not_done:
+        yield Reconciled(issued.id, not completion.not_done, attempt.begun)
+    if completion.not_done:
+        return
     if completion.payload is not None:
         yield Resolved(issued.id, completion.payload, attempt.number, attempt.begun)
         return
@@ -62,6 +93,10 @@ def verdict(issued: Issued, completion: Completion, now: datetime, chance: Calla
     assert failure is not None
     retry_at = _retry_at(issued, completion, now, chance)
     if retry_at is None:
+        if attempt.reconcile is not None and not completion.declared:
+            asked = getattr(attempt.reconcile, "__name__", "the reconcile function")
+            told = f"{asked} was asked and failed: {failure.type_name}: {failure.message}"
+            failure = outcome_unknown(told)
         yield Rejected(issued.id, failure, completion.declared, attempt.number, attempt.begun)
         return
     if attempt.details and attempt.details != issued.heartbeat:  # told since the last time that it was recorded

@@ -39,7 +39,7 @@ from interp.runtime.dispatcher import Dispatcher
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
 from interp.runtime.turn import Turn
-from interp.runtime.verdicts import refusal, verdict
+from interp.runtime.verdicts import poison, refusal, verdict
 from interp.runtime.watches import Watches
 from interp.store import Append, Claim, Create, Message, RunRow, Status, Store, Why
 
@@ -79,12 +79,14 @@ class WorkerOptions:
         threads: How many sync activities may run at once.
         cache: How many idle runs are kept in memory; others are replayed from the journal when something happens.
         clock: Tells the time, UTC.
+        poison_after: After how many lost workers in a row, without progress, a run is parked; None for never.
         chance: Gives random numbers from [0, 1), for the jitter of retries.
     """
 
     threads: int
     cache: int
     clock: Clock
+    poison_after: int | None = None
     chance: Callable[[], float] = random.random
 
 
@@ -411,6 +413,7 @@ class Worker:
             # Also when nobody is known to be lost: a run that was parked had its attempts under way, too.
             if row.length and row.status is Status.RUNNING and run.calls:
                 self._feed(run, WorkerLost(claim.lost or "", self.name, run.definition.code), now)
+                run.parked = run.parked or poison(run.interpreter, self._options.poison_after)
         self._read(run, claim.messages, now)
         self._advance(run, now)
 
