@@ -46,7 +46,7 @@ from interp.errors import (
     WorkflowError,
 )
 from interp.policies import Retry
-from interp.runtime import CallInfo, Engine, RepeatedCall, Run, current_call, run
+from interp.runtime import CallInfo, Engine, RepeatedCall, Run, RunLogger, current_call, get_logger, run
 from interp.store import RunFilter, RunRow, Status
 
 __all__ = [
@@ -71,6 +71,7 @@ __all__ = [
     "RunFailed",
     "RunFilter",
     "RunInfo",
+    "RunLogger",
     "RunParked",
     "RunRow",
     "SignalPayloadError",
@@ -90,6 +91,7 @@ __all__ = [
     "continue_as",
     "current_call",
     "gather",
+    "get_logger",
     "join",
     "now",
     "patched",

@@ -65,6 +65,7 @@ import hashlib
 import heapq
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from types import GeneratorType
 from typing import Any, ClassVar, cast
@@ -130,7 +131,7 @@ from interp.fibers import CANCELLED, Code, Ended, Fiber, Group, Issued, State
 from interp.frames import StackFrame, brief, label, note, stack, trace, where
 from interp.scheduler import BLOCKED, Scheduler
 
-__all__ = ["Interpreter", "Step", "UnexpectedEvent"]
+__all__ = ["Interpreter", "Step", "UnexpectedEvent", "at_work"]
 
 
 # The time before the first event; nothing reads it.
@@ -198,6 +199,7 @@ class Interpreter:
         self._issued: list[Issued] = []
         self._withdrawn: list[Issued] = []
         self._annotated = False
+        self._dropped = False
 
     # The fold.
 
@@ -271,7 +273,12 @@ class Interpreter:
 
         Plain side effects in the workflow's `finally` blocks do run, which is why they belong in activities.
         """
-        self._scheduler.close()
+        self._dropped = True
+        token = _at_work.set(self)
+        try:
+            self._scheduler.close()
+        finally:
+            _at_work.reset(token)
 
     # What the driver asks.
 
@@ -300,6 +307,19 @@ class Interpreter:
         """The fibers that have not ended, by id."""
         return self._scheduler.alive
 
+    @property
+    def is_first_time(self) -> bool:
+        """Whether what the workflow does now it does for the first time: it is neither replayed nor dropped."""
+        return self._allowed is None and not self._dropped
+
+    @property
+    def position(self) -> str:
+        """The command that the fiber at work has passed last; empty before its first one."""
+        fiber = next((fiber for fiber in self.fibers.values() if fiber.state is State.RUNNING), None)
+        if fiber is None or not fiber.count:
+            return ""
+        return f"{fiber.id}.{fiber.count}" if fiber.id else str(fiber.count)
+
     def stack(self, fiber_id: str = "") -> tuple[StackFrame, ...]:
         """Return the nested generators at which a fiber stands, outermost first; empty when it has ended."""
         fiber = self._scheduler.alive.get(fiber_id)
@@ -316,7 +336,11 @@ class Interpreter:
 
     def _run(self) -> Step:
         scheduler = self._scheduler
-        scheduler.run()
+        token = _at_work.set(self)
+        try:
+            scheduler.run()
+        finally:
+            _at_work.reset(token)
         self.length += 1
         root = self._root
         assert root is not None
@@ -594,6 +618,17 @@ class Interpreter:
         Annotate: _annotate,
         ContinueAs: _continue_as,
     }
+
+
+_at_work: ContextVar[Interpreter | None] = ContextVar("interp_at_work", default=None)
+
+
+def at_work() -> Interpreter | None:
+    """Return the interpreter whose workflow's code is running here; None outside of a workflow.
+
+    For what observes workflows, such as their loggers. Nothing that a workflow computes may depend on it.
+    """
+    return _at_work.get()
 
 
 def _generators(parts: tuple[Part[Any], ...]) -> list[Code]:

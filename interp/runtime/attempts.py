@@ -27,6 +27,7 @@ __all__ = [
     "CallInfo",
     "Completion",
     "Deliver",
+    "call_at_work",
     "current_call",
     "later",
     "overdue",
@@ -243,6 +244,11 @@ class CallInfo:
 
 
 _current: ContextVar[CallInfo] = ContextVar("interp_current_call")
+
+
+def call_at_work() -> CallInfo | None:
+    """Return the call that is served here; None outside of activities."""
+    return _current.get(None)
 
 
 def current_call() -> CallInfo:
