@@ -41,6 +41,8 @@ class _Made:
 
 @attrs.define(eq=False)
 class _Reading:
+    """What has been read of a history so far: the calls, and where its fibers stand."""
+
     made: dict[str, _Made] = attrs.field(factory=dict[str, _Made])
     waiting: dict[str, _Made] = attrs.field(factory=dict[str, _Made])
     heads: dict[str, int] = attrs.field(factory=dict[str, int])
