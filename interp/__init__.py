@@ -40,7 +40,10 @@ from interp.errors import (
     GatherFailed,
     InterpError,
     NondeterminismError,
+    NotDone,
+    OutcomeUnknown,
     PartTimeout,
+    RetryAfter,
     RunCancelled,
     RunError,
     RunFailed,
@@ -54,7 +57,7 @@ from interp.errors import (
     WorkflowError,
 )
 from interp.policies import Retry
-from interp.runtime import CallInfo, Engine, Run, current_call, run
+from interp.runtime import CallInfo, Engine, RepeatedCall, Run, RunLogger, current_call, get_logger, run
 from interp.saga import Saga
 from interp.store import RunFilter, RunRow, Status
 
@@ -73,14 +76,19 @@ __all__ = [
     "GatherFailed",
     "InterpError",
     "NondeterminismError",
+    "NotDone",
+    "OutcomeUnknown",
     "PartTimeout",
+    "RepeatedCall",
     "Retry",
+    "RetryAfter",
     "Run",
     "RunCancelled",
     "RunError",
     "RunFailed",
     "RunFilter",
     "RunInfo",
+    "RunLogger",
     "RunParked",
     "RunRow",
     "Saga",
@@ -103,6 +111,7 @@ __all__ = [
     "continue_as",
     "current_call",
     "gather",
+    "get_logger",
     "join",
     "map_",
     "now",

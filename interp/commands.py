@@ -51,6 +51,7 @@ __all__ = [
     "Join",
     "Now",
     "OnParentClose",
+    "OnUnknown",
     "Part",
     "Patched",
     "Race",
@@ -142,6 +143,20 @@ Part: TypeAlias = Command[T] | Generator[Command[Any], Any, T]
 """What runs as a fiber of its own inside gather, race and spawn: a command or a generator."""
 
 
+def _span(_: object, field: attrs.Attribute[Any], value: timedelta | None) -> None:
+    if value is not None and value <= timedelta(0):
+        raise ValueError(f"{field.name}={value!r}: must be more than nothing; leave it out for no limit")
+
+
+OnUnknown: TypeAlias = Literal["retry", "fail"] | Callable[..., Any]
+"""What happens to a call whose worker was lost: attempted again, failed, or a reconcile function is asked."""
+
+
+def _choice(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and value not in ("retry", "fail") and not callable(value):
+        raise ValueError(f'{field.name}={value!r}: must be "retry", "fail" or a function')
+
+
 @attrs.frozen
 class CallOptions:
     """How one call is made; None leaves what the activity declares.
@@ -152,11 +167,30 @@ class CallOptions:
         retry: When to try again after a fault.
         timeout: How long one attempt may take (start to close).
         compare: How replay compares the call with its record.
+        deadline: How long the whole call may take, with all attempts and pauses (schedule to close).
+        heartbeat: How long an attempt may be silent that gives signs of life by `current_call().heartbeat()`.
+        on_unknown: What happens to the call when its worker was lost during an attempt.
     """
 
     retry: Retry | None = None
-    timeout: timedelta | None = None
+    timeout: timedelta | None = attrs.field(default=None, validator=_span)
     compare: Compare | None = None
+    deadline: timedelta | None = attrs.field(default=None, validator=_span)
+    heartbeat: timedelta | None = attrs.field(default=None, validator=_span)
+    on_unknown: OnUnknown | None = attrs.field(default=None, validator=_choice)
+
+    def over(self, other: CallOptions) -> CallOptions:
+        """Return these options, with those of `other` where nothing is said here."""
+        if self is _NO_OPTIONS:  # nearly always, and once for each attempt
+            return other
+        return CallOptions(
+            retry=other.retry if self.retry is None else self.retry,
+            timeout=other.timeout if self.timeout is None else self.timeout,
+            compare=other.compare if self.compare is None else self.compare,
+            deadline=other.deadline if self.deadline is None else self.deadline,
+            heartbeat=other.heartbeat if self.heartbeat is None else self.heartbeat,
+            on_unknown=other.on_unknown if self.on_unknown is None else self.on_unknown,
+        )
 
 
 _NO_OPTIONS = CallOptions()
@@ -172,7 +206,14 @@ class Call(Command[T_co]):
     with_options: CallOptions = _NO_OPTIONS
 
     def options(
-        self, *, retry: Retry | None = None, timeout: timedelta | None = None, compare: Compare | None = None
+        self,
+        *,
+        retry: Retry | None = None,
+        timeout: timedelta | None = None,
+        compare: Compare | None = None,
+        deadline: timedelta | None = None,
+        heartbeat: timedelta | None = None,
+        on_unknown: OnUnknown | None = None,
     ) -> Call[T_co]:
         """Return the same call with other options; those not given stay.
 
@@ -180,16 +221,12 @@ class Call(Command[T_co]):
             retry: When to try again after a fault.
             timeout: How long one attempt may take.
             compare: `names` accepts other arguments than recorded on replay.
+            deadline: How long the whole call may take, with all attempts and pauses.
+            heartbeat: How long an attempt may be silent between two heartbeats.
+            on_unknown: What happens when the worker was lost during an attempt: `retry`, `fail` or a function to ask.
         """
-        old = self.with_options
-        return attrs.evolve(
-            self,
-            with_options=CallOptions(
-                retry=old.retry if retry is None else retry,
-                timeout=old.timeout if timeout is None else timeout,
-                compare=old.compare if compare is None else compare,
-            ),
-        )
+        options = CallOptions(retry, timeout, compare, deadline, heartbeat, on_unknown)
+        return attrs.evolve(self, with_options=options.over(self.with_options))
 
     def sketch(self) -> str:
         """Show the call with the name of its function."""
@@ -396,7 +433,8 @@ def call(fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Call[Any
 
     Raises:
         CallFailed: At the yield: it failed with an exception that it does not declare, in all attempts.
-        CallTimeout: At the yield: the last attempt took too long.
+        CallTimeout: At the yield: the last attempt, or the whole call, took too long.
+        OutcomeUnknown: At the yield: the worker was lost during an attempt, and `on_unknown=` wants no other.
         Exception: At the yield: what the activity declares in `raises=`, as itself.
         NotEncodable: At the yield: an argument cannot be recorded.
     """

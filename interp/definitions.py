@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import attrs
 
 from interp.codec import ArgumentsCodec
-from interp.commands import Command, Compare
+from interp.commands import CallOptions, Command, Compare, OnUnknown
 from interp.errors import InvalidDefinition, UnknownWorkflow
 from interp.policies import Retry
 
@@ -37,6 +37,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 W = TypeVar("W", bound=Callable[..., Generator[Command[Any], Any, Any]])
 
 _DEFAULT_RETRY = Retry()
+_DEFAULT_OPTIONS = CallOptions(retry=_DEFAULT_RETRY)
 
 
 @attrs.frozen(eq=False)
@@ -46,8 +47,7 @@ class ActivityDefinition:
     Attributes:
         name: What the journal calls it.
         fn: The function.
-        retry: When to try again after a fault.
-        timeout: How long one attempt may take; None for no limit.
+        options: How it is called, where the call itself does not say otherwise.
         raises: Exceptions that are outcomes of the business: recorded, not retried, raised as themselves.
         is_async: Whether it runs on the event loop.
         arguments: How its arguments and result are recorded.
@@ -55,8 +55,7 @@ class ActivityDefinition:
 
     name: str
     fn: Callable[..., Any]
-    retry: Retry
-    timeout: timedelta | None
+    options: CallOptions
     raises: tuple[type[Exception], ...]
     is_async: bool
     arguments: ArgumentsCodec
@@ -96,6 +95,9 @@ def activity(
     name: str | None = None,
     retry: Retry = ...,
     timeout: timedelta | None = None,
+    deadline: timedelta | None = None,
+    heartbeat: timedelta | None = None,
+    on_unknown: OnUnknown = "retry",
     raises: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Callable[[F], F]: ...
 def activity(
@@ -105,6 +107,9 @@ def activity(
     name: str | None = None,
     retry: Retry = _DEFAULT_RETRY,
     timeout: timedelta | None = None,
+    deadline: timedelta | None = None,
+    heartbeat: timedelta | None = None,
+    on_unknown: OnUnknown = "retry",
     raises: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Any:
     """Declare how a function is called from workflows; the function itself is returned.
@@ -114,15 +119,22 @@ def activity(
         name: What the journal calls it; its qualified name by default. Keep it when the function moves or is renamed.
         retry: When to try again after an exception that is not declared.
         timeout: How long one attempt may take; None for no limit.
+        deadline: How long the whole call may take, with all attempts and pauses; None for no limit.
+        heartbeat: How long an attempt may be silent, from its begin or its last `current_call().heartbeat()`, before
+            it is given up as failed; None for no limit.
+        on_unknown: What happens when the worker was lost during an attempt, so that nobody knows whether it took
+            effect: `retry` it; `fail` with `OutcomeUnknown`; or a function, sync or async, that is called with the same
+            arguments and idempotency key, and returns the result if the effect has happened, or raises `NotDone`.
         raises: Exceptions that are outcomes of the business: recorded, not retried, raised as themselves.
 
     Raises:
         InvalidDefinition: The function cannot be an activity.
     """
     declared = raises if isinstance(raises, tuple) else (raises,)
+    options = CallOptions(retry=retry, timeout=timeout, deadline=deadline, heartbeat=heartbeat, on_unknown=on_unknown)
 
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
-        definition = _activity(fn, name or _name_of(fn), retry, timeout, declared)
+        definition = _activity(fn, name or _name_of(fn), options, declared)
         fn.__interp_activity__ = definition  # type: ignore[attr-defined]  # any function takes attributes
         return fn
 
@@ -145,15 +157,14 @@ def activity_of(fn: Callable[..., Any]) -> ActivityDefinition:
         return declared
     definition = _plain.get(fn)
     if definition is None:
-        definition = _plain[fn] = _activity(fn, _name_of(fn), _DEFAULT_RETRY, None, ())
+        definition = _plain[fn] = _activity(fn, _name_of(fn), _DEFAULT_OPTIONS, ())
     return definition
 
 
 def _activity(
     fn: Callable[..., Any],
     name: str,
-    retry: Retry,
-    timeout: timedelta | None,
+    options: CallOptions,
     raises: tuple[type[Exception], ...],
 ) -> ActivityDefinition:
     if inspect.isgeneratorfunction(fn) or hasattr(fn, "__interp_workflow__"):
@@ -177,8 +188,7 @@ def _activity(
     return ActivityDefinition(
         name=name,
         fn=fn,
-        retry=retry,
-        timeout=timeout,
+        options=options,
         raises=raises,
         is_async=inspect.iscoroutinefunction(fn),
         arguments=ArgumentsCodec.of(fn),

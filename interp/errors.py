@@ -20,7 +20,10 @@
     |   `-- ChildFailed
     |-- ActivityError              the call failed, raised inside the workflow
     |   |-- CallFailed
-    |   `-- CallTimeout            also a TimeoutError
+    |   |-- CallTimeout            also a TimeoutError
+    |   `-- OutcomeUnknown
+    |-- NotDone                    what a reconcile function raises: the effect has not happened
+    |-- RetryAfter                 what an activity raises to be tried again later
     |-- RunError                   what `run.result()` raises when there is no result
     |   |-- RunFailed
     |   |-- RunCancelled
@@ -53,6 +56,7 @@ docs/reference/errors.md.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from difflib import get_close_matches
 
 import attrs
@@ -77,9 +81,12 @@ __all__ = [
     "NotACommand",
     "NotAStore",
     "NotDecodable",
+    "NotDone",
     "NotEncodable",
+    "OutcomeUnknown",
     "PartTimeout",
     "ReplayError",
+    "RetryAfter",
     "RunCancelled",
     "RunEnded",
     "RunError",
@@ -467,18 +474,71 @@ class CallTimeout(ActivityError, TimeoutError):
 
     Attributes:
         activity: Name of the activity.
-        timeout_s: The time that one attempt had, in seconds.
+        timeout_s: The limit that it broke, in seconds.
         attempts: How many attempts were made.
+        limit: Which limit it was: `timeout` of the last attempt, `deadline` of the whole call, or `heartbeat`.
     """
 
     activity: str
     timeout_s: float
     attempts: int
+    limit: str = "timeout"
 
     def __str__(self) -> str:
         """Name the call and the limit."""
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        return f"{self.activity} took longer than {self.timeout_s:g} s ({tries})"
+        match self.limit:
+            case "heartbeat":
+                told = f"gave no heartbeat for {self.timeout_s:g} s"
+            case "deadline":
+                told = f"was not done within its deadline of {self.timeout_s:g} s"
+            case _:
+                told = f"took longer than {self.timeout_s:g} s"
+        return f"{self.activity} {told} ({tries})"
+
+
+@attrs.frozen(eq=False)
+class OutcomeUnknown(ActivityError):
+    """The worker was lost during an attempt, and the call is not to be attempted again (`on_unknown=`).
+
+    Attributes:
+        activity: Name of the activity.
+        attempts: How many attempts were begun, or may have been.
+        reason: Why nothing more is done about it; empty where `on_unknown="fail"` wants it so.
+    """
+
+    activity: str
+    attempts: int
+    reason: str
+
+    def __str__(self) -> str:
+        """Say what is not known."""
+        told = f"\n  {self.reason}" if self.reason else ""
+        return f"{self.activity}: its worker was lost, and whether attempt {self.attempts} took effect is unknown{told}"
+
+
+class NotDone(InterpError):
+    """Raised by a reconcile function (`on_unknown=`): the effect has not happened, and the call is attempted again."""
+
+
+class RetryAfter(InterpError):
+    """Raised by an activity that wants to be tried again after `delay`, instead of after the pause of its policy.
+
+        raise RetryAfter(timedelta(seconds=30)) from error
+
+    It counts as a failure by the policy, and `never=` and `only=` are not asked. The failure that is recorded is that
+    of the cause, if there is one.
+
+    Attributes:
+        delay: The next attempt begins so much later, at the earliest.
+    """
+
+    def __init__(self, delay: timedelta) -> None:
+        """Take the delay, which must not be negative."""
+        if delay < timedelta(0):
+            raise UsageError(f"RetryAfter({delay!r}): must not be negative")
+        super().__init__(f"asked for another attempt after {delay.total_seconds():g} s")
+        self.delay = delay
 
 
 # --- the child ----------------------------------------------------------------------------------

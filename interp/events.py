@@ -29,8 +29,10 @@ __all__ = [
     "Failed",
     "Failure",
     "Fired",
+    "Heartbeat",
     "Origin",
     "Outcome",
+    "Reconciled",
     "Record",
     "Refused",
     "Rejected",
@@ -186,6 +188,34 @@ class AttemptFailed(_Shape, frozen=True, tag="try"):
     begun: datetime | None = None
 
 
+class Heartbeat(_Shape, frozen=True, tag="beat"):
+    """An attempt told how far it is, which the next one is given. Does not move the workflow.
+
+    Attributes:
+        id: The command.
+        attempt: Which attempt it was, from 1.
+        details: What it told, as JSON.
+    """
+
+    id: str
+    attempt: int
+    details: bytes
+
+
+class Reconciled(_Shape, frozen=True, tag="know"):
+    """A reconcile function told what came of the attempts whose outcome was unknown. Does not move the workflow.
+
+    Attributes:
+        id: The command.
+        done: Whether the effect has happened: the answer to the call follows. If not, it is attempted again.
+        begun: When the function was called; None when unknown.
+    """
+
+    id: str
+    done: bool
+    begun: datetime | None = None
+
+
 class Fired(_Shape, frozen=True, tag="time"):
     """The time of a sleep, or the timeout of an await-signal, has come."""
 
@@ -300,6 +330,8 @@ Event: TypeAlias = (
     | Resolved
     | Rejected
     | AttemptFailed
+    | Heartbeat
+    | Reconciled
     | Fired
     | Signalled
     | CancelRequested

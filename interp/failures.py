@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import attrs
 
 from interp.codec import ANY, codec_for
-from interp.errors import ActivityError, CallFailed, CallTimeout, CodecError, NotEncodable
+from interp.errors import ActivityError, CallFailed, CallTimeout, CodecError, NotEncodable, OutcomeUnknown
 from interp.events import Failure, Rejected
 from interp.frames import brief, message
+from interp.policies import name_of_kind
 
-__all__ = ["declared_failure", "fault", "raised", "timed_out"]
+__all__ = ["Limit", "declared_failure", "fault", "kinds_of", "outcome_unknown", "raised", "timed_out"]
 
 E = TypeVar("E", bound=Exception)
 
-_TIMEOUT = "interp.errors.CallTimeout"
+_TIMEOUT = name_of_kind(CallTimeout)
+_UNKNOWN = name_of_kind(OutcomeUnknown)
+
+Limit: TypeAlias = Literal["timeout", "deadline", "heartbeat"]
+"""What an attempt broke that was not done in time."""
+
+_BROKEN: dict[Limit, str] = {
+    "timeout": "took longer than",
+    "deadline": "the call was not done within its deadline of",
+    "heartbeat": "gave no heartbeat for",
+}
+
+
+def kinds_of(kind: type[BaseException]) -> tuple[str, ...]:
+    """Return the qualified names of a class of exceptions and of all its base classes; what `Retry.covers` takes."""
+    return tuple(map(name_of_kind, kind.__mro__))
 
 
 def fault(error: BaseException, traceback: str, *, retryable: bool = True) -> Failure:
@@ -27,12 +43,28 @@ def fault(error: BaseException, traceback: str, *, retryable: bool = True) -> Fa
         traceback: Its traceback, as text.
         retryable: Whether another attempt could help.
     """
-    return Failure(_name(type(error)), message(error), traceback, retryable=retryable)
+    return Failure(name_of_kind(type(error)), message(error), traceback, retryable=retryable)
 
 
-def timed_out(timeout_s: float) -> Failure:
-    """Describe an attempt that took longer than `timeout_s` seconds."""
-    return Failure(_TIMEOUT, f"took longer than {timeout_s:g} s", payload=ANY.encode(timeout_s))
+def timed_out(timeout_s: float, limit: Limit = "timeout") -> Failure:
+    """Describe an attempt that was not done in time.
+
+    Args:
+        timeout_s: How long the limit was, in seconds.
+        limit: Which limit; past its deadline a call is not tried again.
+    """
+    payload = ANY.encode(timeout_s if limit == "timeout" else [timeout_s, limit])
+    message = f"{_BROKEN[limit]} {timeout_s:g} s"
+    return Failure(_TIMEOUT, message, payload=payload, retryable=limit != "deadline")
+
+
+def outcome_unknown(reason: str) -> Failure:
+    """Describe a call of which nobody can say whether it took effect.
+
+    Args:
+        reason: Why nothing more is done about it; empty where the author wants it so.
+    """
+    return Failure(_UNKNOWN, reason, retryable=False)
 
 
 def declared_failure(error: Exception) -> Failure:
@@ -45,7 +77,7 @@ def declared_failure(error: Exception) -> Failure:
             payload = b"null"
     else:
         payload = ANY.encode([[_plain(arg) for arg in _arguments(error)], dict(_plain_items(vars(error)))])
-    return Failure(_name(kind), message(error), payload=payload, retryable=False)
+    return Failure(name_of_kind(kind), message(error), payload=payload, retryable=False)
 
 
 def raised(rejected: Rejected, activity: str, declared: Iterable[type[Exception]]) -> Exception:
@@ -67,7 +99,11 @@ def raised(rejected: Rejected, activity: str, declared: Iterable[type[Exception]
 
 def _undeclared(failure: Failure, activity: str, attempts: int) -> ActivityError:
     if failure.type_name == _TIMEOUT:
-        return CallTimeout(activity, ANY.decode(failure.payload), attempts)
+        told: Any = ANY.decode(failure.payload)
+        timeout_s, limit = (told, "timeout") if isinstance(told, (int, float)) else (told[0], told[1])
+        return CallTimeout(activity, timeout_s, attempts, limit)
+    if failure.type_name == _UNKNOWN:
+        return OutcomeUnknown(activity, attempts, failure.message)
     return CallFailed(activity, failure.type_name, failure.message, attempts, failure.traceback)
 
 
@@ -92,19 +128,15 @@ def _rebuild(kind: type[E], failure: Failure) -> E | None:
 def _find(type_name: str, kinds: Iterable[type[Exception]]) -> type[Exception] | None:
     """Look for a class by name among the declared ones and their subclasses."""
     local = _local_name(type_name)
-    found = [kind for kind in _with_subclasses(kinds) if _local_name(_name(kind)) == local]
+    found = [kind for kind in _with_subclasses(kinds) if _local_name(name_of_kind(kind)) == local]
     # Many modules have an `Error`: the same module first. A class that moved is found by its name alone.
-    return next((kind for kind in found if _name(kind) == type_name), found[0] if found else None)
+    return next((kind for kind in found if name_of_kind(kind) == type_name), found[0] if found else None)
 
 
 def _with_subclasses(kinds: Iterable[type[E]]) -> Iterator[type[E]]:
     for kind in kinds:
         yield kind
         yield from _with_subclasses(reversed(kind.__subclasses__()))
-
-
-def _name(kind: type[BaseException]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _local_name(type_name: str) -> str:

@@ -63,6 +63,9 @@ class Issued:
         attempt: Which attempt of the call is to be made, or is being made, from 1.
         failures: How many attempts have failed.
         retry_at: Not to be attempted before this moment.
+        at: When it was yielded; None where nobody waits for its answer.
+        heartbeat: What an attempt told last of how far it is, as JSON; empty for nothing.
+        unknown: Whether it is unknown what came of an attempt, because its worker was lost.
     """
 
     id: str
@@ -76,6 +79,9 @@ class Issued:
     attempt: int = 1
     failures: int = 0
     retry_at: datetime | None = None
+    at: datetime | None = None
+    heartbeat: bytes = b""
+    unknown: bool = False
 
     @property
     def is_shielded(self) -> bool:

@@ -18,7 +18,8 @@ Three kinds of event:
 - those that answer a command: `Resolved` and `Rejected` (calls), `Fired` (timers), `Signalled` (the oldest waiter for
   that name, or else the mailbox), `ChildEnded` (children), `Delivered` and `Refused` (what was asked of the store);
 - `CancelRequested`, which cancels the root fiber;
-- those that only inform: `AttemptFailed`, `WorkerLost` and `Retried` count attempts and move nothing.
+- those that only inform: `AttemptFailed`, `WorkerLost` and `Retried` count attempts, `Heartbeat` keeps what the next
+  one is told, `Reconciled` tells what came of them; they move nothing.
 
 Three kinds of command:
 - recorded and awaited: call, sleep, sleep_until, await_signal, child, send. They become `Issued`, stay in `pending`,
@@ -64,6 +65,7 @@ import hashlib
 import heapq
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from types import GeneratorType
 from typing import Any, ClassVar, cast
@@ -125,8 +127,10 @@ from interp.events import (
     Failed,
     Failure,
     Fired,
+    Heartbeat,
     Origin,
     Outcome,
+    Reconciled,
     Record,
     Refused,
     Rejected,
@@ -143,7 +147,7 @@ from interp.frames import StackFrame, brief, label, note, stack, trace, where
 from interp.rules import CANCELLED, All, Ended, First, Shielded, Timed
 from interp.scheduler import BLOCKED, Scheduler
 
-__all__ = ["Interpreter", "Step", "UnexpectedEvent"]
+__all__ = ["Interpreter", "Step", "UnexpectedEvent", "at_work"]
 
 
 # What a store takes as a run id at most, in bytes.
@@ -193,6 +197,7 @@ class Interpreter:
         self.definition = definition
         self.run_id = run_id
         self.length = 0
+        self.losses = 0  # how many workers were lost in a row without progress; releasing a parked run starts afresh
         self.pending: dict[str, Issued] = {}
         self.state: dict[str, Any] = ANY.decode(started.state) if started.state else {}
         self.outcome: Outcome | None = None
@@ -213,6 +218,7 @@ class Interpreter:
         self._issued: list[Issued] = []
         self._withdrawn: list[Issued] = []
         self._annotated = False
+        self._dropped = False
 
     # The fold.
 
@@ -252,6 +258,10 @@ class Interpreter:
         """
         assert self._root is not None and self.outcome is None, "fed before the start or after the end"
         self._begin(at, patches)
+        if not isinstance(
+            event, (WorkerLost, Signalled, CancelRequested)
+        ):  # those come from outside, and are no progress
+            self.losses = 0
         match event:
             case Resolved():
                 self._resolved(event)
@@ -263,11 +273,16 @@ class Interpreter:
                 self._signalled(event)
             case AttemptFailed():
                 self._attempt_failed(event)
+            case Heartbeat():
+                self._awaited_call(event.id)[0].heartbeat = event.details
+            case Reconciled():
+                self._awaited_call(event.id)[0].unknown = False
             case CancelRequested():
                 self._scheduler.reason = self._scheduler.reason or event.reason
                 self._scheduler.cancel(self._root)
             case WorkerLost():
                 self._worker_lost()
+                self.losses = self.losses + 1 if event.worker else 0
             case ChildEnded():
                 self._child_ended(event)
             case Delivered():
@@ -285,7 +300,12 @@ class Interpreter:
 
         Plain side effects in the workflow's `finally` blocks do run, which is why they belong in activities.
         """
-        self._scheduler.close()
+        self._dropped = True
+        token = _at_work.set(self)
+        try:
+            self._scheduler.close()
+        finally:
+            _at_work.reset(token)
 
     # What the driver asks.
 
@@ -319,6 +339,19 @@ class Interpreter:
         """The fibers that have not ended, by id."""
         return self._scheduler.alive
 
+    @property
+    def is_first_time(self) -> bool:
+        """Whether what the workflow does now it does for the first time: it is neither replayed nor dropped."""
+        return self._allowed is None and not self._dropped
+
+    @property
+    def position(self) -> str:
+        """The command that the fiber at work has passed last; empty before its first one."""
+        fiber = next((fiber for fiber in self.fibers.values() if fiber.state is State.RUNNING), None)
+        if fiber is None or not fiber.count:
+            return ""
+        return f"{fiber.id}.{fiber.count}" if fiber.id else str(fiber.count)
+
     def stack(self, fiber_id: str = "") -> tuple[StackFrame, ...]:
         """Return the nested generators at which a fiber stands, outermost first; empty when it has ended."""
         fiber = self._scheduler.alive.get(fiber_id)
@@ -335,7 +368,11 @@ class Interpreter:
 
     def _run(self) -> Step:
         scheduler = self._scheduler
-        scheduler.run()
+        token = _at_work.set(self)
+        try:
+            scheduler.run()
+        finally:
+            _at_work.reset(token)
         self.length += 1
         root = self._root
         assert root is not None
@@ -486,6 +523,7 @@ class Interpreter:
             ):
                 issued.attempt += 1
                 issued.retry_at = None
+                issued.unknown = True
 
     def _retried(self, event: Retried) -> None:
         """Count the attempts that were in flight when the run failed, and forget the failures of the call that did."""
@@ -503,6 +541,7 @@ class Interpreter:
 
     def _issue(self, issued: Issued) -> None:
         """Record a command whose answer comes later, and block its fiber on it."""
+        issued.at = self._at
         self._issued.append(issued)
         self.pending[issued.id] = issued
         self._scheduler.block(issued.fiber, issued)
@@ -715,6 +754,17 @@ class Interpreter:
         Annotate: _annotate,
         ContinueAs: _continue_as,
     }
+
+
+_at_work: ContextVar[Interpreter | None] = ContextVar("interp_at_work", default=None)
+
+
+def at_work() -> Interpreter | None:
+    """Return the interpreter whose workflow's code is running here; None outside of a workflow.
+
+    For what observes workflows, such as their loggers. Nothing that a workflow computes may depend on it.
+    """
+    return _at_work.get()
 
 
 def _generators(parts: tuple[Part[Any], ...]) -> list[Code]:

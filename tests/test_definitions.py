@@ -48,7 +48,7 @@ def test_a_plain_function_is_an_activity_without_options() -> None:
     def plain(number: int) -> int:
         return number
 
-    assert activity_of(plain).retry == Retry()
+    assert activity_of(plain).options.retry == Retry()
     assert activity_of(plain) is activity_of(plain)
 
 

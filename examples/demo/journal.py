@@ -18,7 +18,9 @@ from interp.events import (
     Event,
     Failed,
     Fired,
+    Heartbeat,
     Outcome,
+    Reconciled,
     Record,
     Refused,
     Rejected,
@@ -138,6 +140,10 @@ def _happened(event: Event, names: dict[str, str]) -> str:
             return f"{names[event.id]} failed: {event.failure.type_name}: {event.failure.message}"
         case AttemptFailed():
             return f"attempt {event.attempt} of {names[event.id]} failed: {event.failure.message}"
+        case Heartbeat():
+            return f"attempt {event.attempt} of {names[event.id]} is at {render_value(event.details)}"
+        case Reconciled():
+            return f"{names[event.id]} had {'taken' if event.done else 'not taken'} effect before its worker was lost"
         case Fired():
             return f"{names[event.id]}: the time has come"
         case Signalled():

@@ -17,7 +17,9 @@ from interp.events import (
     Event,
     Failed,
     Fired,
+    Heartbeat,
     Outcome,
+    Reconciled,
     Record,
     Refused,
     Rejected,
@@ -84,6 +86,10 @@ def _cause(event: Event) -> str:
             return one_line(f"cancellation asked for: {event.reason}".removesuffix(": "))
         case WorkerLost():
             return one_line(f"worker {event.worker} lost" if event.worker else "another worker took over")
+        case Heartbeat():
+            return f"attempt {event.attempt} of {event.id} told {_value(event.details)}"
+        case Reconciled():
+            return f"{event.id} " + ("had its effect" if event.done else "had no effect")
         case Delivered():
             return f"{event.id} is done"
         case Refused():

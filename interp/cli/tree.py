@@ -31,7 +31,9 @@ from interp.events import (
     Failed,
     Failure,
     Fired,
+    Heartbeat,
     Outcome,
+    Reconciled,
     Record,
     Refused,
     Rejected,
@@ -108,6 +110,8 @@ class Tree:
                 self._signalled(event, at)
             case AttemptFailed():
                 self._attempt_failed(event, at)
+            case Heartbeat() | Reconciled():
+                pass  # the attempts tell the story
             case CancelRequested():
                 self.happenings.append(Happening(event, at))
                 if not self.was_cancelled:  # a second request changes nothing, and cleanup goes on

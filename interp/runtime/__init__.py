@@ -3,6 +3,19 @@
 from interp.runtime.attempts import CallInfo, current_call
 from interp.runtime.engine import Engine, run
 from interp.runtime.handles import Run
+from interp.runtime.logs import RunLogger, get_logger
+from interp.runtime.repeated import RepeatedCall
 from interp.runtime.stores import default_url, open_store
 
-__all__ = ["CallInfo", "Engine", "Run", "current_call", "default_url", "open_store", "run"]
+__all__ = [
+    "CallInfo",
+    "Engine",
+    "RepeatedCall",
+    "Run",
+    "RunLogger",
+    "current_call",
+    "default_url",
+    "get_logger",
+    "open_store",
+    "run",
+]

@@ -5,20 +5,35 @@ Runs on executor threads and on the event loop; hands its `Completion` to the wo
 
 from __future__ import annotations
 
+import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import attrs
 
+from interp.codec import ANY
+from interp.commands import CallOptions
 from interp.definitions import ActivityDefinition
-from interp.errors import CodecError, NotEncodable, UsageError
+from interp.errors import CallTimeout, Cancelled, CodecError, NotDone, NotEncodable, RetryAfter, UsageError
 from interp.events import Failure
-from interp.failures import declared_failure, fault
+from interp.failures import Limit, declared_failure, fault, kinds_of, timed_out
 
-__all__ = ["Attempt", "CallInfo", "Completion", "Deliver", "current_call", "later", "perform", "perform_async"]
+__all__ = [
+    "Attempt",
+    "Beat",
+    "CallInfo",
+    "Completion",
+    "Deliver",
+    "call_at_work",
+    "current_call",
+    "later",
+    "overdue",
+    "perform",
+    "perform_async",
+]
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -42,10 +57,18 @@ class Attempt:
         number: Which try it is, from 1.
         definition: The activity.
         payload: The arguments, as they are recorded.
-        timeout: How long it may take once it has begun; zero for no limit.
+        options: How it is called.
+        previous: What an earlier attempt told last of how far it was, as JSON; empty for nothing.
+        reconcile: Called in place of the activity, to ask what came of one whose worker was lost; None otherwise.
+        until: When the whole call must be done; None for no limit.
         cancelled: Whether nobody waits for its result any more.
         begun: When it began to run; None while it is queued.
         stop: Ends it at once, where that is possible (async activities).
+        tell: Takes its heartbeats to the worker; None while it is not dispatched.
+        beat_at: When it gave its last sign of life; None before the first.
+        details: What it told last of how far it is, as JSON; empty for nothing.
+        beating: Whether the worker is to look at `details` and has not yet.
+        quiet_until: When its next heartbeat may be recorded; None for at once.
     """
 
     run_id: str
@@ -54,21 +77,80 @@ class Attempt:
     number: int
     definition: ActivityDefinition
     payload: bytes
-    timeout: timedelta = timedelta(0)
+    options: CallOptions
+    previous: bytes = b""
+    reconcile: Callable[..., Any] | None = None
+    until: datetime | None = None
     cancelled: bool = False
     begun: datetime | None = None
     stop: Callable[[], object] | None = None
+    tell: Callable[[Beat], object] | None = None
+    beat_at: datetime | None = None
+    details: bytes = b""
+    beating: bool = False
+    quiet_until: datetime | None = None
+
+    @property
+    def fn(self) -> Callable[..., Any]:
+        """The function to call."""
+        return self.reconcile or self.definition.fn
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it runs on the event loop."""
+        return self.definition.is_async if self.reconcile is None else inspect.iscoroutinefunction(self.reconcile)
 
     @property
     def deadline(self) -> datetime | None:
-        """When it has taken too long; None while it is queued, and without a limit."""
-        return later(self.begun, self.timeout) if self.timeout and self.begun is not None else None
+        """When it has taken too long; None without a limit, as far as it is known while it is queued."""
+        timeout = self.options.timeout
+        if timeout is None or self.begun is None:
+            return self.until
+        end = later(self.begun, timeout)
+        return end if self.until is None else min(end, self.until)
+
+    def limit(self, now: datetime) -> tuple[datetime, Limit] | None:
+        """Return the limit that it breaks first, and when; None when it has none.
+
+        Args:
+            now: The time; while it is queued its own limits count from now.
+        """
+        return min(self._limits(self.begun or now), default=None)
+
+    def _limits(self, begun: datetime) -> Iterator[tuple[datetime, Limit]]:
+        if self.until is not None:
+            yield self.until, "deadline"
+        if self.options.timeout is not None:
+            yield later(begun, self.options.timeout), "timeout"
+        if self.options.heartbeat is not None:
+            yield later(self.beat_at or begun, self.options.heartbeat), "heartbeat"
+
+    def beat(self, details: bytes) -> None:
+        """Give a sign of life; called on the thread of the activity.
+
+        Args:
+            details: How far it is, as JSON; empty to leave what was told before.
+        """
+        self.beat_at = datetime.now(UTC)
+        if not details or details == self.details:
+            return
+        self.details = details
+        if not self.beating and self.tell is not None:
+            self.beating = True
+            self.tell(Beat(self))
 
     def cancel(self) -> None:
         """Tell the attempt that nobody waits for it any more."""
         self.cancelled = True
         if self.stop is not None:
             self.stop()
+
+
+@attrs.frozen(eq=False)
+class Beat:
+    """An attempt told anew how far it is."""
+
+    attempt: Attempt
 
 
 @attrs.frozen(eq=False)
@@ -80,15 +162,21 @@ class Completion:
         payload: The result as JSON; None when it failed.
         failure: Why it failed.
         declared: Whether the activity declares the exception.
+        kinds: Qualified names of the exception's class and of its base classes.
+        delay: How long the activity asked to be left alone; None where the policy says.
+        not_done: Whether it reconciled, and told that the effect has not happened.
     """
 
     attempt: Attempt
     payload: bytes | None = None
     failure: Failure | None = None
     declared: bool = False
+    kinds: tuple[str, ...] = ()
+    delay: timedelta | None = None
+    not_done: bool = False
 
 
-Deliver: TypeAlias = Callable[[Completion], None]
+Deliver: TypeAlias = Callable[["Completion | Beat"], None]
 
 
 @attrs.frozen
@@ -124,7 +212,7 @@ class CallInfo:
 
     @property
     def deadline(self) -> datetime | None:
-        """When this attempt has taken too long; None for no limit."""
+        """When this attempt, or the whole call, has taken too long; None for no limit."""
         return self._attempt.deadline
 
     @property
@@ -132,8 +220,35 @@ class CallInfo:
         """Whether nobody waits for the result any more: a long activity looks now and then, and returns."""
         return self._attempt.cancelled
 
+    @property
+    def last_heartbeat(self) -> Any:
+        """What an earlier attempt told last by `heartbeat`, as plain JSON values; None when none did."""
+        return ANY.decode(self._attempt.previous) if self._attempt.previous else None
+
+    def heartbeat(self, details: Any = None) -> None:
+        """Give a sign of life, and tell how far the work is; from the activity's own thread or from another one.
+
+        The next attempt finds the details as `last_heartbeat`: the very last ones when this attempt fails, and when
+        its worker dies those of at most a few seconds before.
+
+        Args:
+            details: Plain JSON values; None leaves what was told before.
+
+        Raises:
+            Cancelled: Nobody waits for the result any more: let it pass, and clean up in `finally`.
+            NotEncodable: The details are no JSON.
+        """
+        if self._attempt.cancelled:
+            raise Cancelled(f"nobody waits for attempt {self.attempt} of {self.idempotency_key} any more")
+        self._attempt.beat(b"" if details is None else ANY.encode(details))
+
 
 _current: ContextVar[CallInfo] = ContextVar("interp_current_call")
+
+
+def call_at_work() -> CallInfo | None:
+    """Return the call that is served here; None outside of activities."""
+    return _current.get(None)
 
 
 def current_call() -> CallInfo:
@@ -154,7 +269,7 @@ def perform(attempt: Attempt) -> Completion:
     token = _current.set(CallInfo(attempt))
     try:
         args, kwargs = attempt.definition.arguments.decode(attempt.payload)
-        value = attempt.definition.fn(*args, **kwargs)
+        value = attempt.fn(*args, **kwargs)
         return _returned(attempt, value)
     except BaseException as error:  # noqa: BLE001  whatever an activity raises is the end of its attempt
         return _raised(attempt, error)
@@ -168,7 +283,7 @@ async def perform_async(attempt: Attempt) -> Completion:
     _current.set(CallInfo(attempt))  # a task has a context of its own
     try:
         args, kwargs = attempt.definition.arguments.decode(attempt.payload)
-        value = await attempt.definition.fn(*args, **kwargs)
+        value = await attempt.fn(*args, **kwargs)
         return _returned(attempt, value)
     except BaseException as error:  # noqa: BLE001  whatever an activity raises is the end of its attempt
         return _raised(attempt, error)
@@ -186,7 +301,22 @@ def _returned(attempt: Attempt, value: Any) -> Completion:
 def _raised(attempt: Attempt, error: BaseException) -> Completion:
     if isinstance(error, attempt.definition.raises):
         return Completion(attempt, failure=declared_failure(error), declared=True)
-    return Completion(attempt, failure=fault(error, _text(error), retryable=not isinstance(error, CodecError)))
+    if attempt.reconcile is not None and isinstance(error, NotDone):
+        return Completion(attempt, not_done=True)
+    delay = error.delay if isinstance(error, RetryAfter) else None
+    if delay is not None and error.__cause__ is not None:
+        error = error.__cause__  # what went wrong; the delay says all that the wrapping does
+    failure = fault(error, _text(error), retryable=delay is not None or not isinstance(error, CodecError))
+    return Completion(attempt, failure=failure, kinds=kinds_of(type(error)), delay=delay)
+
+
+def overdue(attempt: Attempt, limit: Limit) -> Completion:
+    """Return how an attempt ends that breaks a limit."""
+    options = attempt.options
+    span = {"timeout": options.timeout, "deadline": options.deadline, "heartbeat": options.heartbeat}[limit]
+    assert span is not None
+    limit_s = span.total_seconds()
+    return Completion(attempt, failure=timed_out(limit_s, limit), kinds=kinds_of(CallTimeout))
 
 
 def _text(error: BaseException) -> str:

@@ -6,15 +6,19 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from interp.commands import Call, CallOptions
 from interp.fibers import Issued
-from interp.runtime.attempts import Attempt, Deliver, later
+from interp.runtime.attempts import Attempt, Completion, Deliver, overdue
 from interp.runtime.executors import GROWTH_S, LoopExecutor, ThreadExecutor
 from interp.runtime.live import LiveRun
+from interp.runtime.verdicts import deadline_of, options_of
 
-__all__ = ["Dispatcher", "options_of"]
+__all__ = ["Dispatcher"]
+
+# How often the heartbeats of one attempt are recorded at most: what a worker that dies may lose of them, against the
+# records of an activity that runs for hours (docs/decisions/0014-heartbeats-are-records.md).
+_RECORD_BEATS = timedelta(seconds=5)
 
 
 class Dispatcher:
@@ -25,36 +29,49 @@ class Dispatcher:
 
         Args:
             threads: How many sync activities may run at once.
-            deliver: Called with each completion, on the thread where the activity ran.
+            deliver: Called with each completion and heartbeat, on the thread where the activity runs.
             clock: Tells the time, UTC.
         """
         self.in_flight = 0
         self._clock = clock
         self._threads = ThreadExecutor(threads, deliver)
         self._loop = LoopExecutor(deliver)
+        self._deliver = deliver
         self._deadlines: list[tuple[datetime, int, Attempt]] = []
+        self._beats: list[tuple[datetime, int, Attempt]] = []
         self._serial = itertools.count()
 
     def attempt(self, run: LiveRun, issued: Issued) -> Attempt:
         """Make the next attempt of a call; `begin` starts it."""
-        definition = issued.definition
+        definition, options = issued.definition, options_of(issued)
         assert definition is not None
-        attempt = Attempt(run.run_id, run.round, issued.id, issued.attempt, definition, issued.record.payload)
-        timeout = options_of(issued).timeout or definition.timeout
-        if timeout is not None:
-            attempt.timeout = timeout
-            self._limit(attempt, later(self._clock(), timeout))
+        attempt = Attempt(
+            run_id=run.run_id,
+            round=run.round,
+            command_id=issued.id,
+            number=issued.attempt,
+            definition=definition,
+            payload=issued.record.payload,
+            options=options,
+            previous=issued.heartbeat,
+            reconcile=options.on_unknown if issued.unknown and callable(options.on_unknown) else None,
+            until=deadline_of(issued),
+            tell=self._deliver,
+        )
+        limit = attempt.limit(self._clock())
+        if limit is not None:
+            self._watch(attempt, limit[0])
         run.attempts[issued.id] = attempt
         self.in_flight += 1
         return attempt
 
     def begin(self, attempts: list[Attempt]) -> None:
         """Hand attempts to the threads and to the event loop."""
-        on_threads = [attempt for attempt in attempts if not attempt.definition.is_async]
+        on_threads = [attempt for attempt in attempts if not attempt.is_async]
         if on_threads:
             self._threads.submit(on_threads)
         if len(on_threads) < len(attempts):
-            self._loop.submit(attempt for attempt in attempts if attempt.definition.is_async)
+            self._loop.submit(attempt for attempt in attempts if attempt.is_async)
 
     def ended(self, run: LiveRun, attempt: Attempt) -> bool:
         """Note that an attempt has ended; tells whether its run still waits for it."""
@@ -77,23 +94,39 @@ class Dispatcher:
 
     @property
     def next_deadline(self) -> datetime | None:
-        """When an attempt may have taken too long; None when none has a limit."""
-        return self._deadlines[0][0] if self._deadlines else None
+        """When an attempt may have taken too long, or a heartbeat is to be recorded; None for never."""
+        return min((heap[0][0] for heap in (self._deadlines, self._beats) if heap), default=None)
 
-    def overdue(self, now: datetime, live: dict[str, LiveRun]) -> Iterator[tuple[LiveRun, Attempt]]:
-        """Give the attempts that have taken too long, called off already, with their runs."""
+    def overdue(self, now: datetime, live: dict[str, LiveRun]) -> Iterator[tuple[LiveRun, Completion]]:
+        """Give the ends of the attempts that have taken too long, called off already, with their runs."""
         while self._deadlines and self._deadlines[0][0] <= now:
             _, _, attempt = heapq.heappop(self._deadlines)
-            run = live.get(attempt.run_id)
-            awaited = run is not None and not run.parked and run.attempts.get(attempt.command_id) is attempt
-            deadline = attempt.deadline
-            if deadline is None or deadline > now:  # it was queued meanwhile: its time begins when it does
-                if awaited or deadline is not None:
-                    self._limit(attempt, deadline or later(now, attempt.timeout))
+            run = _awaiting(attempt, live)
+            limit = attempt.limit(now)
+            assert limit is not None, "only attempts with a limit are watched"
+            if limit[0] > now:  # it was queued meanwhile, or gave a sign of life
+                if run is not None or attempt.begun is not None:
+                    self._watch(attempt, limit[0])
                 continue
             self._threads.abandon(attempt)
-            if run is not None and awaited:
+            if run is not None:
                 self.call_off(run, attempt.command_id)
+                yield run, overdue(attempt, limit[1])
+
+    def beaten(self, attempt: Attempt) -> None:
+        """Note that an attempt told anew how far it is: to be recorded now, or when that is allowed again."""
+        now = self._clock()
+        due = now if attempt.quiet_until is None else max(now, attempt.quiet_until)
+        heapq.heappush(self._beats, (due, next(self._serial), attempt))
+
+    def beats(self, now: datetime, live: dict[str, LiveRun]) -> Iterator[tuple[LiveRun, Attempt]]:
+        """Give the attempts whose heartbeats are to be recorded now, with their runs."""
+        while self._beats and self._beats[0][0] <= now:
+            _, _, attempt = heapq.heappop(self._beats)
+            attempt.beating = False  # before its details are read: what it tells from here on is told again
+            run = _awaiting(attempt, live)
+            if run is not None:
+                attempt.quiet_until = now + _RECORD_BEATS
                 yield run, attempt
 
     def close(self) -> None:
@@ -101,12 +134,13 @@ class Dispatcher:
         self._threads.close()
         self._loop.close()
 
-    def _limit(self, attempt: Attempt, deadline: datetime) -> None:
-        heapq.heappush(self._deadlines, (deadline, next(self._serial), attempt))
+    def _watch(self, attempt: Attempt, moment: datetime) -> None:
+        heapq.heappush(self._deadlines, (moment, next(self._serial), attempt))
 
 
-def options_of(issued: Issued) -> CallOptions:
-    """Return the options that a call was made with."""
-    call = issued.command
-    assert isinstance(call, Call)
-    return call.with_options
+def _awaiting(attempt: Attempt, live: dict[str, LiveRun]) -> LiveRun | None:
+    """Return the run that waits for an attempt; None when nobody does any more."""
+    run = live.get(attempt.run_id)
+    if run is None or run.parked or run.attempts.get(attempt.command_id) is not attempt:
+        return None
+    return run

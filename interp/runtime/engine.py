@@ -57,6 +57,7 @@ class Engine:
         threads: int = 64,
         cache: int = 1_000,
         grace: timedelta = timedelta(seconds=10),
+        poison_after: int | None = 5,
     ) -> None:
         """Open the store and start the worker.
 
@@ -66,6 +67,9 @@ class Engine:
             threads: How many sync activities may run at once, 1 or more.
             cache: How many idle runs are kept in memory, 0 or more.
             grace: How long activities in flight may go on when the engine closes.
+            poison_after: A run is parked when it has lost so many workers in a row without any progress of its own, as
+                when an activity uses up the memory; None for never. An engine that is closed, and whose `grace` is too
+                short for the run's calls, counts too.
 
         Raises:
             UnknownStore: The URL names no kind of store that is installed.
@@ -73,12 +77,14 @@ class Engine:
         """
         if threads < 1 or cache < 0:
             raise UsageError(f"Engine(threads={threads}, cache={cache}): threads must be 1 or more, cache 0 or more")
+        if poison_after is not None and poison_after < 1:
+            raise UsageError(f"Engine(poison_after={poison_after}): must be 1 or more, or None")
         self._owns_store = store is None or isinstance(store, str)
         self.store: Store = open_store(store) if store is None or isinstance(store, str) else store
         self.name = f"{platform.node() or 'host'}-{os.getpid()}-{secrets.token_hex(4)}"
         self._grace = grace
         self._closed = threading.Event()
-        self._worker = Worker(self.store, self.name, WorkerOptions(threads, cache, _utc_now))
+        self._worker = Worker(self.store, self.name, WorkerOptions(threads, cache, _utc_now, poison_after))
         self._threads = [
             threading.Thread(target=target, name=f"interp-{name}", daemon=True)
             for name, target in (("worker", self._worker.run), ("doorbell", self._listen))

@@ -12,6 +12,7 @@ from interp.codec import ANY, ValueCodec, encode_payload
 from interp.errors import JournalCorrupt, RunCancelled, RunFailed, RunParked, UnknownRun
 from interp.events import CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
 from interp.runtime.live import decoded
+from interp.runtime.repeated import RepeatedCall, repeated_calls
 from interp.runtime.requests import Tell, Watch
 from interp.runtime.retrying import retry
 from interp.store import RunRow, Status, Store
@@ -137,6 +138,14 @@ class Run(Generic[T]):
     def history(self) -> tuple[Transition, ...]:
         """Return the records of the run so far."""
         return tuple(decoded(self.id, self._worker.store.history(self.id)))
+
+    def repeated_calls(self) -> tuple[RepeatedCall, ...]:
+        """List the calls whose effects may have happened twice: a worker was lost during one of their attempts.
+
+        Those that failed instead of being attempted again (`on_unknown="fail"`) are listed too; those of which a
+        reconcile function told what came of them are not. Of a run that continues as new the present round is read.
+        """
+        return repeated_calls(self.history())
 
     def _tell(self, event: Signalled | CancelRequested) -> None:
         done: Future[None] = Future()

@@ -24,6 +24,7 @@ from interp.events import (
     Event,
     Failed,
     Outcome,
+    Reconciled,
     Refused,
     Signalled,
     Started,
@@ -184,6 +185,8 @@ class LiveRun:
         self._write(event, at, step)
         if isinstance(event, AttemptFailed):
             self.backoff[event.id] = event.retry_at
+        elif isinstance(event, Reconciled) and not event.done:
+            self.calls.append(self.interpreter.pending[event.id])
         for issued in step.withdrawn:
             self.backoff.pop(issued.id, None)
         return step

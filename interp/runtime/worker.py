@@ -33,23 +33,13 @@ from interp.errors import (
     StoreReadOnly,
     UsageError,
 )
-from interp.events import (
-    AttemptFailed,
-    ChildEnded,
-    Event,
-    Fired,
-    Rejected,
-    Resolved,
-    Started,
-    WorkerLost,
-    decode_event,
-)
-from interp.failures import timed_out
-from interp.runtime.attempts import Attempt, Completion, later
-from interp.runtime.dispatcher import Dispatcher, options_of
+from interp.events import ChildEnded, Event, Fired, Heartbeat, Started, WorkerLost, decode_event
+from interp.runtime.attempts import Attempt, Beat, Completion
+from interp.runtime.dispatcher import Dispatcher
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
 from interp.runtime.turn import Turn
+from interp.runtime.verdicts import poison, refusal, verdict
 from interp.runtime.watches import Watches
 from interp.store import Append, Claim, Create, Message, RunRow, Status, Store, Why
 
@@ -92,12 +82,14 @@ class WorkerOptions:
         threads: How many sync activities may run at once.
         cache: How many idle runs are kept in memory; others are replayed from the journal when something happens.
         clock: Tells the time, UTC.
+        poison_after: After how many lost workers in a row, without progress, a run is parked; None for never.
         chance: Gives random numbers from [0, 1), for the jitter of retries.
     """
 
     threads: int
     cache: int
     clock: Clock
+    poison_after: int | None = None
     chance: Callable[[], float] = random.random
 
 
@@ -186,6 +178,7 @@ class Worker:
             self._take(self._taken[0])
             self._taken.popleft()
         now = self._clock()
+        self._record_beats(now)
         self._expire(now)
         if self._hold_until is not None and now < self._hold_until:
             return
@@ -233,6 +226,8 @@ class Worker:
         match taken:
             case Completion():
                 self._completed(taken)
+            case Beat():
+                self._dispatcher.beaten(taken.attempt)
             case Start():
                 self._start(taken)
             case Tell():
@@ -308,33 +303,25 @@ class Worker:
         run = self._live.get(attempt.run_id)
         if run is None or not self._dispatcher.ended(run, attempt):
             return
-        if completion.payload is not None:
-            event = Resolved(attempt.command_id, completion.payload, attempt.number, attempt.begun)
-            self._feed(run, event, self._clock())
-        else:
-            self._failed(run, completion)
+        self._conclude(run, completion)
 
-    def _failed(self, run: LiveRun, completion: Completion) -> None:
-        """Record a failure, and whether another attempt follows."""
-        attempt, failure = completion.attempt, completion.failure
-        assert failure is not None
+    def _conclude(self, run: LiveRun, completion: Completion) -> None:
+        """Record what follows from the end of an attempt: the result, the failure, or that another attempt follows."""
         now = self._clock()
-        issued = run.interpreter.pending[attempt.command_id]
-        pause = None
-        if failure.retryable:
-            retry = options_of(issued).retry or attempt.definition.retry
-            pause = retry.pause(issued.failures + 1, self._options.chance())
-        event: Event
-        if pause is not None:
-            event = AttemptFailed(issued.id, attempt.number, failure, later(now, pause), attempt.begun)
-        else:
-            event = Rejected(issued.id, failure, completion.declared, attempt.number, attempt.begun)
-        self._feed(run, event, now)
+        issued = run.interpreter.pending[completion.attempt.command_id]
+        for event in verdict(issued, completion, now, self._options.chance):
+            self._feed(run, event, now)
 
     def _expire(self, now: datetime) -> None:
         """Record the attempts that have taken too long as failed."""
-        for run, attempt in self._dispatcher.overdue(now, self._live):
-            self._failed(run, Completion(attempt, failure=timed_out(attempt.timeout.total_seconds())))
+        for run, completion in self._dispatcher.overdue(now, self._live):
+            self._conclude(run, completion)
+
+    def _record_beats(self, now: datetime) -> None:
+        """Record how far attempts are, for those that may come after them."""
+        for run, attempt in self._dispatcher.beats(now, self._live):
+            if attempt.details != run.interpreter.pending[attempt.command_id].heartbeat:
+                self._feed(run, Heartbeat(attempt.command_id, attempt.number, attempt.details), now)
 
     def _advance(self, run: LiveRun, now: datetime) -> None:
         """Fire the timers of a run that are due, and free the calls whose pause is over."""
@@ -346,6 +333,15 @@ class Worker:
             self._feed(run, Fired(command_id), now)
         if run.outcome is None and not run.parked:
             run.ready_calls(now)
+            self._refuse_calls(run, now)
+
+    def _refuse_calls(self, run: LiveRun, now: datetime) -> None:
+        """Fail the calls of a run that must not be attempted any more."""
+        for issued in run.calls[:]:
+            event = refusal(issued, now)
+            if event is not None and issued in run.calls:  # not withdrawn by the failure of another
+                run.calls.remove(issued)
+                self._feed(run, event, now)
 
     # Messages.
 
@@ -421,6 +417,7 @@ class Worker:
             # Also when nobody is known to be lost: a run that was parked had its attempts under way, too.
             if row.length and row.status is Status.RUNNING and run.calls:
                 self._feed(run, WorkerLost(claim.lost or "", self.name, run.definition.code), now)
+                run.parked = run.parked or poison(run.interpreter, self._options.poison_after)
         self._read(run, claim.messages, now)
         self._advance(run, now)
 
@@ -474,7 +471,7 @@ class Worker:
                 calls += self._written(run, dispatch=not draining)
                 for definition in run.children():
                     self._started[definition.name] = definition
-                for event in run.answers(refused):
+                for event in run.answers(refused) if self._live.get(run.run_id) is run else ():
                     self._feed(run, event, now)
         self._dispatcher.begin(calls)
         for append in turn.parked:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from interp.events import Failure
+from interp.events import Failure, Heartbeat, Reconciled
 from interp.failures import timed_out
 from tests.core.activities import Declined, Item, OutOfStock, SlightlyDeclined
 from tests.core.driving import Driver
@@ -46,7 +46,11 @@ _PAYLOADS = st.sampled_from([0, 1, 2, 3, "no number"])
 
 # Weights: runs are to get on, and now and then something goes wrong.
 _WHAT = st.sampled_from(
-    ["return"] * 12 + ["fail", "fault", "timeout"] + ["timer"] * 5 + ["signal"] * 5 + ["retry", "lost", "cancel"]
+    ["return"] * 12
+    + ["fail", "fault", "timeout"]
+    + ["timer"] * 5
+    + ["signal"] * 5
+    + ["retry", "beat", "know", "lost", "cancel"]
 )
 
 
@@ -55,7 +59,7 @@ def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> Non
     pending = driver.interpreter.pending
     calls = [issued.id for issued in pending.values() if issued.definition is not None]
     what = draw(_WHAT)
-    if what in {"return", "fail", "fault", "timeout", "retry"} and not calls:
+    if what in {"return", "fail", "fault", "timeout", "retry", "beat", "know"} and not calls:
         what = "timer"
     if what == "timer" and driver.interpreter.next_due is None:
         what = "return" if calls else "signal"
@@ -70,6 +74,10 @@ def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> Non
             driver.rejects(draw(st.sampled_from(calls)), timed_out(draw(st.sampled_from([0.5, 30.0]))))
         case "retry":
             driver.retries(draw(st.sampled_from(calls)))
+        case "beat":
+            driver.feed(Heartbeat(draw(st.sampled_from(calls)), 1, b"[1]"))
+        case "know":
+            driver.feed(Reconciled(draw(st.sampled_from(calls)), done=False))
         case "timer":
             driver.fires()
         case "signal":

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from interp.events import Completed
 from interp.interpreter import Interpreter
+from interp.runtime.repeated import repeated_calls
 from tests.core.activities import Item
 from tests.core.driving import EPOCH, Driver
 from tests.core.happenings import live_through
@@ -50,10 +51,31 @@ def test_replay_of_every_prefix_gives_the_same_commands_and_goes_on_in_the_same_
 def standing(interpreter: Interpreter) -> object:
     """Say where a run stands."""
     commands = [
-        (each.id, each.due, each.attempt, each.failures, each.retry_at) for each in interpreter.pending.values()
+        (each.id, each.due, each.attempt, each.failures, each.retry_at, each.at, each.heartbeat, each.unknown)
+        for each in interpreter.pending.values()
     ]
     fibers = [(fiber.id, fiber.state, fiber.count, fiber.cancelled) for fiber in interpreter.fibers.values()]
-    return (commands, fibers, interpreter.state, interpreter.mailbox, interpreter.next_due, interpreter.length)
+    return (
+        commands,
+        fibers,
+        interpreter.state,
+        interpreter.mailbox,
+        interpreter.next_due,
+        interpreter.length,
+        interpreter.losses,
+    )
+
+
+@given(programs(), st.data())
+def test_the_history_alone_tells_every_call_that_waits_with_an_unknown_outcome(
+    program: Program, data: st.DataObject
+) -> None:
+    with lived(data, program) as (_, driver):
+        listed = {call.id: call for call in repeated_calls(driver.history)}
+        for issued in driver.interpreter.pending.values():
+            if issued.definition is not None:
+                assert issued.unknown == (issued.id in listed)
+                assert not issued.unknown or max(listed[issued.id].attempts) < issued.attempt
 
 
 @given(programs(), st.data())

@@ -336,7 +336,7 @@ def test_a_fork_is_refused_where_a_child_is_open_and_takes_over_one_that_has_end
         run = engine.start(parent, id="p")
         eventually(lambda: engine.store.run("kid") is not None)
         with pytest.raises(UsageError, match="waits there for its child 'kid'"):
-            engine.fork("p", at=1)
+            _ = engine.fork("p", at=1)
         engine.get("kid").signal("go", "on")
         assert run.result(WAIT) == "on2"
         assert engine.fork("p", at=2, id="again").result(WAIT) == "on2"

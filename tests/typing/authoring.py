@@ -236,6 +236,14 @@ def wrong(order: Order, task: Task[str]) -> Workflow[str]:
     yield part(order)  # type: ignore[misc]
     receipt: int = yield from call(charge, order)  # type: ignore[assignment]
     seen(receipt)
+    seen(
+        call(charge, order).options(
+            deadline=HOUR, heartbeat=HOUR, retry=Retry(never=(ValueError, "lib.Error"), only=OSError)
+        )
+    )
+    seen(call(charge, order).options(on_unknown=charge))
+    seen(call(charge, order).options(on_unknown="perhaps"))  # type: ignore[arg-type]
+    seen(Retry(never=3))  # type: ignore[arg-type]
     seen(call(charge, order).options(retries=3))  # type: ignore[call-arg]
     return call(charge, order)  # type: ignore[return-value]
 
