@@ -264,8 +264,15 @@ def describe_run(store: Store, run_id: str) -> str:
     if row is None:
         return "gone"
     first = next(decoded(run_id, store.history(run_id)), None)
-    args = _parenthesised(first.cause.args) if first is not None and isinstance(first.cause, Started) else "(...)"
-    return f"{row.workflow}{args}  ({row.status})"
+    if first is None or not isinstance(first.cause, Started):
+        return f"{row.workflow}(...)  ({row.status})"
+    started = first.cause
+    made = ""
+    if started.forked_from:
+        made = f", a fork of {started.forked_from[-1].run_id!r}"
+    elif started.parent is not None:
+        made = f", a child of {started.parent[0]!r}"
+    return f"{row.workflow}{_parenthesised(started.args)}  ({row.status}{made})"
 
 
 def _parenthesised(args: bytes) -> str:
