@@ -356,3 +356,44 @@ def test_the_end_of_a_forked_child_is_not_taken_for_that_of_the_child(url: str) 
         assert fork.result(WAIT) == "wrong"
         engine.get("kid").signal("go", "right")
         assert run.result(WAIT) == "right"
+
+
+@workflow
+def tree(count: int, limit: int) -> Workflow[int]:
+    numbers = yield from gather(*[child(doubling, number) for number in range(count)], limit=limit)
+    return sum(numbers)
+
+
+def tree_completes(url: str, count: int) -> None:
+    with Engine(url) as engine:
+        assert engine.start(tree, count, 100, id="tree").result(10 * WAIT) == count * (count - 1)
+        assert Counter(row.status for row in engine.runs()) == {Status.COMPLETED: count + 1}
+
+
+def tree_is_cancelled(url: str, count: int) -> None:
+    with Engine(url) as engine:
+        run = engine.start(tree, count, 100, id="tree")
+        eventually(lambda: run.row.length > count // 4)
+        run.cancel("enough")
+        with pytest.raises(RunCancelled, match="enough"):
+            run.result(WAIT)
+        eventually(lambda: all(row.status.ended for row in engine.runs()))
+        assert len(engine.runs()) <= count
+
+
+def test_a_tree_of_children_completes_with_a_limit_and_leaves_nothing_open(url: str) -> None:
+    tree_completes(url, 400)
+
+
+def test_a_tree_of_children_that_is_cancelled_in_the_middle_leaves_nothing_open(url: str) -> None:
+    tree_is_cancelled(url, 2_000)
+
+
+@pytest.mark.soak
+def test_a_tree_of_ten_thousand_children_completes(lmdb_url: str) -> None:
+    tree_completes(lmdb_url, 10_000)
+
+
+@pytest.mark.soak
+def test_a_tree_of_ten_thousand_children_is_cancelled_in_the_middle(lmdb_url: str) -> None:
+    tree_is_cancelled(lmdb_url, 10_000)
