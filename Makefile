@@ -9,7 +9,7 @@ notebooks := $(wildcard notebooks/*.ipynb)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # two pips must not write one environment
-.PHONY: help demo test coverage soak bench check lint types layers docs notebooks format clean
+.PHONY: help demo test coverage soak bench sleepers check lint types layers docs notebooks format clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "  make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ soak: $(VENV)/.installed-test  ## run the tests that take long
 
 bench: $(VENV)/.installed-test  ## measure durable steps per second
 	$(python) benchmarks/steps.py
+
+sleepers: $(VENV)/.installed-test  ## measure a million sleeping runs
+	$(python) benchmarks/sleepers.py
 
 check: lint types layers docs  ## what has to hold besides the tests
 
