@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from interp import activity
+from interp import Workflow, activity, call, workflow
 
-__all__ = ["ACTIVITIES", "Declined", "Item", "OutOfStock", "SlightlyDeclined"]
+__all__ = ["ACTIVITIES", "Declined", "Item", "OutOfStock", "SlightlyDeclined", "core_child"]
 
 
 @attrs.frozen
@@ -79,3 +79,9 @@ def anything(key: int) -> Any:
 
 
 ACTIVITIES = {fn.__name__: fn for fn in (number, money, moment, item, items, either, anything)}
+
+
+@workflow
+def core_child(key: int) -> Workflow[int]:
+    """What the programs start as children; it is never run: how it ends is drawn."""
+    return (yield from call(number, key))

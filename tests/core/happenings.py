@@ -8,7 +8,18 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from interp.events import Failure, Heartbeat, Reconciled
+from interp.commands import Child, Send
+from interp.events import (
+    ChildEnded,
+    Completed,
+    Delivered,
+    Failed,
+    Failure,
+    Heartbeat,
+    Reconciled,
+    Refused,
+    WasCancelled,
+)
 from interp.failures import timed_out
 from tests.core.activities import Declined, Item, OutOfStock, SlightlyDeclined
 from tests.core.driving import Driver
@@ -44,12 +55,19 @@ _ERRORS: st.SearchStrategy[Exception] = st.one_of(
 )
 _PAYLOADS = st.sampled_from([0, 1, 2, 3, "no number"])
 
+_ENDS: st.SearchStrategy[Completed | Failed | WasCancelled] = st.one_of(
+    st.integers(0, 9).map(lambda number: Completed(str(number).encode())),
+    st.builds(lambda text: Failed(Failure("lib.Broken", text)), _TEXT),
+    st.builds(WasCancelled, _TEXT),
+)
+
 # Weights: runs are to get on, and now and then something goes wrong.
 _WHAT = st.sampled_from(
     ["return"] * 12
     + ["fail", "fault", "timeout"]
     + ["timer"] * 5
     + ["signal"] * 5
+    + ["child", "stored"] * 4
     + ["retry", "beat", "know", "lost", "cancel"]
 )
 
@@ -60,6 +78,10 @@ def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> Non
     calls = [issued.id for issued in pending.values() if issued.definition is not None]
     what = draw(_WHAT)
     if what in {"return", "fail", "fault", "timeout", "retry", "beat", "know"} and not calls:
+        what = "timer"
+    if what == "child" and not _open(driver, children=True):
+        what = "stored"
+    if what == "stored" and not _open(driver, children=False):
         what = "timer"
     if what == "timer" and driver.interpreter.next_due is None:
         what = "return" if calls else "signal"
@@ -78,6 +100,13 @@ def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> Non
             driver.feed(Heartbeat(draw(st.sampled_from(calls)), 1, b"[1]"))
         case "know":
             driver.feed(Reconciled(draw(st.sampled_from(calls)), done=False))
+        case "child":
+            command_id = draw(st.sampled_from(_open(driver, children=True)))
+            driver.feed(ChildEnded(command_id, 0, draw(_ENDS)))
+        case "stored":
+            command_id = draw(st.sampled_from(_open(driver, children=False)))
+            refused = draw(st.sampled_from([None, None, None, "unknown"]))
+            driver.feed(Refused(command_id, refused) if refused else Delivered(command_id))
         case "timer":
             driver.fires()
         case "signal":
@@ -86,6 +115,18 @@ def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> Non
             driver.cancels(draw(_TEXT))
         case _:
             driver.loses_worker()
+
+
+def _open(driver: Driver, *, children: bool) -> list[str]:
+    """Return the children that may end, or the commands that the store has not answered."""
+    found: list[str] = []
+    for issued in driver.interpreter.pending.values():
+        detached = isinstance(issued.command, Child) and issued.command.detached
+        if issued.child is not None and not detached:
+            found += [issued.id] * children
+        elif issued.child is not None or isinstance(issued.command, Send):
+            found += [issued.id] * (not children)
+    return found
 
 
 def _return(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver, command_id: str) -> None:

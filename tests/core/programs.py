@@ -17,20 +17,20 @@ import interp
 from interp.codec import ArgumentsCodec
 from interp.definitions import WorkflowDefinition
 from interp.errors import Cancelled
-from tests.core.activities import ACTIVITIES, Declined
+from tests.core.activities import ACTIVITIES, Declined, core_child
 from tests.core.driving import EPOCH, Driver
 
 __all__ = ["Node", "Program", "Token", "blocks", "loaded", "orderly_programs", "programs", "reads_well"]
 
 Kind: TypeAlias = Literal[
     "call", "sleep", "sleep_until", "signal", "gather", "race", "spawn", "join", "cancel", "now", "random", "uuid",
-    "info", "annotate", "patched", "sub", "try", "raise", "loop", "map", "timeout", "shield", "saga",
+    "info", "annotate", "patched", "sub", "try", "raise", "loop", "map", "timeout", "shield", "saga", "child", "send",
 ]  # fmt: skip
 Block: TypeAlias = "list[Node]"
 
 _OPTIONS = ("limit", "return_errors", "min_successful", "tolerated_failures")
 
-RECORDED: tuple[Kind, ...] = ("call", "sleep", "sleep_until", "signal", "annotate")
+RECORDED: tuple[Kind, ...] = ("call", "sleep", "sleep_until", "signal", "annotate", "child", "send")
 
 
 @attrs.define(eq=False)
@@ -208,6 +208,11 @@ class Source:
             case "signal":
                 timeout = f", timeout=timedelta(seconds={data['s']})" if data["s"] is not None else ""
                 return f"await_signal({data['name']!r}{', int' if data.get('typed') else ''}{timeout})"
+            case "child":
+                how = f"detached={data['detached']}, on_parent_close={data['close']!r}"
+                return f"child(core_child, {data['arg']}, {how})"
+            case "send":
+                return f"send({data['to']!r}, {data['name']!r}, {data['arg']})"
             case "gather" | "race":
                 parts = [self._part(node, block) for block in node.blocks]
                 if data.get("named"):
@@ -243,7 +248,7 @@ class Source:
         return (
             node.kind in {"gather", "race", "spawn", "timeout", "shield"}
             and len(block) == 1
-            and block[0].kind in {"call", "sleep", "sleep_until", "signal"}
+            and block[0].kind in {"call", "sleep", "sleep_until", "signal", "child", "send"}
             and bool(block[0].data.get("bare"))
         )
 
@@ -383,7 +388,7 @@ def loaded(program: Program, file: str = "program.py") -> Loaded:
 
         return begin
 
-    names |= ACTIVITIES | {"registering": registering}
+    names |= ACTIVITIES | {"registering": registering, "core_child": core_child}
     names |= {"Token": token, "seen": seen, "tracked": tracked, "timedelta": timedelta, "EPOCH": EPOCH, "tasks": []}
     names |= {"Declined": Declined, "__name__": "program"}
     exec(compile(source.text, file, "exec"), names)
@@ -433,6 +438,11 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
             data |= {"name": draw(_SIGNALS), "s": draw(st.sampled_from([None, None, 0, 5])), "typed": _bare(draw)}
         case "join" | "cancel":
             data |= {"k": draw(_KEYS)}
+        case "child":
+            close = draw(st.sampled_from(["cancel", "abandon", "wait"]))
+            data |= {"arg": draw(_KEYS), "detached": draw(st.booleans()), "close": close}
+        case "send":
+            data |= {"to": draw(_SIGNALS), "name": draw(_SIGNALS), "arg": draw(_KEYS)}
         case "annotate":
             data |= {"value": draw(_KEYS)}
         case "map":
@@ -447,7 +457,7 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
 
 _LEAVES: tuple[Kind, ...] = (
     "call", "call", "call", "call", "sleep", "sleep_until", "signal", "signal", "now", "random", "uuid", "info",
-    "annotate", "join", "cancel", "call", "call", "sleep", "signal", "join", "raise", "map",
+    "annotate", "join", "cancel", "call", "call", "sleep", "signal", "join", "raise", "map", "child", "child", "send",
 )  # fmt: skip
 _TREES: tuple[Kind, ...] = (
     "gather",
@@ -467,7 +477,8 @@ _TREES: tuple[Kind, ...] = (
 )
 
 _ORDERLY_LEAVES: tuple[Kind, ...] = (
-    "call", "call", "sleep", "sleep_until", "signal", "now", "random", "uuid", "info", "annotate", "map",
+    "call", "call", "sleep", "sleep_until", "signal", "now", "random", "uuid", "info", "annotate", "map", "child",
+    "send",
 )  # fmt: skip
 _ORDERLY_TREES: tuple[Kind, ...] = ("gather", "gather", "spawn", "sub", "loop", "patched", "shield", "saga")
 

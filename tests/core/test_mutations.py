@@ -45,6 +45,13 @@ def another(draw: Any, node: Node) -> tuple[str, dict[str, Any]]:
             ("signal", {"s": None if data.get("s") is not None else 0}),
             ("call", call),
         ],
+        "child": [
+            ("child", {"arg": data.get("arg", 0) + 1}),
+            ("child", {"detached": not data.get("detached", False)}),
+            ("call", call),
+            ("sleep", {"s": 1}),
+        ],
+        "send": [("send", {"to": "another"}), ("send", {"name": "another"}), ("send", {"arg": 99}), ("call", call)],
         "annotate": [("annotate", {"value": data.get("value", 0) + 1}), ("sleep", {"s": 1}), ("call", call)],
     }
     kind, details = draw(st.sampled_from(changes[node.kind]))

@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.events import Completed
+from interp.commands import Child
+from interp.events import ChildEnded, Completed, Delivered
 from interp.interpreter import Interpreter
 from interp.runtime.repeated import repeated_calls
 from tests.core.activities import Item
@@ -103,6 +104,10 @@ def finished(data: st.DataObject, driver: Driver) -> dict[str, tuple[str, str, b
             driver.returns(chosen.id, _RESULTS[chosen.record.target])
         elif chosen.record.kind == "await_signal":
             driver.signals(chosen.record.target, 1)
+        elif isinstance(chosen.command, Child) and not chosen.command.detached:
+            driver.feed(ChildEnded(chosen.id, 0, Completed(b"1")))
+        elif chosen.record.kind in ("child", "send"):
+            driver.feed(Delivered(chosen.id))
         else:
             driver.fires()
     assert isinstance(driver.outcome, Completed)
