@@ -43,7 +43,8 @@ def family() -> Workflow[tuple[list[int], list[int]]]:
 
 
 def main() -> None:
-    with Engine(sys.argv[1]) as engine:
+    # Killed on purpose and more often than a run may lose its worker without having got on.
+    with Engine(sys.argv[1], poison_after=100) as engine:
         print(engine.start(family, id="family").result(timedelta(seconds=60)))
 
 
