@@ -106,6 +106,12 @@ def stored(records: tuple[Transition, ...]) -> list[Transition]:
     return [decode_transition(encode_transition(record)) for record in records]
 
 
+def child_is_open(program: Program, history: list[Transition]) -> bool:
+    """Whether a run waits for a child at the end of a history: a fork from there is refused."""
+    with closing(replay(loaded(program).definition, history, run_id="run").interpreter) as interpreter:
+        return any(issued.child is not None for issued in interpreter.pending.values())
+
+
 @given(programs(), st.data())
 def test_a_fork_at_any_record_goes_on_to_the_same_end_when_the_same_happens(
     program: Program, data: st.DataObject
@@ -115,6 +121,10 @@ def test_a_fork_at_any_record_goes_on_to_the_same_end_when_the_same_happens(
         for at in range(1, len(history) + 1):
             if history[at - 1].outcome is not None:
                 with pytest.raises(UsageError, match=f"can take over {at - 1} at most"):
+                    branch(loaded(program).definition, history[:at], {}, ("run", "run"), EPOCH)
+                continue
+            if child_is_open(program, history[:at]):
+                with pytest.raises(UsageError, match="waits there for its child"):
                     branch(loaded(program).definition, history[:at], {}, ("run", "run"), EPOCH)
                 continue
             begun = branch(loaded(program).definition, history[:at], {}, ("run", "run"), EPOCH)
@@ -139,7 +149,8 @@ def test_giving_a_result_that_was_recorded_changes_nothing(program: Program, dat
         for command_id, (index, payload) in results.items():
             length = len(history) - (driver.outcome is not None)
             for at in {index + 1, length} - {0}:
-                if at > index and history[at - 1].outcome is None:
+                kept = history[: at - 1] if at == index + 1 else history[:at]
+                if at > index and history[at - 1].outcome is None and not child_is_open(program, kept):
                     again = loaded(program).definition
                     begun = branch(again, history[:at], {command_id: payload}, ("run", "run"), EPOCH)
                     taken = len(begun.records)
