@@ -52,7 +52,7 @@ def failing(number: int) -> Workflow[int]:
     raise ValueError(f"no {number}")
 
 
-@workflow
+@workflow(name="waiting child")
 def waiting() -> Workflow[str]:
     try:
         return (yield from await_signal("go", str))
