@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# Further arguments of pytest: make test ARGS=tests/core
+ARGS ?=
 
 python := $(VENV)/bin/python
 notebooks := $(wildcard notebooks/*.ipynb)
@@ -18,7 +20,7 @@ demo: $(VENV)/.installed-demo  ## kill two real programs, start them again, and 
 	@$(python) -m examples.demo
 
 test: $(VENV)/.installed-test  ## run the tests, the documentation's examples among them
-	$(python) -m pytest
+	$(python) -m pytest $(ARGS)
 
 coverage: $(VENV)/.installed-test  ## run the tests and tell which branches they missed
 	$(python) -m coverage erase
