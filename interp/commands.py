@@ -484,7 +484,7 @@ def await_signal(name: str, type: Any = Any, *, timeout: timedelta | None = None
         SignalPayloadError: At the yield: the payload does not fit the type.
     """
     _check_name("await_signal", name)
-    if not isinstance(timeout, timedelta | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(timeout, timedelta | None):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
         raise TypeError(
             f"await_signal(timeout={timeout!r}): takes a timedelta; write timeout=timedelta(seconds={timeout!r})"
         )

@@ -36,7 +36,7 @@ def _kinds(given: Kinds) -> tuple[str, ...]:
 def _kind(kind: type[BaseException] | str) -> str:
     if isinstance(kind, str) and all(part.isidentifier() for part in kind.replace("<locals>", "_").split(".")):
         return kind if "." in kind else f"builtins.{kind}"
-    if isinstance(kind, type) and issubclass(kind, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(kind, type) and issubclass(kind, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]  no types
         return name_of_kind(kind)
     raise TypeError(f"Retry(...): {kind!r} is no class of exceptions, and no qualified name of one")
 

@@ -93,9 +93,9 @@ class Rule(Protocol):
     @property
     def word(self) -> str: ...  # noqa: D102  see the Attributes
     @property
-    def is_shield(self) -> bool: ...  # noqa: D102
+    def is_shield(self) -> bool: ...  # noqa: D102  see the Attributes
     @property
-    def keeps_errors(self) -> bool: ...  # noqa: D102
+    def keeps_errors(self) -> bool: ...  # noqa: D102  see the Attributes
 
     def decide(self, tally: Tally, slot: int, ended: Ended) -> Ended | None:
         """Say how the group is decided by the end of a part, which the tally counts already; None if it is not."""

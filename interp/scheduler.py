@@ -217,7 +217,7 @@ class Scheduler:
         if isinstance(value, Command):
             self._raised(fiber, _forgotten(fiber, value.sketch()))
         elif isinstance(value, GeneratorType):
-            told = label(value) or "a generator"  # pyright: ignore[reportUnknownArgumentType]
+            told = label(value) or "a generator"  # pyright: ignore[reportUnknownArgumentType]  of what, nobody knows
             self._raised(fiber, _forgotten(fiber, told))
         else:
             self._code_ended(fiber, Ended(value))

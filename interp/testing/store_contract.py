@@ -140,7 +140,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(lambda store: store.renew("ann", self.now_us, 50))
         self.leases["ann"] = self.now_us + 50
         for run_id in ("a", "b"):
-            self.both(lambda store, run_id=run_id: store.create(_first(run_id), self.now_us))  # type: ignore[misc]
+            self.both(lambda store, run_id=run_id: store.create(_first(run_id), self.now_us))  # type: ignore[misc]  # mypy cannot infer a lambda's default
 
     # --- what clients do ---
 
@@ -339,9 +339,9 @@ class StoreMachine(RuleBasedStateMachine):
         """Both stores hold the same runs, messages and records."""
         rows = self.both(lambda store: store.runs(RunFilter()))
         for row in rows or ():
-            assert self.both(lambda store, row=row: store.run(row.id)) == row  # type: ignore[misc]
-            self.both(lambda store, row=row: store.inbox(row.id))  # type: ignore[misc]
-            self.both(lambda store, row=row: list(store.history(row.id)))  # type: ignore[misc]
+            assert self.both(lambda store, row=row: store.run(row.id)) == row  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            self.both(lambda store, row=row: store.inbox(row.id))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            self.both(lambda store, row=row: list(store.history(row.id)))  # type: ignore[misc]  # mypy cannot infer a lambda's default
 
     @invariant()
     def those_who_wait_are_woken(self) -> None:
