@@ -181,7 +181,9 @@ def main() -> None:
         threading.Thread(target=tell_forever, args=(runs[:3],), daemon=True).start()
         values = {run.id: run.result() for run in runs}
     store.close()
-    Path(results).write_text(json.dumps(values))
+    own = Path(f"{results}.{os.getpid()}")
+    own.write_text(json.dumps(values))
+    own.replace(results)  # another process with the same runs may write or be read at this moment
 
 
 if __name__ == "__main__":
