@@ -2,13 +2,15 @@
 
 import os
 from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from examples.scenarios import world
 from examples.scenarios.files import shrink_video
-from tests.runtime.helpers import WAIT
+from interp import Status, Workflow, activity, call, sleep, workflow
+from tests.runtime.helpers import WAIT, WAIT_S
 from tests.scenarios.stage import Stage, Start
 
 
@@ -36,6 +38,29 @@ def test_the_worker_that_takes_over_starts_with_its_own_disk(stage: Stage, disks
     ] == world.deeds()
 
 
+@activity
+def touch(step: str) -> None:
+    world.do(step)
+
+
+@workflow
+def rest_between() -> Workflow[None]:
+    yield from call(touch, "before")
+    yield from sleep(timedelta(milliseconds=50))
+    yield from call(touch, "after")
+
+
+def test_a_run_that_sleeps_stays_with_its_worker_while_others_are_idle(stage: Stage) -> None:
+    runs = [Start(rest_between, id=f"run-{n}") for n in range(10)]
+    with stage.engine() as idle:
+        process = stage.begin(*runs)
+        process.join(WAIT_S)
+        assert [Status.COMPLETED] * 10 == [idle.get(run.id).status for run in runs]
+
+    assert {process.pid} == {request.process for request in world.requests()}
+    assert 20 == len(world.requests())
+
+
 def test_two_workers_that_live_do_not_share_a_run(stage: Stage, disks: list[str]) -> None:
     videos = [Start(shrink_video, (f"{n}.mp4",), f"video-{n}") for n in range(8)]
     process = stage.begin(*videos[:4], scratch=disks[0])
@@ -50,6 +75,6 @@ def test_two_workers_that_live_do_not_share_a_run(stage: Stage, disks: list[str]
     for request in world.requests():
         workers[request.key.partition("/")[0]].add(request.process)
     assert 8 == len(workers)
-    assert {os.getpid(), process.pid} == set.union(*workers.values())
+    assert {os.getpid(), process.pid} == set[int]().union(*workers.values())
     assert {1} == {len(processes) for processes in workers.values()}
     assert 24 == len(world.requests())

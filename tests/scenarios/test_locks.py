@@ -104,14 +104,19 @@ def test_a_holder_that_is_gone_loses_its_place_when_the_lease_is_over(stage: Sta
     assert ["begin next", "end next"] == world.deeds()
 
 
-def test_a_holder_that_is_cancelled_gives_its_place_back_at_once(stage: Stage) -> None:
+def test_a_holder_keeps_its_place_when_the_engine_closes_and_gives_it_back_when_it_is_cancelled(stage: Stage) -> None:
     with stage.engine() as engine:
         printer = engine.start(lock, 1, id="printer")
-        holder = engine.start(print_for_ever, "first", id="first")
+        waits(engine.start(print_for_ever, "first", id="first"))
         eventually(lambda: ["first"] == asked(printer))
-        waiting = engine.start(print_page, "next", id="next")
+        waits(engine.start(print_page, "next", id="next"))
         eventually(lambda: ["first", "next"] == asked(printer))
-        holder.cancel("enough")
-        waiting.result(WAIT)
+
+    with stage.engine() as engine:
+        printer = engine.get("printer")
+        assert ["acquire", "acquire"] == [cause.name for cause in causes(printer) if isinstance(cause, Signalled)]
+        assert [] == world.deeds()
+        engine.get("first").cancel("enough")
+        engine.get("next").result(WAIT)
 
     assert ["begin next", "end next"] == world.deeds()
