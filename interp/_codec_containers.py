@@ -260,15 +260,24 @@ class _Union:
 
     def _lift_untagged(self, plain: Any) -> Any:
         """Read what was written before the union grew the member that made tags necessary: if only one fits."""
-        values: list[Any] = []
+        fits: list[tuple[str, Any]] = []
         for member in self.members:
             try:
-                values.append(member.lift(plain))
+                fits.append((member.name, member.lift(plain)))
             except Misfit:
                 continue
-        if len(values) == 1:
-            return values[0]
-        refuse(plain, self.name)
+        if len(fits) == 1:
+            return fits[0][1]
+        refuse(plain, self.name, _ambiguous([name for name, _ in fits]) if fits else "")
+
+
+def _ambiguous(names: Sequence[str]) -> str:
+    """Say how a value tells which member of a union it is."""
+    told = " and ".join((", ".join(names[:-1]), names[-1]))
+    return (
+        f'it fits {told}; name the one, as in {{"type": "{names[0]}", "value": ...}}, '
+        "which a signal does that is sent with type="
+    )
 
 
 def union_form(name: str, members: Sequence[Form]) -> Form:

@@ -652,6 +652,13 @@ def test_json_that_does_not_fit_is_refused_with_its_place(annotation: Any, data:
     assert path == caught.value.path
 
 
+def test_a_value_that_fits_several_members_of_a_union_is_refused_with_the_cure() -> None:
+    with pytest.raises(NotDecodable, match="fits Item and RushOrder; name the one, as in") as caught:
+        codec_for(Item | RushOrder).decode(b'{"id":"7","items":[],"name":"a","price":1.0}')
+
+    assert '{"type": "Item", "value": ...}' in caught.value.reason
+
+
 def test_missing_fields_with_defaults_are_filled_and_unknown_ones_ignored() -> None:
     assert Item("a", 1.0, 1) == codec_for(Item).decode(b'{"name":"a","price":1.0,"gone":[]}')
 
