@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import attrs
 
-from interp import Run, Workflow, annotate, await_signal, continue_as, workflow
+from interp import Run, SignalPayloadError, Workflow, annotate, await_signal, continue_as, workflow
 
 __all__ = ["Add", "CheckOut", "Message", "Remove", "cart", "tell"]
 
@@ -45,7 +45,10 @@ Message: TypeAlias = Add | Remove | CheckOut
 def cart(items: dict[str, int]) -> Workflow[dict[str, int]]:
     """Take messages until the customer checks out."""
     for _ in range(MESSAGES_PER_ROUND):
-        message: Message = yield from await_signal("message", Message)
+        try:
+            message: Message = yield from await_signal("message", Message)
+        except SignalPayloadError:  # somebody has sent something else: no reason to lose the cart
+            continue
         match message:
             case Add(item, count):
                 items[item] = items.get(item, 0) + count

@@ -1,8 +1,9 @@
 """Where an example is played: one store and one world, and processes that die on them.
 
-A life is a process of its own that starts runs, or takes them over from the life before, and is killed (SIGKILL) at an
-exact moment: right after so many deeds, before anybody could record the last of them, or when all its runs wait. The
-last act is played in the test's own process, with a clock that can be put forward.
+A life is a process of its own that starts runs, or takes them over from the life before, and is killed (SIGKILL) at a
+moment that the test gives: right after so many deeds, before anybody could record the last of them; when all its runs
+wait; or so many seconds after they were started. The last act is played in the test's own process, with a clock that
+can be put forward.
 """
 
 import multiprocessing
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any, Literal, TypeAlias
 from unittest.mock import patch
 
@@ -34,8 +35,8 @@ __all__ = ["Stage", "Start", "took", "waits"]
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.scenarios.stage"])
 
-Death: TypeAlias = int | Literal["waiting"]
-"""When a life ends: right after so many deeds, or when all of its runs wait."""
+Death: TypeAlias = int | float | Literal["waiting"]
+"""When a life ends: right after so many deeds, some seconds after its runs were started, or when they all wait."""
 
 # Whoever dies so often makes no progress.
 _MOST_LIVES = 60
@@ -72,11 +73,13 @@ class Stage:
     Attributes:
         folder: Where they are.
         ahead: How far the clock of this process has been put forward; lives begin with the same.
+        poison_after: After how many lost workers without progress a run is parked; None for never.
         processes: Those of all lives.
     """
 
     folder: Path
     ahead: timedelta = timedelta(0)
+    poison_after: int | None = 5
     processes: list[ForkServerProcess] = attrs.field(factory=list[ForkServerProcess])
 
     @property
@@ -100,11 +103,12 @@ class Stage:
 
     def engine(self) -> Engine:
         """Begin the last act: an engine in this process, by this process's clock."""
-        return Engine(self.url)
+        return Engine(self.url, poison_after=self.poison_after)
 
     def begin(self, *starts: Start, dies: Death | None = None, scratch: str = "") -> ForkServerProcess:
         """Begin a life."""
-        process = _processes.Process(target=_live, args=(self.folder, self.ahead, starts, dies, scratch), daemon=True)
+        stage = (self.folder, self.ahead, self.poison_after)
+        process = _processes.Process(target=_live, args=(stage, starts, dies, scratch), daemon=True)
         process.start()
         self.processes.append(process)
         return process
@@ -171,13 +175,17 @@ def took(run: Run[Any], signals: int) -> None:
     eventually(lambda: signals == sum(isinstance(cause, Signalled) for cause in causes(run)))
 
 
-def _live(folder: Path, ahead: timedelta, starts: tuple[Start, ...], dies: Death | None, scratch: str) -> None:
+def _live(
+    where: tuple[Path, timedelta, int | None], starts: tuple[Start, ...], dies: Death | None, scratch: str
+) -> None:
     """Live: the body of a process."""
-    stage = Stage(folder, ahead)
+    stage = Stage(*where)
     os.environ.update(WORLD=str(stage.world), SCRATCH=scratch)
     do = _dying(dies) if isinstance(dies, int) else world.do
     with patch.object(world, "do", do), patch("interp.runtime.engine._utc_now", stage.now), stage.engine() as engine:
         runs = [start.on(engine) for start in starts]
+        if isinstance(dies, float):
+            Timer(dies, os.kill, (os.getpid(), signal.SIGKILL)).start()
         if dies == "waiting":
             for run in runs:
                 waits(run)
