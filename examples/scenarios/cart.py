@@ -11,11 +11,13 @@ from typing import TypeAlias
 
 import attrs
 
-from interp import Run, SignalPayloadError, Workflow, annotate, await_signal, continue_as, workflow
+from interp import Run, SignalPayloadError, Workflow, annotate, await_signal, continue_as, get_logger, workflow
 
 __all__ = ["Add", "CheckOut", "Message", "Remove", "cart", "tell"]
 
 MESSAGES_PER_ROUND = 100
+
+log = get_logger("cart")
 
 
 @attrs.frozen
@@ -47,7 +49,8 @@ def cart(items: dict[str, int]) -> Workflow[dict[str, int]]:
     for _ in range(MESSAGES_PER_ROUND):
         try:
             message: Message = yield from await_signal("message", Message)
-        except SignalPayloadError:  # somebody has sent something else: no reason to lose the cart
+        except SignalPayloadError as error:  # somebody has sent something else: no reason to lose the cart
+            log.warning("%s", error)
             continue
         match message:
             case Add(item, count):
