@@ -470,13 +470,14 @@ class CallFailed(ActivityError):
 
 @attrs.frozen(eq=False)
 class CallTimeout(ActivityError, TimeoutError):
-    """An activity did not finish in time, in none of its attempts.
+    """An activity did not begin or finish in time, in none of its attempts.
 
     Attributes:
         activity: Name of the activity.
         timeout_s: The limit that it broke, in seconds.
         attempts: How many attempts were made.
-        limit: Which limit it was: `timeout` of the last attempt, `deadline` of the whole call, or `heartbeat`.
+        limit: Which limit it was: `timeout` of the last attempt, `deadline` of the whole call, `heartbeat` or
+            `start_timeout`.
     """
 
     activity: str
@@ -492,6 +493,8 @@ class CallTimeout(ActivityError, TimeoutError):
                 told = f"gave no heartbeat for {self.timeout_s:g} s"
             case "deadline":
                 told = f"was not done within its deadline of {self.timeout_s:g} s"
+            case "start_timeout":
+                told = f"did not begin within {self.timeout_s:g} s"
             case _:
                 told = f"took longer than {self.timeout_s:g} s"
         return f"{self.activity} {told} ({tries})"
