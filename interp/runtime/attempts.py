@@ -30,6 +30,7 @@ __all__ = [
     "Deliver",
     "call_at_work",
     "current_call",
+    "idempotency_key",
     "later",
     "overdue",
     "perform",
@@ -49,6 +50,11 @@ def later(moment: datetime, delta: timedelta) -> datetime:
         return moment + delta
     except OverflowError:
         return _LAST
+
+
+def idempotency_key(run_id: str, round: int, command_id: str) -> str:
+    """Return what tells a call from all others, in all of its attempts; see `CallInfo.idempotency_key`."""
+    return f"{run_id}/{round}:{command_id}" if round else f"{run_id}/{command_id}"
 
 
 @attrs.define(eq=False)
@@ -231,9 +237,7 @@ class CallInfo:
 
         A run that continued as new counts its commands afresh; its round goes before them: `run id/round:command id`.
         """
-        attempt = self._attempt
-        call = f"{attempt.round}:{attempt.command_id}" if attempt.round else attempt.command_id
-        return f"{attempt.run_id}/{call}"
+        return idempotency_key(self._attempt.run_id, self._attempt.round, self._attempt.command_id)
 
     @property
     def attempt(self) -> int:
