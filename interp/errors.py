@@ -32,6 +32,7 @@
     |   |-- JournalCorrupt
     |   |-- LeaseLost
     |   |-- NotAStore
+    |   |-- PayloadLocked
     |   |-- StoreFailed
     |   |-- StoreFull
     |   |-- StoreReadOnly
@@ -85,6 +86,7 @@ __all__ = [
     "NotEncodable",
     "OutcomeUnknown",
     "PartTimeout",
+    "PayloadLocked",
     "ReplayError",
     "RetryAfter",
     "RunCancelled",
@@ -664,6 +666,27 @@ class JournalCorrupt(StoreError):
         return (
             f"{self.place} is damaged: {self.reason}\n"
             "Nothing was changed. Restore the store from a backup, or move it aside to start afresh."
+        )
+
+
+@attrs.frozen(eq=False)
+class PayloadLocked(StoreError):
+    """Values of a run went through a codec that was not given here, or was given with other keys.
+
+    Attributes:
+        place: Run and record.
+        reason: Why they cannot be read.
+    """
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the place and the cure."""
+        return (
+            f"{self.place} cannot be read: {self.reason}\n"
+            "Nothing was changed. Give the codec and all of its keys: Engine(store, codec=...), or on the command line "
+            "--codec or $INTERP_CODEC."
         )
 
 

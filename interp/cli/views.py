@@ -20,7 +20,18 @@ from interp.cli.nodes import Node
 from interp.cli.output import hint
 from interp.cli.rows import Limits, Row, Tone, rows_of
 from interp.cli.tree import Tree
-from interp.cli.words import clean, count, elide, failure_line, one_line, reflowed, rendered, span, stamp
+from interp.cli.words import (
+    clean,
+    count,
+    elide,
+    failure_line,
+    one_line,
+    reflowed,
+    rendered,
+    rendered_arguments,
+    span,
+    stamp,
+)
 from interp.events import Completed, ContinuedAs, Failed, Origin, Outcome, WasCancelled
 from interp.runtime.attempts import idempotency_key
 from interp.runtime.live import moment
@@ -184,7 +195,7 @@ def _headline(page: RunPage) -> Text:
         facts.append(f"failed at its start {count(len(tree.started.failures), 'time')} before")
     if tree.started is not None and tree.started.round:
         facts.append(f"continued as new {count(tree.started.round, 'time')}")
-    arguments = one_line(rendered(tree.started.args)[1:-1]) if tree.started is not None else ""
+    arguments = one_line(rendered_arguments(tree.started.args)) if tree.started is not None else ""
     call = f"{clean(row.workflow)}({arguments if page.is_whole else elide(arguments, _VALUE)})"
     lines = [
         Text.assemble((clean(row.id), "bold"), "  ", status_text(row.status)),

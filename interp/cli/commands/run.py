@@ -14,7 +14,7 @@ import msgspec
 from interp.cli.arguments import encoded_arguments, refuse_options
 from interp.cli.history import tree_in
 from interp.cli.logs import log_to_stderr
-from interp.cli.options import JSON_ARGUMENTS, Command, common
+from interp.cli.options import JSON_ARGUMENTS, Command, common, given_codec
 from interp.cli.output import note, say, write_document
 from interp.cli.progress import counts
 from interp.cli.target import workflow_in
@@ -93,7 +93,7 @@ def command(
 
 def _performed(errand: _Errand, definition: WorkflowDefinition, arguments: bytes) -> tuple[RunRow, bytes]:
     """Run the workflow to its end; returns the run and its result."""
-    with Engine(errand.store_url) as engine:
+    with Engine(errand.store_url, codec=given_codec()) as engine:
         try:
             before = engine.store.run(errand.run_id)
             run = engine.start_json(definition.name, arguments, id=errand.run_id)

@@ -38,7 +38,7 @@ def command(run_id: str, full: bool, as_records: bool, fiber: str, store_url: st
 
     The workflow's code is not needed: all is read from the records.
     """
-    with existing_store(store_url) as store:
+    with existing_store(store_url, redacts=True) as store:
         row = row_of(store, run_id)
         history = tuple(decoded(run_id, store.history(run_id)))
         tree = tree_of(history)
