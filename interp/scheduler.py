@@ -163,8 +163,8 @@ class Scheduler:
             fiber.waits = None
             drop(fiber.generator)
         self.alive.clear()
-        # What the run holds, perhaps many megabytes, is let go here and now: the interpreter and its scheduler hold each
-        # other, and records are so few objects that the garbage collector may not come for minutes.
+        # What the run holds, perhaps many megabytes, is let go here and now: the interpreter and its scheduler hold
+        # each other, and runs make so few objects that the garbage collector may not come for minutes.
         self._perform, self._withdraw = _perform_nothing, _withdraw_nothing
 
     # Running one fiber.
