@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import msgspec
@@ -31,8 +31,6 @@ from interp.events import (
 )
 
 __all__ = ["NO_CODEC", "TEXTS", "TIMERS", "Ways", "is_sealed", "open_bytes", "open_text", "seal_bytes", "seal_text"]
-
-T = TypeVar("T")
 
 # 0xC1 is the one byte that MessagePack never uses, and no JSON begins with it.
 _SEALED = b"\xc1\x01"
@@ -79,7 +77,7 @@ class Ways:
         if isinstance(part, bytes):
             return self.value(part) if part else part  # empty means that there is none
         if isinstance(part, tuple):
-            items: tuple[Any, ...] = part
+            items: tuple[Any, ...] = part  # pyright: ignore[reportUnknownVariableType]  it was Any
             changed = tuple([self._through(item) for item in items])
             return items if all(map(_same, items, changed)) else changed
         if not isinstance(part, msgspec.Struct) or (isinstance(part, Record) and part.kind in TIMERS):

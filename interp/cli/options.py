@@ -19,7 +19,7 @@ from interp.runtime import default_url, open_store
 from interp.runtime.sealed import SealedStore
 from interp.store import Store
 
-__all__ = ["JSON_ARGUMENTS", "SPAN", "Command", "SpanType", "common", "existing_store", "given_codec"]
+__all__ = ["JSON_ARGUMENTS", "SPAN", "Command", "SpanType", "codec_option", "common", "existing_store", "given_codec"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,13 +108,18 @@ class SpanType(click.ParamType[timedelta]):
 SPAN = SpanType()
 
 
+def codec_option() -> str:
+    """Return which codec the command line, or the environment, names; empty for none."""
+    return click.get_current_context().meta.get(_CODEC) or ""
+
+
 def given_codec() -> PayloadCodec | None:
     """Import the codec that the command line, or the environment, names; None when it names none.
 
     Raises:
         TargetError: It cannot be imported, or is no codec.
     """
-    place: str | None = click.get_current_context().meta.get(_CODEC)
+    place = codec_option()
     return codec_in(place) if place else None
 
 

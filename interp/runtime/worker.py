@@ -371,12 +371,12 @@ class Worker:
         """Take the messages in that were not taken in yet."""
         for message in messages:
             if message.number > run.seen and run.outcome is None and not run.parked:
-                run.seen = message.number
                 try:
                     event = _decoded(run.run_id, message)
                 except JournalCorrupt as error:
                     run.parked = str(error)
                     return
+                run.seen = message.number
                 late = isinstance(event, ChildEnded) and not run.awaits(event)
                 if late or self._feed(run, event, now):
                     run.consumed.append(message.number)

@@ -1,12 +1,14 @@
 """The command line beside values that went through a codec."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from interp import Encrypted
-from tests.cli.command import Told
+from tests.cli.command import PATIENCE_S, Told
+from tests.cli.test_commands import Begin, wait_until, waits_for
 
 Interp = Callable[..., Told]
 
@@ -67,3 +69,14 @@ def test_what_is_no_codec_is_refused(interp: Interp, keys: Path, codec: str, pro
 
     assert (1, problem) == (told.code, told.err.splitlines()[0])
     assert not (keys / ".interp").exists()
+
+
+def test_an_interrupted_run_tells_the_codec_in_the_command_that_resumes_it(
+    inline: Interp, begin: Begin, keys: Path
+) -> None:
+    process = begin("run", "flows.py:busy", "--id", "b", "--codec", "keyring:orders")
+    wait_until(inline, "b", waits_for("end"))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE_S)
+
+    assert err.splitlines()[-1].endswith("--id b --codec keyring:orders")

@@ -119,6 +119,17 @@ def test_a_worker_without_the_key_leaves_the_run_to_others_and_says_so(
         assert f"receipt of {CARD}, ok" == run.result(WAIT)
 
 
+def test_a_message_that_cannot_be_read_keeps_its_place(lmdb_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR), Engine(lmdb_url) as plain, Engine(lmdb_url, codec=Encrypted(KEY)) as sealed:
+        run = plain.start(paying_sealed, CARD, id="one")
+        eventually(lambda: run.status is Status.WAITING)
+        sealed.get("one").signal("comment", "first")
+        eventually(lambda: "is left to other workers" in caplog.text)
+        plain.close()
+        sealed.get("one").signal("comment", "second")
+        assert f"receipt of {CARD}, first" == sealed.get("one").result(WAIT)
+
+
 def test_a_parked_run_tells_why_only_to_who_has_the_key(lmdb_url: str) -> None:
     @workflow(name="deployed_sealed")
     def first(card: str) -> Workflow[None]:
