@@ -4,7 +4,8 @@
 
 A step is one call of an activity that does nothing, with its result recorded at `full` durability. Two shapes: one run
 of 1,000 steps (each must wait for the one before: latency), and 200 runs of 10 steps (they share commits: throughput).
-The rulers are a loop of `write + fdatasync` of 4 KiB on the same file system, and one of LMDB transactions of one put.
+The second also with its values encrypted. The rulers are a loop of `write + fdatasync` of 4 KiB on the same file
+system, and one of LMDB transactions of one put.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import lmdb
 
-from interp import Engine, Workflow, activity, call, workflow
+from interp import Encrypted, Engine, PayloadCodec, Workflow, activity, call, workflow
 
 _SYNCS = 300
 _COMMITS = 300
@@ -66,9 +67,9 @@ def lmdb_commit(directory: Path) -> float:
         return (time.perf_counter() - begin) / _COMMITS
 
 
-def steps(directory: Path, runs: int, length: int) -> float:
+def steps(directory: Path, runs: int, length: int, codec: PayloadCodec | None = None) -> float:
     """Return the seconds from the start of the first run to the result of the last, per step."""
-    with Engine(f"lmdb://{directory}/{runs}x{length}") as engine:
+    with Engine(f"lmdb://{directory}/{runs}x{length}", codec=codec) as engine:
         engine.start(count, 3, id="warm-up").result()
         wanted = [(f"run-{number}", (length,)) for number in range(runs)]
         begin = time.perf_counter()
@@ -90,6 +91,7 @@ def main() -> None:
         "LMDB commit": lmdb_commit,
         "1 run x 1,000": lambda directory: steps(directory, 1, 1_000),
         "200 runs x 10": lambda directory: steps(directory, 200, 10),
+        "200 x 10, encrypted": lambda directory: steps(directory, 200, 10, Encrypted(Encrypted.new_key())),
     }
     times: dict[str, list[float]] = {name: [] for name in shapes}
     for _ in range(options.rounds):

@@ -43,6 +43,7 @@ from interp.errors import (
     NotDone,
     OutcomeUnknown,
     PartTimeout,
+    PayloadLocked,
     RetryAfter,
     RunCancelled,
     RunError,
@@ -56,6 +57,7 @@ from interp.errors import (
     UsageError,
     WorkflowError,
 )
+from interp.payloads import Compressed, Encrypted, PayloadCodec
 from interp.policies import Retry
 from interp.runtime import CallInfo, Engine, RepeatedCall, Run, RunLogger, current_call, get_logger, run
 from interp.saga import Saga
@@ -72,6 +74,8 @@ __all__ = [
     "ChildError",
     "ChildFailed",
     "Command",
+    "Compressed",
+    "Encrypted",
     "Engine",
     "GatherFailed",
     "InterpError",
@@ -79,6 +83,8 @@ __all__ = [
     "NotDone",
     "OutcomeUnknown",
     "PartTimeout",
+    "PayloadCodec",
+    "PayloadLocked",
     "RepeatedCall",
     "Retry",
     "RetryAfter",

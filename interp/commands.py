@@ -170,6 +170,7 @@ class CallOptions:
         deadline: How long the whole call may take, with all attempts and pauses (schedule to close).
         heartbeat: How long an attempt may be silent that gives signs of life by `current_call().heartbeat()`.
         on_unknown: What happens to the call when its worker was lost during an attempt.
+        start_timeout: How long an attempt may wait until it begins (schedule to start).
     """
 
     retry: Retry | None = None
@@ -178,6 +179,7 @@ class CallOptions:
     deadline: timedelta | None = attrs.field(default=None, validator=_span)
     heartbeat: timedelta | None = attrs.field(default=None, validator=_span)
     on_unknown: OnUnknown | None = attrs.field(default=None, validator=_choice)
+    start_timeout: timedelta | None = attrs.field(default=None, validator=_span)
 
     def over(self, other: CallOptions) -> CallOptions:
         """Return these options, with those of `other` where nothing is said here."""
@@ -190,6 +192,7 @@ class CallOptions:
             deadline=other.deadline if self.deadline is None else self.deadline,
             heartbeat=other.heartbeat if self.heartbeat is None else self.heartbeat,
             on_unknown=other.on_unknown if self.on_unknown is None else self.on_unknown,
+            start_timeout=other.start_timeout if self.start_timeout is None else self.start_timeout,
         )
 
 
@@ -214,6 +217,7 @@ class Call(Command[T_co]):
         deadline: timedelta | None = None,
         heartbeat: timedelta | None = None,
         on_unknown: OnUnknown | None = None,
+        start_timeout: timedelta | None = None,
     ) -> Call[T_co]:
         """Return the same call with other options; those not given stay.
 
@@ -224,8 +228,9 @@ class Call(Command[T_co]):
             deadline: How long the whole call may take, with all attempts and pauses.
             heartbeat: How long an attempt may be silent between two heartbeats.
             on_unknown: What happens when the worker was lost during an attempt: `retry`, `fail` or a function to ask.
+            start_timeout: How long an attempt may wait until it begins.
         """
-        options = CallOptions(retry, timeout, compare, deadline, heartbeat, on_unknown)
+        options = CallOptions(retry, timeout, compare, deadline, heartbeat, on_unknown, start_timeout)
         return attrs.evolve(self, with_options=options.over(self.with_options))
 
     def sketch(self) -> str:

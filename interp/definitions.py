@@ -98,6 +98,7 @@ def activity(
     deadline: timedelta | None = None,
     heartbeat: timedelta | None = None,
     on_unknown: OnUnknown = "retry",
+    start_timeout: timedelta | None = None,
     raises: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Callable[[F], F]: ...
 def activity(
@@ -110,6 +111,7 @@ def activity(
     deadline: timedelta | None = None,
     heartbeat: timedelta | None = None,
     on_unknown: OnUnknown = "retry",
+    start_timeout: timedelta | None = None,
     raises: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Any:
     """Declare how a function is called from workflows; the function itself is returned.
@@ -125,13 +127,15 @@ def activity(
         on_unknown: What happens when the worker was lost during an attempt, so that nobody knows whether it took
             effect: `retry` it; `fail` with `OutcomeUnknown`; or a function, sync or async, that is called with the same
             arguments and idempotency key, and returns the result if the effect has happened, or raises `NotDone`.
+        start_timeout: How long an attempt may wait until it begins, while all threads are busy, before it is given up
+            as failed; None for no limit.
         raises: Exceptions that are outcomes of the business: recorded, not retried, raised as themselves.
 
     Raises:
         InvalidDefinition: The function cannot be an activity.
     """
     declared = raises if isinstance(raises, tuple) else (raises,)
-    options = CallOptions(retry=retry, timeout=timeout, deadline=deadline, heartbeat=heartbeat, on_unknown=on_unknown)
+    options = CallOptions(retry, timeout, None, deadline, heartbeat, on_unknown, start_timeout)
 
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
         definition = _activity(fn, name or _name_of(fn), options, declared)

@@ -32,6 +32,7 @@
     |   |-- JournalCorrupt
     |   |-- LeaseLost
     |   |-- NotAStore
+    |   |-- PayloadLocked
     |   |-- StoreFailed
     |   |-- StoreFull
     |   |-- StoreReadOnly
@@ -85,6 +86,7 @@ __all__ = [
     "NotEncodable",
     "OutcomeUnknown",
     "PartTimeout",
+    "PayloadLocked",
     "ReplayError",
     "RetryAfter",
     "RunCancelled",
@@ -470,13 +472,14 @@ class CallFailed(ActivityError):
 
 @attrs.frozen(eq=False)
 class CallTimeout(ActivityError, TimeoutError):
-    """An activity did not finish in time, in none of its attempts.
+    """An activity did not begin or finish in time, in none of its attempts.
 
     Attributes:
         activity: Name of the activity.
         timeout_s: The limit that it broke, in seconds.
         attempts: How many attempts were made.
-        limit: Which limit it was: `timeout` of the last attempt, `deadline` of the whole call, or `heartbeat`.
+        limit: Which limit it was: `timeout` of the last attempt, `deadline` of the whole call, `heartbeat` or
+            `start_timeout`.
     """
 
     activity: str
@@ -492,6 +495,8 @@ class CallTimeout(ActivityError, TimeoutError):
                 told = f"gave no heartbeat for {self.timeout_s:g} s"
             case "deadline":
                 told = f"was not done within its deadline of {self.timeout_s:g} s"
+            case "start_timeout":
+                told = f"did not begin within {self.timeout_s:g} s"
             case _:
                 told = f"took longer than {self.timeout_s:g} s"
         return f"{self.activity} {told} ({tries})"
@@ -661,6 +666,27 @@ class JournalCorrupt(StoreError):
         return (
             f"{self.place} is damaged: {self.reason}\n"
             "Nothing was changed. Restore the store from a backup, or move it aside to start afresh."
+        )
+
+
+@attrs.frozen(eq=False)
+class PayloadLocked(StoreError):
+    """Values of a run went through a codec that was not given here, or was given with other keys.
+
+    Attributes:
+        place: Run and record.
+        reason: Why they cannot be read.
+    """
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the place and the cure."""
+        return (
+            f"{self.place} cannot be read: {self.reason}\n"
+            "Nothing was changed. Give the codec and all of its keys: Engine(store, codec=...), or on the command line "
+            "--codec or $INTERP_CODEC."
         )
 
 

@@ -20,13 +20,14 @@ E = TypeVar("E", bound=Exception)
 _TIMEOUT = name_of_kind(CallTimeout)
 _UNKNOWN = name_of_kind(OutcomeUnknown)
 
-Limit: TypeAlias = Literal["timeout", "deadline", "heartbeat"]
+Limit: TypeAlias = Literal["timeout", "deadline", "heartbeat", "start_timeout"]
 """What an attempt broke that was not done in time."""
 
 _BROKEN: dict[Limit, str] = {
     "timeout": "took longer than",
     "deadline": "the call was not done within its deadline of",
     "heartbeat": "gave no heartbeat for",
+    "start_timeout": "did not begin within",
 }
 
 

@@ -160,8 +160,12 @@ class Scheduler:
         self._ready.clear()
         for fiber in reversed(list(self.alive.values())):
             fiber.state = State.ENDED
+            fiber.waits = None
             drop(fiber.generator)
         self.alive.clear()
+        # What the run holds, perhaps many megabytes, is let go here and now: the interpreter and its scheduler hold
+        # each other, and runs make so few objects that the garbage collector may not come for minutes.
+        self._perform, self._withdraw = _perform_nothing, _withdraw_nothing
 
     # Running one fiber.
 
@@ -417,3 +421,11 @@ def _leak(generator: Code) -> None:
     import ctypes  # noqa: PLC0415  hardly any program comes here, and it takes long to load
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(generator))
+
+
+def _perform_nothing(fiber: Fiber, yielded: Any) -> Any:
+    raise AssertionError("the run is closed")
+
+
+def _withdraw_nothing(issued: Issued) -> None:
+    """Nobody waits for a command of a run that is closed."""

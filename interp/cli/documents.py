@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -19,10 +20,12 @@ from interp.events import (
     WasCancelled,
     WorkerLost,
 )
+from interp.runtime.attempts import idempotency_key
 from interp.runtime.live import moment
+from interp.runtime.repeated import RepeatedCall
 from interp.store import RunRow
 
-__all__ = ["history_document", "run_document", "wait_documents"]
+__all__ = ["history_document", "repeated_documents", "run_document", "wait_documents"]
 
 
 def run_document(row: RunRow) -> dict[str, Any]:
@@ -63,7 +66,7 @@ def history_document(tree: Tree) -> dict[str, Any]:
     started = tree.started
     return {
         "arguments": None if started is None else msgspec.Raw(started.args),
-        "round": 0 if started is None else started.round,
+        "round": tree.round,
         "started": tree.at,
         "forked_from": []
         if started is None
@@ -77,6 +80,20 @@ def history_document(tree: Tree) -> dict[str, Any]:
         "waits_for": wait_documents(tree),
         "outcome": None if tree.outcome is None else _outcome(tree.outcome),
     }
+
+
+def repeated_documents(run_id: str, round: int, calls: Iterable[RepeatedCall]) -> list[dict[str, Any]]:
+    """Describe the calls that may have happened twice."""
+    return [
+        {
+            "id": call.id,
+            "activity": call.activity,
+            "where": call.where,
+            "attempts": call.attempts,
+            "idempotency_key": idempotency_key(run_id, round, call.id),
+        }
+        for call in calls
+    ]
 
 
 def _happening(happening: Happening) -> dict[str, Any]:

@@ -11,17 +11,21 @@ from typing import Any, TypeVar
 import click
 
 from interp.cli.output import INTERRUPTED, fail
+from interp.cli.target import codec_in
 from interp.cli.words import parse_span
 from interp.errors import UnknownStore
+from interp.payloads import PayloadCodec
 from interp.runtime import default_url, open_store
+from interp.runtime.sealed import SealedStore
 from interp.store import Store
 
-__all__ = ["JSON_ARGUMENTS", "SPAN", "Command", "SpanType", "common", "existing_store"]
+__all__ = ["JSON_ARGUMENTS", "SPAN", "Command", "SpanType", "codec_option", "common", "existing_store", "given_codec"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _DEBUG = "interp.debug"
 _AS_JSON = "interp.json"
+_CODEC = "interp.codec"
 
 # So that -5 is an argument; what else begins with a dash is refused by the command itself, see arguments.py.
 JSON_ARGUMENTS = {"ignore_unknown_options": True}
@@ -61,6 +65,15 @@ def common(function: F) -> F:
             help="Write one JSON document to stdout, errors included.",
         ),
         click.option(
+            "--codec",
+            metavar="MODULE:NAME",
+            envvar="INTERP_CODEC",
+            expose_value=False,
+            callback=_remember(_CODEC),
+            help="The codec that values in the store went through, such as a variable with Encrypted(...).  "
+            "[default: $INTERP_CODEC, else none]",
+        ),
+        click.option(
             "--store",
             "store_url",
             metavar="URL",
@@ -71,8 +84,8 @@ def common(function: F) -> F:
     return function
 
 
-def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
-    def remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> bool:
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
         ctx.meta[key] = value
         return value
 
@@ -95,9 +108,28 @@ class SpanType(click.ParamType[timedelta]):
 SPAN = SpanType()
 
 
+def codec_option() -> str:
+    """Return which codec the command line, or the environment, names; empty for none."""
+    return click.get_current_context().meta.get(_CODEC) or ""
+
+
+def given_codec() -> PayloadCodec | None:
+    """Import the codec that the command line, or the environment, names; None when it names none.
+
+    Raises:
+        TargetError: It cannot be imported, or is no codec.
+    """
+    place = codec_option()
+    return codec_in(place) if place else None
+
+
 @contextmanager
-def existing_store(url: str | None) -> Generator[Store]:
+def existing_store(url: str | None, *, redacts: bool = False) -> Generator[Store]:
     """Open a store for commands that only look or post, and close it; one that is not there is not made.
+
+    Args:
+        url: Its URL.
+        redacts: Whether values that cannot be read without their key are shown as ‹encrypted›, for looking only.
 
     Raises:
         UnknownStore: There is no store of this kind, or none there.
@@ -109,8 +141,9 @@ def existing_store(url: str | None) -> Generator[Store]:
     # An LMDB store is made when it is opened; a slip of the pen in --store must not leave a directory behind.
     if scheme == "lmdb" and path and not Path(path.removeprefix("//")).exists():
         raise UnknownStore(url, "there is no such directory; `interp run` makes it")
+    codec = given_codec()
     store = open_store(url)
     try:
-        yield store
+        yield store if codec is None and not redacts else SealedStore(store, codec, redacts=redacts)
     finally:
         store.close()

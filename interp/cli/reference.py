@@ -46,7 +46,7 @@ Times are UTC in ISO 8601.
 |---|---|
 | `run`, `result` | `{"run": id, "workflow": name, "status": "completed", "result": value}` |
 | `list` | `{"store": url, "total": n, "runs": [run, ...]}`; `total` counts those beyond `--limit` too |
-| `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "forked_from": [origin, ...], "failures": [failure, ...], "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome}` |
+| `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "forked_from": [origin, ...], "failures": [failure, ...], "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome, "repeated_calls": [repeated, ...]}` |
 | `signal` | `{"run": id, "signal": name, "payload": value}` |
 | `cancel` | `{"run": id, "cancel_requested": true, "reason": text}` |
 | `retry` | `{"run": id, "released": true, "reason": why it was parked or had failed, "call": id of the call that is made anew or null}` |
@@ -64,6 +64,7 @@ Times are UTC in ISO 8601.
 - With `--records` the document of `show` has `records`, too: each has `index`, `at`, `cause` (its tag in the journal), `id` (the command that it answers, or null), `commands` (their ids) and `outcome` (its tag, or null).
 - A **failure** has `type`, `message` and `traceback`.
 - An **event** is `{"event": "worker_lost", "at", "worker", "successor"}` `{"event": "cancel_requested", "at", "reason"}` or `{"event": "retried", "at", "failure", "call"}`.
+- A **repeated** call has attempts whose worker was lost, so that its effect may have happened twice: `id`, `activity`, `where`, `attempts` (their numbers), `idempotency_key`.
 - The **mailbox** holds the signals that came and were not taken: `signal`, `payload`, `at`.
 - An **outcome** has a `status` (`completed`, `failed`, `cancelled`, `continued`), and `result`, `failure`, `reason` or `arguments`; it is null while the run goes on.
 

@@ -14,8 +14,9 @@ import attrs
 
 from interp.definitions import WorkflowDefinition, workflow_of
 from interp.errors import InterpError, UsageError
+from interp.payloads import PayloadCodec
 
-__all__ = ["TargetError", "import_target", "workflow_in"]
+__all__ = ["TargetError", "codec_in", "import_target", "workflow_in"]
 
 
 @attrs.frozen(eq=False)
@@ -67,6 +68,21 @@ def workflow_in(target: str) -> WorkflowDefinition:
         return by_name[name]
     has = f"It has: {', '.join(found)}." if found else "It has none at all."
     raise TargetError(place, f"has no workflow {name!r}", has)
+
+
+def codec_in(target: str) -> PayloadCodec:
+    """Import the codec that `module:name` or `path/to/file.py:name` names.
+
+    Raises:
+        TargetError: It cannot be imported, or names no codec.
+    """
+    place, name = _split(target)
+    if not name:
+        raise TargetError(target, "names no codec", f"Write {target}:NAME, with the name of the variable.")
+    codec: object = getattr(import_target(place), name, None)
+    if isinstance(codec, type) or not isinstance(codec, PayloadCodec):
+        raise TargetError(target, "is no codec", "A codec is an object with encode(bytes) and decode(bytes).")
+    return codec
 
 
 def import_target(place: str) -> ModuleType:

@@ -84,6 +84,11 @@ class Tree:
     was_cancelled: bool = False
     _open: dict[str, list[str]] = attrs.field(factory=dict[str, list[str]])
 
+    @property
+    def round(self) -> int:
+        """How many times the run has continued as new."""
+        return 0 if self.started is None else self.started.round
+
     def add(self, transition: Transition) -> None:
         """Take in the next record."""
         self._cause(transition.cause, transition.at)

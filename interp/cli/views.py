@@ -20,9 +20,22 @@ from interp.cli.nodes import Node
 from interp.cli.output import hint
 from interp.cli.rows import Limits, Row, Tone, rows_of
 from interp.cli.tree import Tree
-from interp.cli.words import clean, count, elide, failure_line, one_line, reflowed, rendered, span, stamp
+from interp.cli.words import (
+    clean,
+    count,
+    elide,
+    failure_line,
+    one_line,
+    reflowed,
+    rendered,
+    rendered_arguments,
+    span,
+    stamp,
+)
 from interp.events import Completed, ContinuedAs, Failed, Origin, Outcome, WasCancelled
+from interp.runtime.attempts import idempotency_key
 from interp.runtime.live import moment
+from interp.runtime.repeated import RepeatedCall
 from interp.store import RunRow, Status
 
 __all__ = ["RunPage", "console", "show_page", "show_runs", "status_text", "waits_table"]
@@ -121,6 +134,7 @@ class RunPage:
         is_whole: Whether values are shown whole.
         fiber: The fiber or command to be shown alone; empty for all.
         zone: The time zone; None for the local one.
+        repeated: The calls whose effects may have happened twice.
     """
 
     row: RunRow
@@ -131,6 +145,7 @@ class RunPage:
     is_whole: bool = False
     fiber: str = ""
     zone: tzinfo | None = None
+    repeated: Sequence[RepeatedCall] = ()
 
 
 def show_page(out: Console, page: RunPage) -> None:
@@ -151,6 +166,13 @@ def show_page(out: Console, page: RunPage) -> None:
         )
         _print(out, Text("waits for", "bold"))
         _print(out, waits_table(waiting, page.now, _WAITS))
+    if page.repeated and not page.fiber:
+        _print(
+            out,
+        )
+        _print(out, Text("may have happened twice", "bold magenta"))
+        _print(out, _repeated_table(page))
+        _print(out, "  Their workers were lost: ask the outside system what it did for these keys.", overflow="fold")
     for ending in _endings(page):
         _print(
             out,
@@ -173,7 +195,7 @@ def _headline(page: RunPage) -> Text:
         facts.append(f"failed at its start {count(len(tree.started.failures), 'time')} before")
     if tree.started is not None and tree.started.round:
         facts.append(f"continued as new {count(tree.started.round, 'time')}")
-    arguments = one_line(rendered(tree.started.args)[1:-1]) if tree.started is not None else ""
+    arguments = one_line(rendered_arguments(tree.started.args)) if tree.started is not None else ""
     call = f"{clean(row.workflow)}({arguments if page.is_whole else elide(arguments, _VALUE)})"
     lines = [
         Text.assemble((clean(row.id), "bold"), "  ", status_text(row.status)),
@@ -204,6 +226,24 @@ def waits_table(waiting: Sequence[Node], now: datetime, most: int) -> Table:
         table.add_row(f"  {elide(what, _VALUE)}", since, until, Text(clean(node.record.where), "dim"))
     if len(waiting) > most:
         table.add_row(f"  … and {len(waiting) - most:,} more", "", "", "")
+    return table
+
+
+def _repeated_table(page: RunPage) -> Table:
+    """List the calls whose outcome was unknown at some time, with the key by which the outside system knows them."""
+    table = Table.grid(padding=(0, 2, 0, 0), expand=False)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="fold")
+    table.add_column(no_wrap=True)
+    shown = page.repeated if page.is_whole else page.repeated[:_WAITS]
+    for call in shown:
+        lost = f"{'attempt' if len(call.attempts) == 1 else 'attempts'} {', '.join(map(str, call.attempts))}"
+        key = idempotency_key(page.row.id, page.tree.round, call.id)
+        what = f"  {call.id}  {clean(call.activity)}"
+        table.add_row(what, lost, f"key {clean(key)}", Text(clean(call.where), "dim"))
+    if len(page.repeated) > len(shown):
+        table.add_row(f"  … and {len(page.repeated) - len(shown):,} more", "", "", "")
     return table
 
 

@@ -11,6 +11,7 @@ import msgspec
 from interp.codec import ANY, render_value
 from interp.errors import CodecError
 from interp.events import Failure, Record
+from interp.runtime.sealed import REDACTED
 
 __all__ = [
     "clean",
@@ -22,6 +23,7 @@ __all__ = [
     "parse_span",
     "reflowed",
     "rendered",
+    "rendered_arguments",
     "span",
     "stamp",
 ]
@@ -34,6 +36,8 @@ _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 def clean(text: str) -> str:
     """Show control characters as their escapes, so that nothing recorded can drive the terminal; newlines stay."""
+    if text.isprintable():  # nearly always, and a value may have many megabytes
+        return text
     return "".join(
         char if char == "\n" or unicodedata.category(char)[0] != "C" else char.encode("unicode_escape").decode()
         for char in text.replace("\t", "    ")
@@ -100,14 +104,24 @@ def reflowed(text: str) -> str:
 
 def rendered(payload: bytes) -> str:
     """Return a recorded value as Python writes it, whole and on one line."""
+    if payload == REDACTED:
+        return "‹encrypted›"
     return render_value(payload, _WHOLE)
+
+
+def rendered_arguments(payload: bytes) -> str:
+    """Return recorded arguments as Python writes them, without the brackets around all."""
+    text = rendered(payload)
+    return text if payload == REDACTED else text[1:-1]
 
 
 def heading(record: Record) -> tuple[str, str | None]:
     """Return what a recorded command is called, and the arguments of a call: `("call charge", "'42', 7")`."""
+    if record.payload == REDACTED:
+        return clean(f"{record.kind} {record.target}".rstrip()), rendered(record.payload)
     match record.kind:
         case "call":
-            return f"call {record.target}", rendered(record.payload)[1:-1]
+            return f"call {record.target}", rendered_arguments(record.payload)
         case "sleep":
             return f"sleep {_seconds(record)}", None
         case "sleep_until":
@@ -118,7 +132,7 @@ def heading(record: Record) -> tuple[str, str | None]:
             return "annotate", _fields(record)
         case "child":
             args, run_id, _ = _parts(record)
-            return f"child {rendered(run_id)}: {record.target}", rendered(args)[1:-1]
+            return f"child {rendered(run_id)}: {record.target}", rendered_arguments(args)
         case "send":
             to, payload = _parts(record)
             return f"send to {rendered(to)}: {record.target}", rendered(payload)

@@ -6,6 +6,7 @@ Runs on executor threads and on the event loop; hands its `Completion` to the wo
 from __future__ import annotations
 
 import inspect
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -29,6 +30,7 @@ __all__ = [
     "Deliver",
     "call_at_work",
     "current_call",
+    "idempotency_key",
     "later",
     "overdue",
     "perform",
@@ -37,6 +39,10 @@ __all__ = [
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 
+# Held for the moment in which an attempt begins or is called off, so that it is one or the other. One for all attempts:
+# it guards two assignments, and a lock for each would cost more than it.
+_beginning = threading.Lock()
+
 
 def later(moment: datetime, delta: timedelta) -> datetime:
     """Return the moment that comes `delta` later; the last one there is, if that is too far away."""
@@ -44,6 +50,11 @@ def later(moment: datetime, delta: timedelta) -> datetime:
         return moment + delta
     except OverflowError:
         return _LAST
+
+
+def idempotency_key(run_id: str, round: int, command_id: str) -> str:
+    """Return what tells a call from all others, in all of its attempts; see `CallInfo.idempotency_key`."""
+    return f"{run_id}/{round}:{command_id}" if round else f"{run_id}/{command_id}"
 
 
 @attrs.define(eq=False)
@@ -58,11 +69,13 @@ class Attempt:
         definition: The activity.
         payload: The arguments, as they are recorded.
         options: How it is called.
+        queued: When it was handed out.
         previous: What an earlier attempt told last of how far it was, as JSON; empty for nothing.
         reconcile: Called in place of the activity, to ask what came of one whose worker was lost; None otherwise.
         until: When the whole call must be done; None for no limit.
         cancelled: Whether nobody waits for its result any more.
         begun: When it began to run; None while it is queued.
+        ended: Whether it has ended, also when nobody waits for it any more.
         stop: Ends it at once, where that is possible (async activities).
         tell: Takes its heartbeats to the worker; None while it is not dispatched.
         beat_at: When it gave its last sign of life; None before the first.
@@ -78,11 +91,13 @@ class Attempt:
     definition: ActivityDefinition
     payload: bytes
     options: CallOptions
+    queued: datetime
     previous: bytes = b""
     reconcile: Callable[..., Any] | None = None
     until: datetime | None = None
     cancelled: bool = False
     begun: datetime | None = None
+    ended: bool = False
     stop: Callable[[], object] | None = None
     tell: Callable[[Beat], object] | None = None
     beat_at: datetime | None = None
@@ -120,6 +135,8 @@ class Attempt:
     def _limits(self, begun: datetime) -> Iterator[tuple[datetime, Limit]]:
         if self.until is not None:
             yield self.until, "deadline"
+        if self.begun is None and self.options.start_timeout is not None:
+            yield later(self.queued, self.options.start_timeout), "start_timeout"
         if self.options.timeout is not None:
             yield later(begun, self.options.timeout), "timeout"
         if self.options.heartbeat is not None:
@@ -139,9 +156,28 @@ class Attempt:
             self.beating = True
             self.tell(Beat(self))
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it does not run any more, or never will."""
+        return self.ended or (self.cancelled and self.begun is None)
+
+    def take(self) -> bool:
+        """Begin, on the thread where it runs; False when it was called off before."""
+        with _beginning:
+            if not self.cancelled:
+                self.begun = datetime.now(UTC)
+            return not self.cancelled
+
+    def withdraw(self) -> bool:
+        """Call it off if it has not begun; then it never will. False when it has."""
+        with _beginning:
+            self.cancelled = self.cancelled or self.begun is None
+            return self.begun is None
+
     def cancel(self) -> None:
         """Tell the attempt that nobody waits for it any more."""
-        self.cancelled = True
+        with _beginning:
+            self.cancelled = True
         if self.stop is not None:
             self.stop()
 
@@ -201,9 +237,7 @@ class CallInfo:
 
         A run that continued as new counts its commands afresh; its round goes before them: `run id/round:command id`.
         """
-        attempt = self._attempt
-        call = f"{attempt.round}:{attempt.command_id}" if attempt.round else attempt.command_id
-        return f"{attempt.run_id}/{call}"
+        return idempotency_key(self._attempt.run_id, self._attempt.round, self._attempt.command_id)
 
     @property
     def attempt(self) -> int:
@@ -264,8 +298,7 @@ def current_call() -> CallInfo:
 
 
 def perform(attempt: Attempt) -> Completion:
-    """Run a sync activity on this thread."""
-    attempt.begun = datetime.now(UTC)
+    """Run a sync activity on this thread, which has taken it."""
     token = _current.set(CallInfo(attempt))
     try:
         args, kwargs = attempt.definition.arguments.decode(attempt.payload)
@@ -274,12 +307,12 @@ def perform(attempt: Attempt) -> Completion:
     except BaseException as error:  # noqa: BLE001  whatever an activity raises is the end of its attempt
         return _raised(attempt, error)
     finally:
+        attempt.ended = True
         _current.reset(token)
 
 
 async def perform_async(attempt: Attempt) -> Completion:
-    """Run an async activity in the current task."""
-    attempt.begun = datetime.now(UTC)
+    """Run an async activity in the current task, which has taken it."""
     _current.set(CallInfo(attempt))  # a task has a context of its own
     try:
         args, kwargs = attempt.definition.arguments.decode(attempt.payload)
@@ -287,6 +320,8 @@ async def perform_async(attempt: Attempt) -> Completion:
         return _returned(attempt, value)
     except BaseException as error:  # noqa: BLE001  whatever an activity raises is the end of its attempt
         return _raised(attempt, error)
+    finally:
+        attempt.ended = True
 
 
 def _returned(attempt: Attempt, value: Any) -> Completion:
@@ -313,7 +348,7 @@ def _raised(attempt: Attempt, error: BaseException) -> Completion:
 def overdue(attempt: Attempt, limit: Limit) -> Completion:
     """Return how an attempt ends that breaks a limit."""
     options = attempt.options
-    span = {"timeout": options.timeout, "deadline": options.deadline, "heartbeat": options.heartbeat}[limit]
+    span: timedelta | None = getattr(options, limit)
     assert span is not None
     limit_s = span.total_seconds()
     return Completion(attempt, failure=timed_out(limit_s, limit), kinds=kinds_of(CallTimeout))

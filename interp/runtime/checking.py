@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 import attrs
+import msgspec
 
 from interp.definitions import WorkflowDefinition, find_workflow
 from interp.errors import (
@@ -23,9 +24,10 @@ from interp.errors import (
     UndecodableHistory,
     UnknownWorkflow,
 )
-from interp.events import Started, Transition, decode_event
+from interp.events import Event, Started, Transition, decode_event
 from interp.replay import replay
 from interp.runtime.live import decoded
+from interp.runtime.sealed import unreadable
 from interp.store import Message, RunFilter, RunRow, Status
 
 __all__ = ["Cause", "Checked", "Reader", "Report", "Verdict", "check", "checks"]
@@ -227,10 +229,17 @@ def _replayed(store: Reader, row: RunRow, definition: WorkflowDefinition, counte
 def _start_of(store: Reader, row: RunRow) -> Started | None:
     """Return how a run is to start that has no record yet."""
     for message in store.inbox(row.id):
-        event = decode_event(message.body)
+        event = _event(row, message)
         if isinstance(event, Started):
             return event
     return None
+
+
+def _event(row: RunRow, message: Message) -> Event:
+    try:
+        return decode_event(message.body)
+    except msgspec.MsgspecError as error:
+        raise unreadable(f"message {message.number} of run {row.id!r}", message.body, error) from None
 
 
 def _decode(definition: WorkflowDefinition, started: Started, run_id: str) -> None:

@@ -20,6 +20,9 @@ __all__ = ["Dispatcher"]
 # records of an activity that runs for hours (docs/decisions/0014-heartbeats-are-records.md).
 _RECORD_BEATS = timedelta(seconds=5)
 
+# So many limits are watched before those of attempts that are over are looked for.
+_FEW = 64
+
 
 class Dispatcher:
     """The attempts of all runs of one worker; used by the worker's thread alone."""
@@ -38,6 +41,7 @@ class Dispatcher:
         self._loop = LoopExecutor(deliver)
         self._deliver = deliver
         self._deadlines: list[tuple[datetime, int, Attempt]] = []
+        self._room = _FEW
         self._beats: list[tuple[datetime, int, Attempt]] = []
         self._serial = itertools.count()
 
@@ -45,6 +49,7 @@ class Dispatcher:
         """Make the next attempt of a call; `begin` starts it."""
         definition, options = issued.definition, options_of(issued)
         assert definition is not None
+        now = self._clock()
         attempt = Attempt(
             run_id=run.run_id,
             round=run.round,
@@ -53,12 +58,13 @@ class Dispatcher:
             definition=definition,
             payload=issued.record.payload,
             options=options,
+            queued=now,
             previous=issued.heartbeat,
             reconcile=options.on_unknown if issued.unknown and callable(options.on_unknown) else None,
             until=deadline_of(issued),
             tell=self._deliver,
         )
-        limit = attempt.limit(self._clock())
+        limit = attempt.limit(now)
         if limit is not None:
             self._watch(attempt, limit[0])
         run.attempts[issued.id] = attempt
@@ -103,8 +109,10 @@ class Dispatcher:
             _, _, attempt = heapq.heappop(self._deadlines)
             run = _awaiting(attempt, live)
             limit = attempt.limit(now)
-            assert limit is not None, "only attempts with a limit are watched"
-            if limit[0] > now:  # it was queued meanwhile, or gave a sign of life
+            if limit is None or attempt.is_over:
+                continue
+            # It was queued meanwhile, gave a sign of life, or has begun after all.
+            if limit[0] > now or (limit[1] == "start_timeout" and not attempt.withdraw()):
                 if run is not None or attempt.begun is not None:
                     self._watch(attempt, limit[0])
                 continue
@@ -135,6 +143,11 @@ class Dispatcher:
         self._loop.close()
 
     def _watch(self, attempt: Attempt, moment: datetime) -> None:
+        """Look at an attempt at a moment. Most end long before: those are left out whenever the heap has doubled."""
+        if len(self._deadlines) >= self._room:
+            self._deadlines = [entry for entry in self._deadlines if not entry[2].is_over]
+            heapq.heapify(self._deadlines)
+            self._room = max(_FEW, 2 * len(self._deadlines))
         heapq.heappush(self._deadlines, (moment, next(self._serial), attempt))
 
 

@@ -17,11 +17,13 @@ from interp.commands import Command, Workflow
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import EngineClosed, InvalidDefinition, RunExists, UnknownRun, UnknownWorkflow, UsageError
 from interp.events import Started, encode_event
+from interp.payloads import PayloadCodec
 from interp.runtime.forgotten import check_workflow
 from interp.runtime.forking import fork
 from interp.runtime.handles import Run
 from interp.runtime.live import decoded
 from interp.runtime.requests import Start
+from interp.runtime.sealed import SealedStore
 from interp.runtime.stores import open_store
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
 from interp.store import RUN_ID_BYTES, Create, RunFilter, RunRow, Store, Why
@@ -54,6 +56,7 @@ class Engine:
         self,
         store: str | Store | None = None,
         *,
+        codec: PayloadCodec | None = None,
         threads: int = 64,
         cache: int = 1_000,
         grace: timedelta = timedelta(seconds=10),
@@ -64,6 +67,7 @@ class Engine:
         Args:
             store: URL of the store (None: `$INTERP_STORE`, else `lmdb:.interp`), or an open store, which stays open
                 when the engine closes.
+            codec: What is done to values before the store sees them, such as `Encrypted`; None for nothing.
             threads: How many sync activities may run at once, 1 or more.
             cache: How many idle runs are kept in memory, 0 or more.
             grace: How long activities in flight may go on when the engine closes.
@@ -80,7 +84,8 @@ class Engine:
         if poison_after is not None and poison_after < 1:
             raise UsageError(f"Engine(poison_after={poison_after}): must be 1 or more, or None")
         self._owns_store = store is None or isinstance(store, str)
-        self.store: Store = open_store(store) if store is None or isinstance(store, str) else store
+        opened: Store = open_store(store) if store is None or isinstance(store, str) else store
+        self.store: Store = opened if codec is None else SealedStore(opened, codec)
         self.name = f"{platform.node() or 'host'}-{os.getpid()}-{secrets.token_hex(4)}"
         self._grace = grace
         self._closed = threading.Event()
@@ -299,6 +304,7 @@ def run(
     *args: *Ts,
     id: str | None = None,
     store: str | Store | None = None,
+    codec: PayloadCodec | None = None,
 ) -> T:
     """Start a workflow, or go on with it, and return its result: durable execution for a script.
 
@@ -307,6 +313,7 @@ def run(
         *args: Its arguments.
         id: The run id: give one, so that the script finds its run again after a crash.
         store: As for `Engine`.
+        codec: As for `Engine`.
 
     Raises:
         RunFailed: The workflow raised an exception.
@@ -314,5 +321,5 @@ def run(
         RunParked: The run is set aside until someone acts.
         RunExists: The id is taken by another workflow or by other arguments.
     """
-    with Engine(store) as engine:
+    with Engine(store, codec=codec) as engine:
         return engine.start(workflow, *args, id=id).result()

@@ -92,13 +92,13 @@ class ThreadExecutor:
             if attempt is None:
                 return
             self._taken += 1
-            if not attempt.cancelled:
-                self._running.add(attempt)
+            self._running.add(attempt)  # before it begins, so that it can be abandoned as soon as it has
+            if attempt.take():
                 self._deliver(perform(attempt))
-                try:
-                    self._running.remove(attempt)
-                except KeyError:
-                    return  # abandoned: another thread has this one's place
+            try:
+                self._running.remove(attempt)
+            except KeyError:
+                return  # abandoned: another thread has this one's place
             del attempt  # what it holds must not live until the next one comes
 
 
@@ -149,7 +149,8 @@ class LoopExecutor:
                 task.cancel()
 
     async def _perform(self, attempt: Attempt) -> None:
-        self._deliver(await perform_async(attempt))
+        if attempt.take():
+            self._deliver(await perform_async(attempt))
 
 
 def _stopper(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> Callable[[], None]:

@@ -15,6 +15,7 @@ from interp.runtime.live import decoded
 from interp.runtime.repeated import RepeatedCall, repeated_calls
 from interp.runtime.requests import Tell, Watch
 from interp.runtime.retrying import retry
+from interp.runtime.sealed import readable
 from interp.store import RunRow, Status, Store
 
 __all__ = ["Run", "outcome_of"]
@@ -132,7 +133,7 @@ class Run(Generic[T]):
     @property
     def state(self) -> dict[str, Any]:
         """What the workflow says of itself by `annotate`."""
-        attributes = self.row.attributes
+        attributes = readable(f"the state of run {self.id!r}", self.row.attributes)
         return cast("dict[str, Any]", ANY.decode(attributes)) if attributes else {}
 
     def history(self) -> tuple[Transition, ...]:

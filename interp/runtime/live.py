@@ -13,7 +13,6 @@ import msgspec
 from interp.codec import ANY, encode_payload
 from interp.commands import Child, Send
 from interp.definitions import WorkflowDefinition
-from interp.errors import JournalCorrupt
 from interp.events import (
     AttemptFailed,
     CancelRequested,
@@ -38,6 +37,7 @@ from interp.fibers import ChildRun, Issued
 from interp.interpreter import Interpreter, Step
 from interp.replay import replay
 from interp.runtime.attempts import Attempt
+from interp.runtime.sealed import unreadable
 from interp.store import Append, Create, Post, Status, Why
 
 __all__ = ["EPOCH", "LiveRun", "decoded", "microseconds", "moment"]
@@ -64,12 +64,13 @@ def decoded(run_id: str, records: Iterable[bytes]) -> Iterator[Transition]:
 
     Raises:
         JournalCorrupt: A record is none.
+        PayloadLocked: It went through a codec that was not given.
     """
     for index, record in enumerate(records):
         try:
             transition = decode_transition(record)
         except msgspec.MsgspecError as error:
-            raise JournalCorrupt(f"record {index} of run {run_id!r}", str(error)) from None
+            raise unreadable(f"record {index} of run {run_id!r}", record, error) from None
         yield transition
 
 

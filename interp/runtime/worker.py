@@ -27,6 +27,7 @@ from interp.errors import (
     EngineClosed,
     InterpError,
     JournalCorrupt,
+    PayloadLocked,
     ReplayError,
     StoreError,
     StoreFull,
@@ -34,10 +35,11 @@ from interp.errors import (
     UsageError,
 )
 from interp.events import ChildEnded, Event, Fired, Heartbeat, Started, WorkerLost, decode_event
-from interp.runtime.attempts import Attempt, Beat, Completion
+from interp.runtime.attempts import Attempt, Beat, Completion, later
 from interp.runtime.dispatcher import Dispatcher
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
+from interp.runtime.sealed import unreadable
 from interp.runtime.turn import Turn
 from interp.runtime.verdicts import poison, refusal, verdict
 from interp.runtime.watches import Watches
@@ -59,6 +61,9 @@ _MOST_CLAIMS = 512
 
 # How many timers of one run fire before the others have their turn: `while True: yield sleep(timedelta(0))`.
 _MOST_FIRED = 100
+
+# When a worker looks again at a run whose values it cannot read, if no other has taken it by then.
+_LOCKED_PAUSE = timedelta(seconds=30)
 
 # How long to wait before a write that found no room is tried again.
 _FULL_PAUSE = timedelta(seconds=0.5)
@@ -356,19 +361,22 @@ class Worker:
     def _told(self, run: LiveRun, event: Event) -> bool:
         """Feed a message to a run that is here, after those that came to its inbox before."""
         now = self._clock()
-        self._read(run, self.store.inbox(run.run_id), now)
+        try:
+            self._read(run, self.store.inbox(run.run_id), now)
+        except PayloadLocked:
+            return False  # so that it keeps its place behind those that cannot be read here
         return run.outcome is None and self._feed(run, event, now)
 
     def _read(self, run: LiveRun, messages: Iterable[Message], now: datetime) -> None:
         """Take the messages in that were not taken in yet."""
         for message in messages:
             if message.number > run.seen and run.outcome is None and not run.parked:
-                run.seen = message.number
                 try:
                     event = _decoded(run.run_id, message)
                 except JournalCorrupt as error:
                     run.parked = str(error)
                     return
+                run.seen = message.number
                 late = isinstance(event, ChildEnded) and not run.awaits(event)
                 if late or self._feed(run, event, now):
                     run.consumed.append(message.number)
@@ -388,7 +396,10 @@ class Worker:
             due = self.store.claim(self.name, _MOST_CLAIMS, microseconds(now), _LEASE_US, known)
             self._claim_at = None if due.next_us is None else moment(due.next_us)
             for claim in due.claims:
-                self._claimed(claim, now)
+                try:
+                    self._claimed(claim, now)
+                except PayloadLocked as error:
+                    self._leave(claim.run, error, now)
         self._woken = False
         self._watches.look_at_foreign()
 
@@ -420,6 +431,17 @@ class Worker:
                 run.parked = run.parked or poison(run.interpreter, self._options.poison_after)
         self._read(run, claim.messages, now)
         self._advance(run, now)
+
+    def _leave(self, row: RunRow, error: PayloadLocked, now: datetime) -> None:
+        """Leave a run whose values cannot be read here to workers that have the key; nothing of it changes."""
+        _log.error("run %s is left to other workers: %s", row.id, error)
+        run = self._live.get(row.id)
+        if run is not None:
+            self._turn.dirty.pop(row.id, None)
+            self._turn.tells += [tell for tell in self._turn.told if tell.run_id == row.id]
+            self._turn.told = [tell for tell in self._turn.told if tell.run_id != row.id]
+            self._forget(run)
+        self._turn.parked.append(_left(row, later(now, _LOCKED_PAUSE)))
 
     def _loaded(self, claim: Claim, now: datetime) -> LiveRun:
         """Bring a claimed run to life."""
@@ -555,7 +577,7 @@ def _decoded(run_id: str, message: Message) -> Event:
     try:
         return decode_event(message.body)
     except msgspec.MsgspecError as error:
-        raise JournalCorrupt(f"message {message.number} of run {run_id!r}", str(error)) from None
+        raise unreadable(f"message {message.number} of run {run_id!r}", message.body, error) from None
 
 
 def _broken(error: BaseException) -> str:
@@ -578,4 +600,21 @@ def _parked(row: RunRow, reason: str, now: datetime) -> Append:
         due_us=None,
         at_us=microseconds(now),
         reason=reason,
+    )
+
+
+def _left(row: RunRow, again: datetime) -> Append:
+    """Return what gives a run up as it is, to be looked at again.
+
+    The change is dated then, since messages that wait make a run due at the time of the change.
+    """
+    return Append(
+        run_id=row.id,
+        token=row.token,
+        index=row.length,
+        records=(),
+        status=row.status,
+        due_us=microseconds(again),
+        at_us=microseconds(again),
+        release=True,
     )

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Generator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -139,3 +140,16 @@ def busy() -> Workflow[str]:
     yield from race(first=await_signal("never"), second=sleep(timedelta(milliseconds=10)))
     yield from await_signal("end")
     return task.id
+
+
+@activity
+def pay() -> None:
+    before = Path("paid").exists()
+    Path("paid").touch()
+    if not before:
+        time.sleep(3_600)  # until it is killed
+
+
+@workflow
+def paying() -> Workflow[None]:
+    yield from call(pay)

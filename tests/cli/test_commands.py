@@ -93,6 +93,22 @@ def test_a_run_that_was_killed_goes_on_and_repeats_nothing(
     assert "42\n" == (place / "charges").read_text()
 
 
+def test_show_tells_what_may_have_happened_twice(interp: Interp, begin: Begin, place: Path) -> None:
+    first = begin("run", "flows.py:paying", "--id", "p")
+    end_s = time.monotonic() + PATIENCE_S
+    while not (place / "paid").exists():
+        assert time.monotonic() < end_s
+    first.kill()
+    first.wait()
+    interp("run", "flows.py:paying", "--id", "p")
+
+    told = interp("show", "p").out.partition("may have happened twice")[2].split()
+    (repeated,) = interp("show", "p", "--json").json["repeated_calls"]
+
+    assert ["1", "pay", "attempt", "1", "key", "p/1"] == told[:6]
+    assert ("1", "pay", [1], "p/1") == tuple(repeated[key] for key in ("id", "activity", "attempts", "idempotency_key"))
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_stays_and_tells_how_to_resume_it(
     inline: Interp, begin: Begin, number: signal.Signals, code: int

@@ -30,6 +30,7 @@ from interp.events import (
     WorkerLost,
 )
 from interp.runtime.live import microseconds
+from interp.runtime.repeated import repeated_calls
 from interp.store import RunRow, Status
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -361,7 +362,10 @@ def page(records: list[Transition], status: Status, *, width: int = 100, now: fl
     )
     file = io.StringIO()
     out = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
-    show_page(out, RunPage(row, "lmdb:.interp", tree_of(records), at(now), Limits(), zone=UTC))
+    show_page(
+        out,
+        RunPage(row, "lmdb:.interp", tree_of(records), at(now), Limits(), zone=UTC, repeated=repeated_calls(records)),
+    )
     return file.getvalue()
 
 

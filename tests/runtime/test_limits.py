@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -18,12 +19,18 @@ from interp import (
     activity,
     call,
     current_call,
+    join,
     race,
     sleep,
+    spawn,
     workflow,
 )
+from interp.commands import CallOptions
+from interp.definitions import activity_of
 from interp.errors import NotEncodable
 from interp.events import AttemptFailed, Heartbeat, Rejected
+from interp.runtime.attempts import Attempt
+from interp.runtime.dispatcher import Dispatcher
 from tests.runtime.helpers import WAIT, WAIT_S, causes, eventually, kinds
 
 MOMENT = timedelta(milliseconds=1)
@@ -214,12 +221,129 @@ def test_a_call_that_is_found_past_its_deadline_after_a_restart_is_not_attempted
     assert 1 == rejected.attempt
 
 
-@pytest.mark.parametrize("name", ["timeout", "deadline", "heartbeat"])
+@pytest.mark.parametrize("name", ["timeout", "deadline", "heartbeat", "start_timeout"])
 def test_a_limit_of_nothing_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         activity(**cast("Any", {name: timedelta(0)}))
     with pytest.raises(ValueError, match=name):
         _ = call(print).options(**cast("Any", {name: -MOMENT}))
+
+
+# --- waiting for a thread ---------------------------------------------------------------------------------------------
+
+
+def test_a_call_that_found_no_thread_in_time_has_failed_and_is_never_made(url: str) -> None:
+    release, made = threading.Event(), list[str]()
+
+    @activity
+    def busy() -> None:
+        release.wait(WAIT_S)
+
+    @activity(retry=QUICK, start_timeout=SHORT)
+    def waiting() -> None:
+        made.append("on a thread")
+
+    @activity(start_timeout=WAIT)
+    async def on_the_loop() -> str:
+        return "made"
+
+    @workflow
+    def calling() -> Workflow[tuple[str, str]]:
+        blocked = yield from spawn(call(busy))
+        yield from sleep(MOMENT)  # until it has the thread
+        beside = yield from call(on_the_loop)
+        try:
+            yield from call(waiting)
+        except CallTimeout as timeout:
+            return beside, str(timeout)
+        finally:
+            release.set()
+            yield from join(blocked)
+        raise AssertionError
+
+    with Engine(url, threads=1) as engine:
+        run = engine.start(calling)
+        assert ("made", "waiting did not begin within 0.03 s (3 attempts)") == run.result(WAIT)
+        failures = [cause.failure for cause in causes(run) if isinstance(cause, AttemptFailed)]
+
+    assert [] == made
+    assert ["did not begin within 0.03 s"] * 2 == [failure.message for failure in failures]
+
+
+def test_a_call_that_waited_in_vain_is_made_when_a_thread_is_free_again() -> None:
+    release = threading.Event()
+
+    @activity
+    def busy() -> None:
+        release.wait(WAIT_S)
+
+    @activity(start_timeout=SHORT, retry=Retry(attempts=None, initial=MOMENT, jitter=0))
+    def waiting() -> int:
+        return current_call().attempt
+
+    @workflow
+    def calling() -> Workflow[int]:
+        blocked = yield from spawn(call(busy))
+        yield from sleep(MOMENT)  # until it has the thread
+        attempt = yield from call(waiting)
+        yield from join(blocked)
+        return attempt
+
+    with Engine("memory:", threads=1) as engine:
+        run = engine.start(calling)
+        eventually(lambda: "AttemptFailed" in kinds(run))
+        release.set()
+        assert run.result(WAIT) > 1
+
+
+def test_what_has_begun_in_time_may_take_as_long_as_it_likes() -> None:
+    @activity(start_timeout=SHORT, retry=Retry(attempts=1))
+    def long() -> str:
+        threading.Event().wait(4 * SHORT.total_seconds())
+        return "done"
+
+    @workflow
+    def calling() -> Workflow[str]:
+        return (yield from call(long))
+
+    with Engine("memory:") as engine:
+        assert "done" == engine.start(calling).result(WAIT)
+
+
+def test_an_attempt_begins_or_is_called_off_and_never_both() -> None:
+    for _ in range(200):
+        attempt = an_attempt()
+        start = threading.Barrier(2)
+        with ThreadPoolExecutor(1) as thread:
+            begun = thread.submit(_take, attempt, start)
+            start.wait(WAIT_S)
+            withdrawn = attempt.withdraw()
+
+            assert begun.result(WAIT_S) != withdrawn
+
+
+def _take(attempt: Attempt, start: threading.Barrier) -> bool:
+    start.wait(WAIT_S)
+    return attempt.take()
+
+
+def test_limits_of_attempts_that_are_over_are_not_kept_until_their_time() -> None:
+    dispatcher = Dispatcher(1, lambda _: None, lambda: datetime.now(UTC))
+    running = an_attempt(timeout=HOUR)
+    dispatcher._watch(running, datetime.now(UTC) + HOUR)
+    for _ in range(1_000):
+        ended = an_attempt(timeout=HOUR)
+        ended.ended = True
+        dispatcher._watch(ended, datetime.now(UTC) + HOUR)
+    watched = [attempt for _, _, attempt in dispatcher._deadlines]
+
+    assert running in watched
+    assert len(watched) <= 64
+
+
+def an_attempt(**options: Any) -> Attempt:
+    definition = activity_of(print)
+    return Attempt("run", 0, "1", 1, definition, b"[]", CallOptions(**options), datetime.now(UTC))
 
 
 # --- heartbeats -------------------------------------------------------------------------------------------------------

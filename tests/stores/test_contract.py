@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from interp import Compressed, Encrypted
+from interp.runtime.sealed import SealedStore
 from interp.store import Store
 from interp.testing.store_contract import store_contract
 from stores import lmdb, memory
 
 _scratch = Path(tempfile.mkdtemp(prefix="interp-contract-"))
 _numbers = itertools.count()
+_KEY = Encrypted.new_key()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,6 +41,11 @@ def _growing_lmdb() -> Store:
     return lmdb.open(f"lmdb://{_scratch}/{next(_numbers)}?durability=none&map_size=131072")
 
 
+def _sealed() -> Store:
+    return SealedStore(_named_memory(), Compressed(Encrypted(_KEY)))
+
+
 TestMemory = store_contract(_named_memory, reopen=lambda store: memory.open(store.url), reference=_memory)
 TestLmdb = store_contract(_lmdb, reopen=lambda store: lmdb.open(store.url), reference=_memory)
 TestGrowingLmdb = store_contract(_growing_lmdb, reference=_memory)
+TestSealed = store_contract(_sealed, reference=_memory)

@@ -36,7 +36,7 @@ def command(statuses: tuple[str, ...], workflow: str | None, limit: int, store_u
     The table tells how each run stands, and the first thing that it waits for; of a parked run, why it is parked.
     """
     where = RunFilter(frozenset(map(Status, statuses)) if statuses else None, workflow)
-    with existing_store(store_url) as store:
+    with existing_store(store_url, redacts=True) as store:
         found = store.runs(where)[::-1]
         runs = [(row, _tree(store, row)) for row in (found[:limit] if limit else found)]
         url = store.url

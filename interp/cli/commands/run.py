@@ -14,7 +14,7 @@ import msgspec
 from interp.cli.arguments import encoded_arguments, refuse_options
 from interp.cli.history import tree_in
 from interp.cli.logs import log_to_stderr
-from interp.cli.options import JSON_ARGUMENTS, Command, common
+from interp.cli.options import JSON_ARGUMENTS, Command, codec_option, common, given_codec
 from interp.cli.output import note, say, write_document
 from interp.cli.progress import counts
 from interp.cli.target import workflow_in
@@ -38,12 +38,14 @@ class _Errand:
     run_id: str
     store_url: str | None
     as_json: bool
+    codec: str = ""
 
     @property
     def resume(self) -> str:
         """The command line that goes on with the run."""
         words = ["interp", "run", self.target, *self.arguments, "--id", self.run_id]
         words += ["--store", self.store_url] if self.store_url is not None else []
+        words += ["--codec", self.codec] if self.codec else []
         return shlex.join(words + (["--json"] if self.as_json else []))
 
     @property
@@ -78,7 +80,7 @@ def command(
     refuse_options(arguments)
     definition = workflow_in(target)
     encoded = encoded_arguments(definition, arguments)
-    errand = _Errand(target, arguments, run_id or secrets.token_hex(8), store_url, as_json)
+    errand = _Errand(target, arguments, run_id or secrets.token_hex(8), store_url, as_json, codec_option())
     log_to_stderr(most=logging.WARNING)
     try:
         with stop_on_signals():
@@ -93,7 +95,7 @@ def command(
 
 def _performed(errand: _Errand, definition: WorkflowDefinition, arguments: bytes) -> tuple[RunRow, bytes]:
     """Run the workflow to its end; returns the run and its result."""
-    with Engine(errand.store_url) as engine:
+    with Engine(errand.store_url, codec=given_codec()) as engine:
         try:
             before = engine.store.run(errand.run_id)
             run = engine.start_json(definition.name, arguments, id=errand.run_id)

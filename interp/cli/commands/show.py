@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from interp.cli.documents import history_document, run_document
+from interp.cli.documents import history_document, repeated_documents, run_document
 from interp.cli.history import row_of
 from interp.cli.options import Command, common, existing_store
 from interp.cli.output import say, write_document
@@ -16,6 +16,7 @@ from interp.cli.tree import Tree, tree_of
 from interp.cli.views import RunPage, console, show_page
 from interp.errors import UsageError
 from interp.runtime.live import decoded
+from interp.runtime.repeated import repeated_calls
 
 __all__ = ["command"]
 
@@ -37,22 +38,25 @@ def command(run_id: str, full: bool, as_records: bool, fiber: str, store_url: st
 
     The workflow's code is not needed: all is read from the records.
     """
-    with existing_store(store_url) as store:
+    with existing_store(store_url, redacts=True) as store:
         row = row_of(store, run_id)
         history = tuple(decoded(run_id, store.history(run_id)))
         tree = tree_of(history)
         url = store.url
     _check_fiber(tree, fiber, run_id)
+    repeated = repeated_calls(history)
     if as_json:
         records = {"records": record_documents(history)} if as_records else {}
-        write_document({"run": run_document(row), **history_document(tree), **records})
+        twice = repeated_documents(run_id, tree.round, repeated)
+        write_document({"run": run_document(row), **history_document(tree), "repeated_calls": twice, **records})
         return
     if as_records:
         for line in record_lines(history, None):
             say(line)
         return
     limits = Limits.none() if full else Limits()
-    show_page(console(), RunPage(row, url, tree, datetime.now(UTC), limits, is_whole=full, fiber=fiber))
+    page = RunPage(row, url, tree, datetime.now(UTC), limits, is_whole=full, fiber=fiber, repeated=repeated)
+    show_page(console(), page)
 
 
 def _check_fiber(tree: Tree, fiber: str, run_id: str) -> None:

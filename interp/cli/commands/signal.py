@@ -8,11 +8,13 @@ import click
 import msgspec
 
 from interp.cli.arguments import encoded_value, refuse_options
-from interp.cli.history import tree_in
+from interp.cli.history import row_of, tree_in
 from interp.cli.options import JSON_ARGUMENTS, Command, common, existing_store
 from interp.cli.output import note, say, write_document
 from interp.cli.tree import Tree
+from interp.errors import PayloadLocked
 from interp.events import Signalled, encode_event
+from interp.sealing import is_sealed
 from interp.store import Post
 
 __all__ = ["command"]
@@ -33,6 +35,8 @@ def command(run_id: str, name: str, payload: str | None, store_url: str | None, 
     refuse_options((payload,) if payload is not None else ())
     encoded = encoded_value(payload)
     with existing_store(store_url) as store:
+        if is_sealed(row_of(store, run_id).digest):  # before anything is written: it would lie there as it is
+            raise PayloadLocked(f"run {run_id!r}", "its values went through a codec, and the signal must, too")
         store.post(Post(run_id, encode_event(Signalled(name, encoded))), time.time_ns() // 1000)
         awaited = _awaited(tree_in(store, run_id))
     if as_json:

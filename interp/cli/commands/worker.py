@@ -8,7 +8,7 @@ from contextlib import suppress
 import click
 
 from interp.cli.logs import log_to_stderr
-from interp.cli.options import Command, common
+from interp.cli.options import Command, common, given_codec
 from interp.cli.output import note, write_document
 from interp.cli.target import TargetError, import_target
 from interp.cli.waiting import Stopped, stop_on_signals
@@ -40,7 +40,7 @@ def command(modules: tuple[str, ...], store_url: str | None, as_json: bool) -> N
         raise TargetError(", ".join(modules), "has no workflow", "Name the modules that define some with @workflow.")
     log_to_stderr()
     document = {"workflows": names, "stopped": True}
-    with suppress(Stopped), stop_on_signals(), Engine(store_url) as engine:
+    with suppress(Stopped), stop_on_signals(), Engine(store_url, codec=given_codec()) as engine:
         document |= {"worker": engine.name, "store": engine.store.url}
         if not as_json:
             note(f"worker {engine.name} on {engine.store.url} moves: {', '.join(names)}  (Ctrl-C stops it)")

@@ -1,0 +1,293 @@
+"""A store behind a codec: what the runtime writes is sealed on its way in, and opened on its way out.
+
+Everything in front of it sees plain records, so that nothing but this module knows of codecs: the worker, handles,
+forks, retries, checks and the command line. A program without a codec has no such store, and pays nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TypeVar
+
+import attrs
+
+from interp.errors import JournalCorrupt, PayloadLocked, RunExists
+from interp.payloads import PayloadCodec
+from interp.sealing import NO_CODEC, Ways, is_sealed, open_bytes, open_text, seal_bytes, seal_text
+from interp.store import Append, Batch, Claim, Create, Due, Message, Post, Refusal, Reopen, RunFilter, RunRow, Store
+
+__all__ = ["REDACTED", "Locked", "SealedStore", "readable", "unreadable"]
+
+T = TypeVar("T")
+
+REDACTED = '"‹encrypted›"'.encode()
+"""What stands for a value that cannot be read, where one looks without the key: JSON, as values are."""
+
+_REDACTED_TEXT = "‹encrypted›"
+
+
+class Locked(bytes):
+    """A message that could not be opened, as it is stored; it becomes an error when somebody reads it."""
+
+    why: str = NO_CODEC
+
+
+def unreadable(place: str, data: bytes, error: Exception) -> JournalCorrupt | PayloadLocked:
+    """Tell what is wrong with a record or a message that cannot be decoded: it is damaged, or sealed."""
+    if isinstance(data, Locked):
+        return PayloadLocked(place, data.why)
+    return PayloadLocked(place, NO_CODEC) if is_sealed(data) else JournalCorrupt(place, str(error))
+
+
+def readable(place: str, data: bytes) -> bytes:
+    """Return bytes of a row, or raise `PayloadLocked` when they are sealed still."""
+    if is_sealed(data):
+        raise PayloadLocked(place, NO_CODEC)
+    return data
+
+
+class SealedStore:
+    """A store, and the codec between it and the runtime; see `interp.store.Store` for what each method promises."""
+
+    def __init__(self, store: Store, codec: PayloadCodec | None, *, redacts: bool = False) -> None:
+        """Put a codec in front of a store.
+
+        Args:
+            store: The store.
+            codec: The codec; None, with `redacts`, to look at a store without the key.
+            redacts: Whether a value that cannot be read shows as ‹encrypted› instead of raising `PayloadLocked`: for
+                looking only, since what is written from it would lose the values.
+        """
+        self._store = store
+        self._codec = codec
+        self._redacts = redacts
+        self._sealing = Ways(self._encode, lambda text: seal_text(text, self._encode))
+        self._opening = Ways(self._value, self._text)
+
+    @property
+    def url(self) -> str:
+        """The URL of the store behind."""
+        return self._store.url
+
+    # What is written.
+
+    def create(self, run: Create, now_us: int) -> bool:
+        """Create a run."""
+        try:
+            return self._store.create(self._created(run), now_us)
+        except RunExists:
+            if self._is_same(run):
+                return False
+            raise
+
+    def post(self, post: Post, now_us: int) -> None:
+        """Append a message to a run's inbox."""
+        self._store.post(self._posted(post), now_us)
+
+    def unpark(self, run_id: str, now_us: int) -> bool:
+        """Make a parked run due again."""
+        return self._store.unpark(run_id, now_us)
+
+    def reopen(self, reopen: Reopen, now_us: int) -> bool:
+        """Make a failed run go on."""
+        sealed = attrs.evolve(
+            reopen,
+            record=None if reopen.record is None else self._sealing.seal(reopen.record),
+            messages=self._all_sealed(reopen.messages),
+            attributes=self._attributes(reopen.attributes),
+        )
+        return self._store.reopen(sealed, now_us)
+
+    def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
+        """Write a batch."""
+        refusals = self._store.commit(
+            Batch(
+                creates=[self._created(create) for create in batch.creates],
+                posts=[self._posted(post) for post in batch.posts],
+                appends=[self._appended(append) for append in batch.appends],
+            ),
+            now_us,
+        )
+        return self._compared(batch, refusals) if any(each.why == "differs" for each in refusals) else refusals
+
+    def _compared(self, batch: Batch, refusals: Sequence[Refusal]) -> list[Refusal]:
+        """Look again at creations that were refused: the same digest is not sealed to the same bytes."""
+        fenced = {each.run_id for each in refusals if each.why == "fenced"}
+        written = [append for append in batch.appends if append.run_id not in fenced]
+        asked: dict[str, list[Create]] = {}
+        for create in [*batch.creates, *(create for append in written for create in append.creates)]:
+            asked.setdefault(create.run_id, []).append(create)
+        for run_id, creates in asked.items():  # of several, only the first can have made the run
+            refused = sum(each.run_id == run_id and each.why in ("exists", "differs") for each in refusals)
+            del creates[: len(creates) - refused]
+        answers: list[Refusal] = []
+        for each in refusals:
+            if each.why in ("exists", "differs"):
+                same = self._is_same(asked[each.run_id].pop(0))
+                each = Refusal(each.run_id, "exists" if same else "differs")
+            answers.append(each)
+        return answers
+
+    def _created(self, create: Create) -> Create:
+        """Seal a creation, its digest as well: that of a short secret would tell it to whoever tries them all."""
+        return attrs.evolve(
+            create,
+            digest=seal_bytes(create.digest, self._encode),
+            start=self._sealing.seal(create.start) if create.start else b"",
+            records=self._all_sealed(create.records),
+            messages=self._all_sealed(create.messages),
+            attributes=seal_bytes(create.attributes, self._encode),
+        )
+
+    def _is_same(self, create: Create) -> bool:
+        """Compare a creation with the run that has its id."""
+        row = self.run(create.run_id)
+        return row is not None and (row.workflow, row.digest) == (create.workflow, create.digest)
+
+    def _posted(self, post: Post) -> Post:
+        return Post(post.run_id, self._sealing.seal(post.body))
+
+    def _appended(self, append: Append) -> Append:
+        return attrs.evolve(
+            append,
+            records=self._all_sealed(append.records),
+            attributes=self._attributes(append.attributes),
+            reason=seal_text(append.reason, self._encode),
+            creates=[self._created(create) for create in append.creates],
+            posts=[self._posted(post) for post in append.posts],
+        )
+
+    def _all_sealed(self, parts: Sequence[bytes]) -> list[bytes]:
+        return [self._sealing.seal(part) for part in parts]
+
+    def _attributes(self, attributes: bytes | None) -> bytes | None:
+        return None if attributes is None else seal_bytes(attributes, self._encode)
+
+    def _encode(self, data: bytes) -> bytes:
+        if self._codec is None:
+            raise PayloadLocked(f"store {self.url}", NO_CODEC)
+        return self._codec.encode(data)
+
+    # What is read.
+
+    def claim(
+        self, worker: str, limit: int, now_us: int, lease_us: int, workflows: Collection[str] | None = None
+    ) -> Due:
+        """Take due runs. A message that cannot be opened must not keep the other runs: it stays `Locked`."""
+        due = self._store.claim(worker, limit, now_us, lease_us, workflows)
+        claims = [attrs.evolve(each, run=self._row(each.run), messages=self._messages(each)) for each in due.claims]
+        return Due(tuple(claims), due.next_us)
+
+    def run(self, run_id: str) -> RunRow | None:
+        """Return the run's row, or None. What cannot be opened in it stays sealed."""
+        row = self._store.run(run_id)
+        return None if row is None else self._row(row)
+
+    def runs(self, where: RunFilter) -> list[RunRow]:
+        """List runs; as `run`."""
+        return [self._row(row) for row in self._store.runs(where)]
+
+    def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:
+        """Give the records from index `start` on.
+
+        Raises:
+            UnknownRun: There is no such run.
+            PayloadLocked: At the first record that cannot be opened.
+        """
+        return self._records(run_id, start, self._store.history(run_id, start))
+
+    def _records(self, run_id: str, start: int, records: Iterator[bytes]) -> Iterator[bytes]:
+        for index, record in enumerate(records, start):
+            yield self._opened(record, f"record {index} of run {run_id!r}")
+
+    def inbox(self, run_id: str) -> tuple[Message, ...]:
+        """Return the messages that wait; those that cannot be opened are `Locked`."""
+        return tuple(map(self._message, self._store.inbox(run_id)))
+
+    def _messages(self, claim: Claim) -> tuple[Message, ...]:
+        return tuple(map(self._message, claim.messages))
+
+    def _message(self, message: Message) -> Message:
+        try:
+            return Message(message.number, self._opened(message.body, "a message"))
+        except PayloadLocked as error:
+            locked = Locked(message.body)
+            locked.why = error.reason
+            return Message(message.number, locked)
+
+    def _row(self, row: RunRow) -> RunRow:
+        """Open what a row tells; a list of runs must not fail for one whose key is missing."""
+        return attrs.evolve(
+            row,
+            digest=self._or_as_it_is(row.digest, lambda data: open_bytes(data, self._decode)),
+            attributes=self._or_as_it_is(row.attributes, self._bytes),
+            reason=self._or_as_it_is(row.reason, lambda text: open_text(text, self._text_bytes)),
+        )
+
+    def _or_as_it_is(self, sealed: T, opened: Callable[[T], T]) -> T:
+        try:
+            return opened(sealed)
+        except PayloadLocked:
+            return sealed
+
+    def _opened(self, data: bytes, place: str) -> bytes:
+        try:
+            return self._opening.open(data)
+        except PayloadLocked as error:
+            raise PayloadLocked(place, error.reason) from error.__cause__
+
+    def _bytes(self, data: bytes) -> bytes:
+        return open_bytes(data, self._value)
+
+    def _value(self, data: bytes) -> bytes:
+        try:
+            return self._decode(data)
+        except PayloadLocked:
+            if self._redacts:
+                return REDACTED
+            raise
+
+    def _text(self, text: str) -> str:
+        return open_text(text, self._text_bytes)
+
+    def _text_bytes(self, data: bytes) -> bytes:
+        try:
+            return self._decode(data)
+        except PayloadLocked:
+            if self._redacts:
+                return _REDACTED_TEXT.encode()
+            raise
+
+    def _decode(self, data: bytes) -> bytes:
+        if self._codec is None:
+            raise PayloadLocked("a value", NO_CODEC)
+        try:
+            return self._codec.decode(data)
+        except Exception as error:  # a codec of the user may raise anything
+            raise PayloadLocked("a value", str(error) or type(error).__name__) from error
+
+    # What is passed on.
+
+    def register(self, worker: str) -> None:
+        """Announce a worker."""
+        self._store.register(worker)
+
+    def renew(self, worker: str, now_us: int, lease_us: int) -> None:
+        """Extend the worker's lease."""
+        self._store.renew(worker, now_us, lease_us)
+
+    def resign(self, worker: str) -> None:
+        """End the worker's lease."""
+        self._store.resign(worker)
+
+    def flush(self) -> None:
+        """Return when everything committed is durable."""
+        self._store.flush()
+
+    def changed(self, timeout_s: float) -> bool:
+        """Wait until somebody wrote."""
+        return self._store.changed(timeout_s)
+
+    def close(self) -> None:
+        """Close the store behind."""
+        self._store.close()
