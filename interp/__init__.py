@@ -1,5 +1,6 @@
 """Durable execution as a Python library: workflows are generators, and what they did is never done twice."""
 
+from interp.budget import HistoryBudget
 from interp.commands import (
     Call,
     Command,
@@ -74,6 +75,7 @@ __all__ = [
     "Command",
     "Engine",
     "GatherFailed",
+    "HistoryBudget",
     "InterpError",
     "NondeterminismError",
     "NotDone",

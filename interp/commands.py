@@ -352,12 +352,14 @@ class RunInfo:
         workflow: Name of the workflow.
         started_at: When the run started, in its first round.
         round: How many times it has continued as new, from 0.
+        version: Which version of the workflow this is, from 1.
     """
 
     id: str
     workflow: str
     started_at: datetime
     round: int = 0
+    version: int = 1
 
 
 @attrs.frozen
