@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -201,7 +202,7 @@ with Engine(store, history_budget=HistoryBudget(records=4)) as engine:
 
 
 def test_a_worker_killed_at_any_commit_leaves_each_doubling_told_once(lmdb_url: str) -> None:
-    for commits in (3, 4, 5, 1, 2, 6, 10_000):
+    for commits in (3, 5, 8, 10_000):
         command = [sys.executable, "-c", PROGRAM, lmdb_url, str(commits)]
         done = subprocess.run(command, cwd=ROOT, timeout=WAIT_S, check=False, capture_output=True, text=True)
         if done.returncode == 0:
