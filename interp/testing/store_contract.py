@@ -319,7 +319,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         statuses=st.none() | st.frozensets(_STATUSES),
         workflow=st.none() | _WANTED,
-        others_than=st.just(frozenset()) | st.frozensets(_WORKFLOWS),
+        others_than=st.frozensets(_WORKFLOWS),
         limit=st.none() | st.integers(0, 3),
         run_id=_ANY_IDS,
         start=st.integers(0, 4),
