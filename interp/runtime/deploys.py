@@ -85,7 +85,7 @@ class Deploy:
             registered = sorted(explicit(name) for name in known if family_of(name) == family_of(tag))
             if registered:
                 _log.warning(
-                    "%d open %s of %s (%s) cannot be moved here, where only %s is registered\n"
+                    "%d open %s of %s (%s) cannot be moved here; registered: %s\n"
                     "Keep that version until `interp list --workflow %s --open` lists no run.",
                     number,
                     "run" if number == 1 else "runs",

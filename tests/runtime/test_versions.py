@@ -157,7 +157,7 @@ def test_a_worker_without_a_version_leaves_its_runs_to_others_and_says_so_once(
 
     assert (Status.WAITING, ["Started"]) == (before.status, recorded)
     (line,) = [record.getMessage() for record in caplog.records if "left_alone" in record.getMessage()]
-    assert "1 open run of left_alone@1 (old) cannot be moved here, where only left_alone@2 is registered" in line
+    assert "1 open run of left_alone@1 (old) cannot be moved here; registered: left_alone@2" in line
     assert "`interp list --workflow left_alone@1 --open`" in line
 
     first_of("left_alone")
