@@ -314,20 +314,19 @@ class RunFilter:
         statuses: One of these.
         workflow: Name of the workflow, for all its versions; or one version of it: `checkout@1`, `checkout@2`.
         limit: At most so many.
-        others_than: None of these workflows, as the rows name them (`checkout` is its version 1 alone).
+        after: Id of a run: only those that were created after it, none if there is no such run. For long lists, page
+            by page.
     """
 
     statuses: frozenset[Status] | None = None
     workflow: str | None = None
     limit: int | None = None
-    others_than: frozenset[str] = frozenset()
+    after: str | None = None
 
     def matches(self, row: RunRow) -> bool:
-        """Whether the run is one of those asked for, the limit aside."""
-        return (
-            (self.statuses is None or row.status in self.statuses)
-            and (self.workflow is None or is_of(row.workflow, self.workflow))
-            and row.workflow not in self.others_than
+        """Whether the run is one of those asked for, the limit and the order aside."""
+        return (self.statuses is None or row.status in self.statuses) and (
+            self.workflow is None or is_of(row.workflow, self.workflow)
         )
 
 

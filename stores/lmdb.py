@@ -216,6 +216,9 @@ class LmdbStore:
         """List runs, the oldest creation first; a long list is put together from several moments."""
         rows: list[RunRow] = []
         after: bytes | None = bytes(8)
+        if where.after is not None:
+            last = where.after
+            after = self._env.read(lambda view: view.find(last))
         while after is not None and (where.limit is None or len(rows) < where.limit):
             found, after = self._env.read(functools.partial(_listed, where, after))
             rows += found

@@ -282,6 +282,8 @@ class MemoryStore:
         """List runs, the oldest creation first."""
         with self._lock:
             rows = [run.row for run in self._contents.runs.values()]
+        if where.after is not None:
+            rows = list(itertools.dropwhile(lambda row: row.id != where.after, rows))[1:]
         return [row for row in rows if where.matches(row)][: where.limit]
 
     def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:

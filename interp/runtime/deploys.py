@@ -22,9 +22,10 @@ import inspect
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+
+import attrs
 
 from interp.definitions import WorkflowDefinition, find_workflow, workflows
 from interp.errors import InterpError
@@ -39,10 +40,11 @@ _log = logging.getLogger("interp")
 
 _OPEN = frozenset(status for status in Status if not status.ended)
 
-# At most so many parked runs are replayed in a second, and at most this part of the time: there may be thousands, and
-# the worker needs the interpreter of Python meanwhile.
+# The pause after each parked run that is replayed, and each page of runs that is read; and at most which part of the
+# time goes into that. There may be a million of them, and the worker needs the interpreter of Python meanwhile.
 _PAUSE_S = 0.02
 _SHARE = 0.25
+_PAGE = 500
 
 # How many runs a line of the log names.
 _EXAMPLES = 3
@@ -64,47 +66,56 @@ class Deploy:
         self._clock = clock
 
     def look(self, stopped: threading.Event) -> None:
-        """Tell of stranded runs, then release what fits; ends early when the engine is closed."""
+        """Release what fits, then tell of stranded runs; ends early when the engine is closed."""
         try:
-            self._tell_stranded()
-            self._release_all(stopped)
+            for row in self._slowly(frozenset({Status.PARKED}), stopped):
+                if row.misfit and not stopped.is_set():
+                    begun_s = time.monotonic()
+                    self._release(row)
+                    _rest(begun_s, stopped)
+            self._tell_stranded(self._slowly(_OPEN, stopped), stopped)
         except Exception as error:  # noqa: BLE001  nothing depends on this thread; a store that fails stops the worker
             if not stopped.is_set():
                 unexpected = not isinstance(error, InterpError)
                 _log.warning("looking after parked runs has ended early: %s", error, exc_info=unexpected)
 
+    def _slowly(self, statuses: frozenset[Status], stopped: threading.Event) -> Iterator[RunRow]:
+        """Give runs, with a pause after each page."""
+        where = RunFilter(statuses, limit=_PAGE)
+        while not stopped.is_set():
+            begun_s = time.monotonic()
+            rows = self._store.runs(where)
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+            where = attrs.evolve(where, after=rows[-1].id)
+            _rest(begun_s, stopped)
+
     # Versions that nobody has.
 
-    def _tell_stranded(self) -> None:
+    def _tell_stranded(self, rows: Iterable[RunRow], stopped: threading.Event) -> None:
         known = workflows()
         families = {definition.family for definition in known.values()}
-        stranded = self._store.runs(RunFilter(_OPEN, others_than=frozenset(known)))
-        counts = Counter(row.workflow for row in stranded if family_of(row.workflow) in families)
-        for tag, number in sorted(counts.items()):
-            examples = [row.id for row in stranded if row.workflow == tag][:_EXAMPLES]
+        stranded: dict[str, list[str]] = {}
+        for row in rows:
+            if row.workflow not in known and family_of(row.workflow) in families:
+                stranded.setdefault(row.workflow, []).append(row.id)
+        if stopped.is_set():  # a count of some of them would mislead
+            return
+        for tag, ids in sorted(stranded.items()):
             registered = sorted(explicit(name) for name in known if family_of(name) == family_of(tag))
-            if registered:
-                _log.warning(
-                    "%d open %s of %s (%s) cannot be moved here; registered: %s\n"
-                    "Keep that version until `interp list --workflow %s --open` lists no run.",
-                    number,
-                    "run" if number == 1 else "runs",
-                    explicit(tag),
-                    ", ".join(examples) + (", ..." if number > len(examples) else ""),
-                    ", ".join(registered),
-                    explicit(tag),
-                )
+            _log.warning(
+                "%d open %s of %s (%s) cannot be moved here; registered: %s\n"
+                "Keep that version until `interp list --workflow %s --open` lists no run.",
+                len(ids),
+                "run" if len(ids) == 1 else "runs",
+                explicit(tag),
+                ", ".join(ids[:_EXAMPLES]) + (", ..." if len(ids) > _EXAMPLES else ""),
+                ", ".join(registered),
+                explicit(tag),
+            )
 
     # Parked runs.
-
-    def _release_all(self, stopped: threading.Event) -> None:
-        for row in self._store.runs(RunFilter(frozenset({Status.PARKED}))):
-            if stopped.is_set():
-                return
-            if row.misfit:
-                begun_s = time.monotonic()
-                self._release(row)
-                stopped.wait(max(_PAUSE_S, (time.monotonic() - begun_s) * (1 / _SHARE - 1)))
 
     def _release(self, row: RunRow) -> None:
         try:
@@ -122,6 +133,11 @@ class Deploy:
             )
         elif self._store.unpark(row.id, microseconds(self._clock()), Release(self._worker, code)):
             _log.info("run %s of %s fits the code as it is now, and goes on", row.id, row.workflow)
+
+
+def _rest(begun_s: float, stopped: threading.Event) -> None:
+    """Pause for as long as the worker is owed after work that began then."""
+    stopped.wait(max(_PAUSE_S, (time.monotonic() - begun_s) * (1 / _SHARE - 1)))
 
 
 def fingerprint(definition: WorkflowDefinition) -> str:

@@ -319,7 +319,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         statuses=st.none() | st.frozensets(_STATUSES),
         workflow=st.none() | _WANTED,
-        others_than=st.frozensets(_WORKFLOWS),
+        after=st.none() | _ANY_IDS,
         limit=st.none() | st.integers(0, 3),
         run_id=_ANY_IDS,
         start=st.integers(0, 4),
@@ -328,13 +328,13 @@ class StoreMachine(RuleBasedStateMachine):
         self,
         statuses: frozenset[Status] | None,
         workflow: str | None,
-        others_than: frozenset[str],
+        after: str | None,
         limit: int | None,
         run_id: str,
         start: int,
     ) -> None:
         """Runs are listed by status and workflow, oldest first; a history is read from any record on."""
-        self.both(lambda store: store.runs(RunFilter(statuses, workflow, limit, others_than)))
+        self.both(lambda store: store.runs(RunFilter(statuses, workflow, limit, after)))
         self.both(lambda store: store.run(run_id))
         self.both(lambda store: store.inbox(run_id))
         self.both(lambda store: list(store.history(run_id, start)))

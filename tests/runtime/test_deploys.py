@@ -201,10 +201,10 @@ def test_the_look_around_stops_with_its_engine_and_keeps_to_its_share(
 def test_a_store_that_fails_ends_the_look_around_and_nothing_else(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(self: Any, *args: Any) -> None:
+    def broken(self: Any, *args: Any, **options: Any) -> None:
         raise OSError("no disk")
 
-    monkeypatch.setattr(deploys.Deploy, "_release_all", broken)
+    monkeypatch.setattr(deploys.Deploy, "_slowly", broken)
     with Engine(url) as engine:
         looked(engine)
         run = engine.start(good("unharmed_by_the_look"))

@@ -293,7 +293,7 @@ def test_continue_as_goes_on_in_the_newest_version_and_records_it(url: str) -> N
         engine.get("one").signal("add", 4)
 
         assert [6, 4, 2, 2] == engine.get("one").result(WAIT)
-        assert ["Started", "Resolved", "Signalled"] == kinds(run)
+        assert ["Started", "Resolved", "Signalled"] == kinds(engine.get("one"))
         assert check(engine.store, closed=True).fits
 
 

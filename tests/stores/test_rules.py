@@ -427,3 +427,16 @@ def test_a_run_that_is_parked_for_another_reason_is_no_misfit(store: Store) -> N
 
     row = store.run("order-7")
     assert row is not None and not row.misfit
+
+
+def test_a_long_list_is_read_in_pages(store: Store) -> None:
+    for number in range(5):
+        store.create(attrs.evolve(RUN, run_id=f"run-{number}"), 1)
+    listed: list[str] = []
+    page = store.runs(RunFilter(limit=2))
+    while page:
+        listed += [row.id for row in page]
+        page = store.runs(RunFilter(limit=2, after=page[-1].id))
+
+    assert listed == [f"run-{number}" for number in range(5)]
+    assert store.runs(RunFilter(after="never made")) == []
