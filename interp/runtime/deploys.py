@@ -72,9 +72,9 @@ class Deploy:
                 if row.misfit and not stopped.is_set():
                     begun_s = time.monotonic()
                     self._release(row)
-                    _rest(begun_s, stopped)
+                    _rest(time.monotonic() - begun_s, stopped)
             self._tell_stranded(self._slowly(_OPEN, stopped), stopped)
-        except Exception as error:  # noqa: BLE001  nothing depends on this thread; a store that fails stops the worker
+        except BaseException as error:  # noqa: BLE001  user code may do anything; nothing depends on this thread
             if not stopped.is_set():
                 unexpected = not isinstance(error, InterpError)
                 _log.warning("looking after parked runs has ended early: %s", error, exc_info=unexpected)
@@ -85,11 +85,12 @@ class Deploy:
         while not stopped.is_set():
             begun_s = time.monotonic()
             rows = self._store.runs(where)
+            took_s = time.monotonic() - begun_s
             yield from rows
             if len(rows) < _PAGE:
                 return
             where = attrs.evolve(where, after=rows[-1].id)
-            _rest(begun_s, stopped)
+            _rest(took_s, stopped)
 
     # Versions that nobody has.
 
@@ -135,9 +136,9 @@ class Deploy:
             _log.info("run %s of %s fits the code as it is now, and goes on", row.id, row.workflow)
 
 
-def _rest(begun_s: float, stopped: threading.Event) -> None:
-    """Pause for as long as the worker is owed after work that began then."""
-    stopped.wait(max(_PAUSE_S, (time.monotonic() - begun_s) * (1 / _SHARE - 1)))
+def _rest(took_s: float, stopped: threading.Event) -> None:
+    """Pause for as long as the worker is owed after work that took so long, in seconds."""
+    stopped.wait(max(_PAUSE_S, took_s * (1 / _SHARE - 1)))
 
 
 def fingerprint(definition: WorkflowDefinition) -> str:

@@ -277,6 +277,8 @@ class Worker:
         else:
             for issued in step.withdrawn:
                 self._dispatcher.call_off(run, issued.id)
+            if run.misfit:
+                _log.error("run %s is parked: %s", run.run_id, run.parked)
             if self._options.budget.has_outgrown(run.interpreter.length, run.interpreter.told_records):
                 self._tell_growth(run, timedelta(0), at)
         return run.took_in
