@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import subprocess
 import sys
@@ -10,15 +11,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from interp import Engine, RunFilter, RunParked, Status, Workflow, activity, await_signal, call, workflow
 from interp.definitions import workflow_of
 from interp.events import Signalled, encode_event
 from interp.runtime import deploys, open_store
+from interp.runtime.checking import Checked, Verdict
 from interp.runtime.retrying import retry
-from interp.store import Post, Release, Store
+from interp.store import Append, Batch, Create, Post, Release, Store
 from tests.runtime.helpers import WAIT, eventually, kinds
 
 ROOT = Path(__file__).parents[2]
@@ -214,10 +219,81 @@ def test_a_store_that_fails_ends_the_look_around_and_nothing_else(
     assert "looking after parked runs has ended early: no disk" in caplog.text
 
 
-def test_the_fingerprint_follows_the_workflow_and_the_file_around_it(tmp_path: Path) -> None:
+def test_the_fingerprint_follows_the_workflow() -> None:
     codes = [deploys.fingerprint(workflow_of(made("fingerprinted"))) for made in (good, bad, good)]
 
     assert codes[0] == codes[2] != codes[1]
+
+
+def test_the_fingerprint_follows_a_part_in_the_same_file(tmp_path: Path) -> None:
+    def deployed(cents: int) -> str:
+        (tmp_path / "fingerprinted_shop.py").write_text(SHOP.format(ledger="", cents=cents))
+        spec = importlib.util.spec_from_file_location("fingerprinted_shop", tmp_path / "fingerprinted_shop.py")
+        assert spec is not None and spec.loader is not None
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        definition = workflow_of(module.shop_order)
+        codes.append(definition.code)
+        return deploys.fingerprint(definition)
+
+    codes: list[str] = []
+    cheap, dear = deployed(100), deployed(2000)
+    del sys.modules["fingerprinted_shop"]
+
+    assert codes[0] == codes[1], "the workflow itself has not changed, only what it delegates to"
+    assert cheap != dear
+
+
+class _Never:
+    """An event that is never set, and for which nobody waits."""
+
+    def is_set(self) -> bool:
+        return False
+
+    def wait(self, timeout: float) -> None: ...
+
+
+CODES = st.sampled_from(["a", "b", "c"])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["start", "claim", "die"]), CODES), max_size=40), st.frozensets(CODES))
+def test_whatever_workers_do_each_code_releases_a_run_at_most_once(
+    happened: list[tuple[str, str]], fitting: frozenset[str]
+) -> None:
+    """The worst case: whoever gets the run parks it again, even with the code that has released it."""
+    store = open_store("memory:")
+    store.create(Create("one", "contended", b"", b"", worker="first"), 1)
+
+    def park(token: int) -> None:
+        append = Append("one", token, 0, [], Status.PARKED, None, 1, reason="diverged", misfit=True)
+        assert [] == store.commit(Batch(appends=[append]), 1)
+
+    park(1)
+    released: list[str] = []
+    for what, code in happened:
+        before = store.run("one")
+        assert before is not None
+        if what == "start":
+            verdict = Verdict.FITS if code in fitting else Verdict.DIVERGES
+            with (
+                mock.patch.object(deploys, "find_workflow"),
+                mock.patch.object(deploys, "fingerprint", return_value=code),
+                mock.patch.object(deploys, "check_run", return_value=Checked(before, verdict)),
+            ):
+                store.renew(code, 1, 100)
+                deploys.Deploy(store, code, lambda: datetime(1970, 1, 1, tzinfo=UTC)).look(_Never())  # type: ignore[arg-type]
+            after = store.run("one")
+            assert after is not None
+            released += [code] * (after.status is not before.status)
+        elif what == "claim":
+            for claim in store.claim(code, 1, 1, 100).claims:
+                park(claim.run.token)
+        else:
+            store.resign(code)
+
+    assert len(set(released)) == len(released)
+    assert set(released) <= fitting
+    store.close()
 
 
 # --- workers of different code, and kills, with real processes ---
