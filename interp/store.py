@@ -226,7 +226,7 @@ class Release:
 
     Attributes:
         worker: It owns the run from then on: another one, with other code, might only park it again.
-        code: Fingerprint of its code, remembered while the run is not released by hand.
+        code: Fingerprint of its code, hexadecimal; remembered until the run is released by hand or ends.
     """
 
     worker: str

@@ -52,6 +52,9 @@ class Engine:
 
     The worker begins with the engine, not with `with`. Several engines, in one process or in many, may share a store;
     each run is owned by one of them at a time.
+
+    In the background an engine that starts replays the runs that are parked because history and code differed, and
+    releases those that fit its code; and it warns of open runs of versions that are not registered.
     """
 
     def __init__(
