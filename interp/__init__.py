@@ -1,5 +1,6 @@
 """Durable execution as a Python library: workflows are generators, and what they did is never done twice."""
 
+from interp.budget import HistoryBudget
 from interp.commands import (
     Call,
     Command,
@@ -78,6 +79,7 @@ __all__ = [
     "Encrypted",
     "Engine",
     "GatherFailed",
+    "HistoryBudget",
     "InterpError",
     "NondeterminismError",
     "NotDone",

@@ -357,12 +357,14 @@ class RunInfo:
         workflow: Name of the workflow.
         started_at: When the run started, in its first round.
         round: How many times it has continued as new, from 0.
+        version: Which version of the workflow this is, from 1.
     """
 
     id: str
     workflow: str
     started_at: datetime
     round: int = 0
+    version: int = 1
 
 
 @attrs.frozen
@@ -893,10 +895,11 @@ def send(run_id: str, name: str, payload: Any = None, *, type: Any = None) -> Co
 def continue_as(*args: Any, **kwargs: Any) -> Command[NoReturn]:
     """Start the workflow over with other arguments and a fresh journal, under the same run id.
 
-    Signals that were not taken yet are kept. Allowed only where no other fiber is running.
+    Signals that were not taken yet are kept. Allowed only where no other fiber is running. The run goes on in the
+    newest version of the workflow that is registered; if that does not take the arguments, it is parked at its start.
 
     Args:
-        *args: Arguments of the workflow.
+        *args: Arguments of the workflow, as its present version declares them.
         **kwargs: Likewise.
 
     Type checkers see that nothing follows when it is written `return (yield from continue_as(...))`.

@@ -21,6 +21,7 @@ from interp.codec import ArgumentsCodec
 from interp.commands import CallOptions, Command, Compare, OnUnknown
 from interp.errors import InvalidDefinition, UnknownWorkflow
 from interp.policies import Retry
+from interp.versions import explicit, family_of, split, tag_of
 
 __all__ = [
     "ActivityDefinition",
@@ -28,6 +29,8 @@ __all__ = [
     "activity",
     "activity_of",
     "find_workflow",
+    "newest_workflow",
+    "successor_of",
     "workflow",
     "workflow_of",
     "workflows",
@@ -66,7 +69,7 @@ class WorkflowDefinition:
     """A generator function that must be deterministic.
 
     Attributes:
-        name: What the journal calls it.
+        name: What the journal calls it, with the version: `checkout`, `checkout@2`.
         fn: The generator function.
         compare: How replay compares commands with their records.
         arguments: How its arguments and result are recorded.
@@ -76,6 +79,16 @@ class WorkflowDefinition:
     fn: Callable[..., Generator[Command[Any], Any, Any]]
     compare: Compare
     arguments: ArgumentsCodec
+
+    @property
+    def family(self) -> str:
+        """Its name without the version."""
+        return family_of(self.name)
+
+    @property
+    def version(self) -> int:
+        """Which version of it this is, from 1."""
+        return split(self.name)[1]
 
     @functools.cached_property
     def code(self) -> str:
@@ -202,12 +215,13 @@ def _activity(
 @overload
 def workflow(fn: W, /) -> W: ...
 @overload
-def workflow(*, name: str | None = None, compare: Compare = "strict") -> Callable[[W], W]: ...
+def workflow(*, name: str | None = None, version: int = 1, compare: Compare = "strict") -> Callable[[W], W]: ...
 def workflow(
     fn: Callable[..., Generator[Command[Any], Any, Any]] | None = None,
     /,
     *,
     name: str | None = None,
+    version: int = 1,
     compare: Compare = "strict",
 ) -> Any:
     """Declare a generator function a workflow; the function itself is returned, and registered by its name.
@@ -215,14 +229,17 @@ def workflow(
     Args:
         fn: A generator function that yields commands and is deterministic.
         name: What the journal calls it; its qualified name by default. Keep it when the function moves or is renamed.
+            Without `@`, which marks versions in the journal.
+        version: Which version this is, from 1. Versions of one name stand side by side: new runs take the newest that
+            is registered, open runs stay on theirs.
         compare: How replay compares commands with their records: `strict`, or `names` to accept other arguments.
 
     Raises:
-        InvalidDefinition: The function is no generator function.
+        InvalidDefinition: The function is no generator function, or name or version cannot be recorded.
     """
 
     def declare(fn: Callable[..., Generator[Command[Any], Any, Any]]) -> Callable[..., Any]:
-        definition = _workflow(fn, name or _name_of(fn), compare)
+        definition = _workflow(fn, name or _name_of(fn), version, compare)
         _register(definition)
         fn.__interp_workflow__ = definition  # type: ignore[attr-defined]  # any function takes attributes
         return fn
@@ -230,7 +247,7 @@ def workflow(
     return declare if fn is None else declare(fn)
 
 
-def _workflow(fn: Callable[..., Any], name: str, compare: Compare) -> WorkflowDefinition:
+def _workflow(fn: Callable[..., Any], name: str, version: int, compare: Compare) -> WorkflowDefinition:
     if inspect.isasyncgenfunction(fn) or inspect.iscoroutinefunction(fn):
         raise InvalidDefinition(
             name,
@@ -245,7 +262,13 @@ def _workflow(fn: Callable[..., Any], name: str, compare: Compare) -> WorkflowDe
             "never yields, so it is no generator function and cannot be a workflow",
             "Yield its commands: `result = yield from call(...)`. A function with side effects is an @activity.",
         )
-    return WorkflowDefinition(name=name, fn=fn, compare=compare, arguments=ArgumentsCodec.of(fn))
+    if "@" in name:
+        cure = "Write the version as a number of its own: @workflow(name=..., version=2)."
+        raise InvalidDefinition(name, _where(fn), "has '@' in its name, which marks the version in the journal", cure)
+    if type(version) is not int or version < 1:
+        cure = "Versions are whole numbers from 1 on; leave it out for the first."
+        raise InvalidDefinition(name, _where(fn), f"declares version={version!r}", cure)
+    return WorkflowDefinition(tag_of(name, version), fn, compare, ArgumentsCodec.of(fn))
 
 
 def workflow_of(fn: Callable[..., Any]) -> WorkflowDefinition:
@@ -257,12 +280,12 @@ def workflow_of(fn: Callable[..., Any]) -> WorkflowDefinition:
     definition = getattr(fn, "__interp_workflow__", None)
     if definition is None:
         name = getattr(fn, "__qualname__", repr(fn))
-        _workflow(fn, name, "strict")
+        _workflow(fn, name, 1, "strict")
         raise InvalidDefinition(name, _where(fn), "is not declared a workflow", "Write @workflow above its `def`.")
     return cast("WorkflowDefinition", definition)
 
 
-# By name, then by the file that defines it. More than one file: the name alone does not say which is meant.
+# By name and version, then by the file that defines it. More than one file: these alone do not say which is meant.
 _registry: dict[str, dict[str, WorkflowDefinition]] = {}
 
 
@@ -286,28 +309,50 @@ def _is_passing(definition: WorkflowDefinition) -> bool:
 
 
 def find_workflow(name: str) -> WorkflowDefinition:
-    """Return the workflow registered under a name.
+    """Return the workflow registered under a name as the journal has it: `checkout` is version 1, and no other.
 
     Raises:
-        UnknownWorkflow: There is none.
+        UnknownWorkflow: There is none of this version.
         InvalidDefinition: Several files define one; starting a run with the function itself is still possible.
     """
     found = [*_registry.get(name, {}).values()]
     if not found:
-        raise UnknownWorkflow(name, tuple(sorted(_registry)))
+        # `checkout` alone would read as if the whole workflow were unknown, where only its version 1 is.
+        has_others = any(family_of(known) == family_of(name) for known in _registry)
+        raise UnknownWorkflow(explicit(name) if has_others else name, tuple(sorted(_registry)))
     if len(found) > 1:
         raise InvalidDefinition(
             name,
             _where(found[-1].fn),
             "is not the only workflow of this name: " + ", ".join(_where(other.fn) for other in found[:-1]),
-            "Give each a name of its own: @workflow(name=...).",
+            "Give each a name of its own: @workflow(name=...), or a version: @workflow(version=2).",
         )
     return found[0]
 
 
+def newest_workflow(name: str) -> WorkflowDefinition:
+    """Return the workflow that somebody names: `checkout` is the newest version of it, `checkout@1` version 1.
+
+    Raises:
+        UnknownWorkflow: There is none.
+        InvalidDefinition: Several files define this version, or the newest.
+    """
+    if "@" in name:
+        return find_workflow(tag_of(*split(name)))
+    versions = [split(tag)[1] for tag in list(_registry) if family_of(tag) == name]
+    return find_workflow(tag_of(name, max(versions, default=1)))
+
+
+def successor_of(definition: WorkflowDefinition) -> WorkflowDefinition:
+    """Return the newest version of a workflow that is registered in one place; itself where none is newer."""
+    same = [other for other in workflows().values() if other.family == definition.family]
+    return max([definition, *same], key=lambda other: other.version)
+
+
 def workflows() -> dict[str, WorkflowDefinition]:
-    """Return the registered workflows by name, those left out whose name several files use."""
-    return {name: next(iter(found.values())) for name, found in _registry.items() if len(found) == 1}
+    """Return the registered workflows as the journal names them, those left out whose name several files use."""
+    registered = list(_registry.items())  # another thread may register one meanwhile
+    return {name: next(iter(found.values())) for name, found in registered if len(found) == 1}
 
 
 def _name_of(fn: Callable[..., Any]) -> str:

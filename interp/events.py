@@ -32,6 +32,7 @@ __all__ = [
     "Heartbeat",
     "Origin",
     "Outcome",
+    "Outgrown",
     "Reconciled",
     "Record",
     "Refused",
@@ -108,7 +109,7 @@ class Started(_Shape, frozen=True, tag="start"):
     """The run begins: always the cause of record 0.
 
     Attributes:
-        workflow: Its name.
+        workflow: Its name, with the version if that is not the first (`interp.versions`).
         args: The arguments, as canonical JSON.
         seed: From which `random()` and `uuid()` are derived, 16 bytes.
         code: Fingerprint of the workflow's source when it started; empty when unknown.
@@ -284,6 +285,18 @@ class Retried(_Shape, frozen=True, tag="again"):
     id: str = ""
 
 
+class Outgrown(_Shape, frozen=True, tag="long"):
+    """The history is longer than its budget allows. Does not move the workflow.
+
+    Attributes:
+        records: How many records there were before this one.
+        replay_us: How long their replay took, in microseconds, if it was that; 0 if it was their number.
+    """
+
+    records: int
+    replay_us: int = 0
+
+
 class Completed(_Shape, frozen=True, tag="done"):
     """The workflow returned."""
 
@@ -340,6 +353,7 @@ Event: TypeAlias = (
     | Refused
     | ChildEnded
     | Retried
+    | Outgrown
 )
 
 

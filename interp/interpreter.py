@@ -19,7 +19,7 @@ Three kinds of event:
   that name, or else the mailbox), `ChildEnded` (children), `Delivered` and `Refused` (what was asked of the store);
 - `CancelRequested`, which cancels the root fiber;
 - those that only inform: `AttemptFailed`, `WorkerLost` and `Retried` count attempts, `Heartbeat` keeps what the next
-  one is told, `Reconciled` tells what came of them; they move nothing.
+  one is told, `Reconciled` tells what came of them, `Outgrown` that the history is long; they move nothing.
 
 Three kinds of command:
 - recorded and awaited: call, sleep, sleep_until, await_signal, child, send. They become `Issued`, stay in `pending`,
@@ -130,6 +130,7 @@ from interp.events import (
     Heartbeat,
     Origin,
     Outcome,
+    Outgrown,
     Reconciled,
     Record,
     Refused,
@@ -198,6 +199,8 @@ class Interpreter:
         self.run_id = run_id
         self.length = 0
         self.losses = 0  # how many workers were lost in a row without progress; releasing a parked run starts afresh
+        self.told_records = 0  # how many records there were when their number was last told
+        self.told_replay = timedelta(0)  # how long a replay had taken when that was last told
         self.pending: dict[str, Issued] = {}
         self.state: dict[str, Any] = ANY.decode(started.state) if started.state else {}
         self.outcome: Outcome | None = None
@@ -258,9 +261,8 @@ class Interpreter:
         """
         assert self._root is not None and self.outcome is None, "fed before the start or after the end"
         self._begin(at, patches)
-        if not isinstance(
-            event, (WorkerLost, Signalled, CancelRequested)
-        ):  # those come from outside, and are no progress
+        # These come from outside, and are no progress.
+        if not isinstance(event, (WorkerLost, Signalled, CancelRequested, Outgrown)):
             self.losses = 0
         match event:
             case Resolved():
@@ -291,6 +293,8 @@ class Interpreter:
                 self._refused(event)
             case Retried():
                 self._retried(event)
+            case Outgrown():
+                self._outgrown(event)
             case Started():
                 raise AssertionError("a run starts once")
         return self._run()
@@ -531,6 +535,13 @@ class Interpreter:
             self._awaited_call(event.rejected.id)[0].failures = 0
         self._worker_lost(answered=event.id)
 
+    def _outgrown(self, event: Outgrown) -> None:
+        """Remember what was told, so that it is not told again after a restart."""
+        if event.replay_us:
+            self.told_replay = timedelta(microseconds=event.replay_us)
+        else:
+            self.told_records = event.records
+
     # Commands.
 
     def _perform(self, fiber: Fiber, yielded: Any) -> Any:
@@ -605,7 +616,8 @@ class Interpreter:
             raise UsageError(f"child: the run id {run_id[:40]!r}... is longer than {_LONGEST_RUN_ID} bytes; give id=")
         command_id = fiber.next_id()
         payload = b"[%s,%s,%s]" % (args, ANY.encode(run_id), b"true" if command.detached else b"false")
-        record = Record(command_id, "child", definition.name, payload, self._line(fiber))
+        # Without the version: a parent is not to diverge because its child has got a newer one.
+        record = Record(command_id, "child", definition.family, payload, self._line(fiber))
         child = ChildRun(run_id, definition, args)
         self._issue(Issued(command_id, command, record, self.definition.compare, fiber, child=child))
         return BLOCKED
@@ -680,7 +692,10 @@ class Interpreter:
 
     def _run_info(self, fiber: Fiber, _command: GetRunInfo) -> RunInfo:
         fiber.next_id()
-        return RunInfo(self._run_id_then(), self.definition.name, self._first_at(), self._started.round)
+        definition = self.definition
+        return RunInfo(
+            self._run_id_then(), definition.family, self._first_at(), self._started.round, definition.version
+        )
 
     def _run_id_then(self) -> str:
         """Return the id of the run that this record was written for: in what a fork took over, that of its origin."""

@@ -20,7 +20,8 @@ The life of a run in rows:
     post                    message appended, run due at once; refused when the run has ended
     ended                   completed, failed, cancelled: no owner, never due, inbox cleared, takes no messages
     reopen                  a failed run is pending again: its last record is replaced, and messages wait
-    parked                  no owner, never due, but keeps its inbox and takes messages; `unpark` makes it due again
+    parked                  no owner, never due, but keeps its inbox and takes messages; `unpark` makes it due again,
+                            for anybody or (`Release`) for the worker that has found that it fits its code
 
 Third parties prove their store with `interp.testing.store_contract`.
 """
@@ -34,6 +35,7 @@ from typing import Literal, Protocol
 import attrs
 
 from interp.errors import UsageError
+from interp.versions import family_of, is_of
 
 __all__ = [
     "RUN_ID_BYTES",
@@ -45,6 +47,7 @@ __all__ = [
     "Message",
     "Post",
     "Refusal",
+    "Release",
     "Reopen",
     "RunFilter",
     "RunRow",
@@ -85,7 +88,7 @@ class RunRow:
 
     Attributes:
         id: The run id, chosen by the caller.
-        workflow: Name of the workflow.
+        workflow: Name of the workflow, with its version if that is not the first (`interp.versions`).
         digest: What the creator gave to tell apart two creations under one id.
         status: Where the run stands.
         length: Number of records in its journal.
@@ -96,6 +99,9 @@ class RunRow:
         updated_us: When a record was last appended; before the first, when the journal began.
         attributes: What the workflow says of itself: a JSON object, or empty.
         reason: Why it is parked; empty otherwise.
+        misfit: Whether it is parked because history and code differ, so that other code may fit; False otherwise.
+        released_by: While it is parked, fingerprints of the code that has released it by itself, the first one first,
+            since somebody did so by hand; empty otherwise.
     """
 
     id: str
@@ -110,6 +116,8 @@ class RunRow:
     updated_us: int
     attributes: bytes
     reason: str
+    misfit: bool = False
+    released_by: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -135,8 +143,8 @@ class Create:
 
     Attributes:
         run_id: At most 400 bytes of UTF-8 without NUL, not empty.
-        workflow: Name of the workflow.
-        digest: Equal digests (and workflow) mean that the same thing was asked for again.
+        workflow: Name of the workflow, with its version if that is not the first (`interp.versions`).
+        digest: Equal digests, and workflows of one name, mean that the same thing was asked for again.
         start: Body of message 0; not used when there are records.
         worker: Its owner, or None.
         records: The journal that it begins with.
@@ -152,6 +160,10 @@ class Create:
     records: Sequence[bytes] = ()
     messages: Sequence[bytes] = ()
     attributes: bytes = b""
+
+    def is_same(self, workflow: str, digest: bytes) -> bool:
+        """Whether a run that exists is what this asks for; it may have begun under another version of the workflow."""
+        return (family_of(workflow), digest) == (family_of(self.workflow), self.digest)
 
 
 @attrs.frozen
@@ -181,6 +193,8 @@ class Append:
         attributes: New attributes, or None to leave them.
         reason: Why it is parked.
         restart: Drop the journal written so far before appending (index must be 0 then): `continue_as`.
+        workflow: What it goes on as, with `restart` only: another version of its workflow. None leaves it.
+        misfit: Whether it is parked because history and code differ.
         release: Give the run up; others may claim it.
         creates: Runs that the records start (children, owned by nobody yet). Written if, and only if, the append is; a
             refused one is listed under its own id and does not touch the append.
@@ -202,6 +216,21 @@ class Append:
     release: bool = False
     creates: Sequence[Create] = ()
     posts: Sequence[Post] = ()
+    workflow: str | None = None
+    misfit: bool = False
+
+
+@attrs.frozen
+class Release:
+    """Who makes a parked run go on without being asked.
+
+    Attributes:
+        worker: It owns the run from then on: another one, with other code, might only park it again.
+        code: Fingerprint of its code, hexadecimal; remembered until the run is released by hand or ends.
+    """
+
+    worker: str
+    code: str
 
 
 @attrs.frozen
@@ -283,17 +312,22 @@ class RunFilter:
 
     Attributes:
         statuses: One of these.
-        workflow: Name of the workflow.
+        workflow: Name of the workflow, for all its versions; or one version of it: `checkout@1`, `checkout@2`.
         limit: At most so many.
+        after: Id of a run: only those that were created after it, none if there is no such run. For long lists, page
+            by page.
     """
 
     statuses: frozenset[Status] | None = None
     workflow: str | None = None
     limit: int | None = None
+    after: str | None = None
 
     def matches(self, row: RunRow) -> bool:
-        """Whether the run is one of those asked for, the limit aside."""
-        return (self.statuses is None or row.status in self.statuses) and self.workflow in (None, row.workflow)
+        """Whether the run is one of those asked for, the limit and the order aside."""
+        return (self.statuses is None or row.status in self.statuses) and (
+            self.workflow is None or is_of(row.workflow, self.workflow)
+        )
 
 
 class Store(Protocol):
@@ -329,8 +363,14 @@ class Store(Protocol):
         """
         ...
 
-    def unpark(self, run_id: str, now_us: int) -> bool:
+    def unpark(self, run_id: str, now_us: int, release: Release | None = None) -> bool:
         """Make a parked run due again, with status running; False if it is not parked.
+
+        Args:
+            run_id: The run.
+            now_us: The time.
+            release: Who does so by itself, and owns it then. None when somebody asked for it: what is remembered of
+                earlier releases is forgotten.
 
         Raises:
             UnknownRun: There is no such run.

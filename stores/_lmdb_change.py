@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 import attrs
 import lmdb
 
-from interp.store import Append, Batch, Claim, Create, Post, Refusal, Reopen, Status, Why
+from interp.store import Append, Batch, Claim, Create, Post, Refusal, Release, Reopen, Status, Why
 from stores._lmdb_claim import NOBODY
 from stores._lmdb_rows import (
     Entry,
+    Parking,
     Row,
     Worker,
     due_key,
@@ -86,8 +87,7 @@ class Change:
 
     def _create(self, new: Create, now_us: int) -> Why | None:
         if run := self._find(new.run_id):
-            same = self.view.row(run).identity == (new.workflow, new.digest)
-            return "exists" if same else "differs"
+            return "exists" if new.is_same(*self.view.row(run).identity) else "differs"
         if self._last_run is None:
             self._last_run = self.view.counter(_LAST_RUN)
         self._last_run += 1
@@ -131,12 +131,17 @@ class Change:
         self.wakes = True
         return None
 
-    def unpark(self, run: bytes, now_us: int) -> bool:
+    def unpark(self, run: bytes, now_us: int, release: Release | None) -> bool:
         """Make a parked run due again."""
         before = self.view.row(run)
         if before.status is not Status.PARKED:
             return False
         row = attrs.evolve(before, status=Status.RUNNING, due_us=now_us)
+        if release is None:
+            self._note_parking(run, Parking())
+        else:
+            row.owner, row.token = self.worker_number(release.worker), before.token + 1
+            self._note_parking(run, Parking(False, (*self.view.parking(run).released_by, release.code)))
         row.rewrite(attributes=None, reason="")
         self._write_row(run, before, row)
         self.wakes = True
@@ -224,9 +229,21 @@ class Change:
             row.due_us = None
         elif row.waiting and (append.release or self._unseen(run, append.seen)):
             row.due_us = _sooner(append.due_us, append.at_us)
-        if append.attributes is not None or append.status is Status.PARKED:
-            row.rewrite(attributes=append.attributes, reason=append.reason if append.status is Status.PARKED else "")
+        if append.attributes is not None or append.status is Status.PARKED or append.workflow is not None:
+            reason = append.reason if append.status is Status.PARKED else ""
+            row.rewrite(attributes=append.attributes, reason=reason, workflow=append.workflow)
+        if append.status is Status.PARKED:
+            self._note_parking(run, attrs.evolve(self.view.parking(run), misfit=append.misfit))
+        elif append.status.ended:
+            self._note_parking(run, Parking())
         return row
+
+    def _note_parking(self, run: bytes, parking: Parking) -> None:
+        """Remember how a run is parked and who has released it, if there is anything to remember."""
+        if parking == Parking():
+            self._txn.delete(run, db=self._tables.parked)
+        else:
+            self._txn.put(run, parking.encode(), db=self._tables.parked)
 
     def _unseen(self, run: bytes, seen: int) -> bool:
         with self._txn.cursor(self._tables.inbox) as cursor:

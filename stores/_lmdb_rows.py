@@ -18,6 +18,7 @@ from interp.store import RunRow, Status
 __all__ = [
     "FORMAT",
     "Entry",
+    "Parking",
     "Row",
     "Worker",
     "decode_due",
@@ -216,13 +217,14 @@ class Row:
         _, workflow, digest, _, _ = _decode_texts(self.texts)
         return workflow.decode(), digest
 
-    def rewrite(self, *, attributes: bytes | None, reason: str) -> None:
-        """Replace the attributes (None leaves them) and the reason."""
-        run_id, workflow, digest, _, old = _decode_texts(self.texts)
+    def rewrite(self, *, attributes: bytes | None, reason: str, workflow: str | None = None) -> None:
+        """Replace the attributes and the workflow (None leaves them) and the reason."""
+        run_id, before, digest, _, old = _decode_texts(self.texts)
+        name = before if workflow is None else workflow.encode()
         new = old if attributes is None else attributes
-        self.texts = encode_texts(run_id, workflow, digest, reason.encode(errors="replace"), new)
+        self.texts = encode_texts(run_id, name, digest, reason.encode(errors="replace"), new)
 
-    def listed(self, *, length: int, updated_us: int, owner: str | None) -> RunRow:
+    def listed(self, *, length: int, updated_us: int, owner: str | None, parking: Parking) -> RunRow:
         """Return the row in the form of the protocol, given what other tables know."""
         run_id, workflow, digest, reason, attributes = _decode_texts(self.texts)
         return RunRow(
@@ -238,6 +240,8 @@ class Row:
             updated_us=updated_us,
             attributes=attributes,
             reason=reason.decode(),
+            misfit=parking.misfit,
+            released_by=parking.released_by,
         )
 
 
@@ -254,6 +258,28 @@ def _decode_texts(value: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
         start += size
     run_id, workflow, digest, reason, attributes = texts
     return run_id, workflow, digest, reason, attributes
+
+
+@attrs.frozen
+class Parking:
+    """What is known of a run that is or was parked; most runs have none.
+
+    Attributes:
+        misfit: Whether it is parked because history and code differ.
+        released_by: Fingerprints of the code that has released it by itself.
+    """
+
+    misfit: bool = False
+    released_by: tuple[str, ...] = ()
+
+    @classmethod
+    def decode(cls, value: bytes) -> Parking:
+        """Read what the table holds; nothing for a run that it does not know."""
+        return cls(value[:1] == b"\1", tuple(value[1:].decode().split()))
+
+    def encode(self) -> bytes:
+        """Write it."""
+        return (b"\1" if self.misfit else b"\0") + " ".join(self.released_by).encode()
 
 
 @attrs.frozen

@@ -15,6 +15,7 @@ import lmdb
 
 from interp.store import Message, RunFilter, RunRow, Status
 from stores._lmdb_rows import (
+    Parking,
     Row,
     Worker,
     decode_due,
@@ -54,6 +55,7 @@ class Tables:
         due: Owner, due time, run key -> nothing.
         running: Owner, run key -> nothing: what must be taken over at once when the owner dies.
         workers: Number -> worker.
+        parked: Run key -> how it was parked, and whose code has released it.
         by_status: Status -> run keys.
     """
 
@@ -65,6 +67,7 @@ class Tables:
     due: Table
     running: Table
     workers: Table
+    parked: Table
     by_status: Table
 
     @classmethod
@@ -108,7 +111,12 @@ class View:
         """Return the row of a run that exists, in the form of the protocol."""
         row = self.row(run)
         length, updated_us = self.end(run) or (0, row.began_us)
-        return row.listed(length=length, updated_us=updated_us, owner=self.worker_name(row.owner))
+        parking = self.parking(run) if row.status is Status.PARKED else Parking()
+        return row.listed(length=length, updated_us=updated_us, owner=self.worker_name(row.owner), parking=parking)
+
+    def parking(self, run: bytes) -> Parking:
+        """Return how a run was parked, and whose code has released it."""
+        return Parking.decode(self.txn.get(run, b"", db=self.tables.parked))
 
     def end(self, run: bytes) -> tuple[int, int] | None:
         """Return the length of a run's journal and the time of its last record; None when it is empty."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore, UsageError
-from interp.store import Batch, Claim, Create, Due, Message, Post, Refusal, Reopen, RunFilter, RunRow
+from interp.store import Batch, Claim, Create, Due, Message, Post, Refusal, Release, Reopen, RunFilter, RunRow
 from stores._lmdb_change import Change
 from stores._lmdb_claim import ready
 from stores._lmdb_env import DURABILITIES, Environment, Options, acquire, release
@@ -106,9 +106,9 @@ class LmdbStore:
                 post.run_id, self._env.read(lambda view: view.row(_found(view, post.run_id, self.url)).status)
             )
 
-    def unpark(self, run_id: str, now_us: int) -> bool:
+    def unpark(self, run_id: str, now_us: int, release: Release | None = None) -> bool:
         """Make a parked run due again."""
-        return self._env.write(lambda change: change.unpark(_found(change.view, run_id, self.url), now_us))
+        return self._env.write(lambda change: change.unpark(_found(change.view, run_id, self.url), now_us, release))
 
     def reopen(self, reopen: Reopen, now_us: int) -> bool:
         """Make a failed run go on."""
@@ -216,6 +216,9 @@ class LmdbStore:
         """List runs, the oldest creation first; a long list is put together from several moments."""
         rows: list[RunRow] = []
         after: bytes | None = bytes(8)
+        if where.after is not None:
+            last = where.after
+            after = self._env.read(lambda view: view.find(last))
         while after is not None and (where.limit is None or len(rows) < where.limit):
             found, after = self._env.read(functools.partial(_listed, where, after))
             rows += found

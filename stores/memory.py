@@ -23,6 +23,7 @@ from interp.store import (
     Message,
     Post,
     Refusal,
+    Release,
     Reopen,
     RunFilter,
     RunRow,
@@ -50,12 +51,13 @@ def open(url: str) -> MemoryStore:
 
 @attrs.define
 class _Run:
-    """One run: its row, its journal, the messages that wait and how many there ever were."""
+    """One run: its row, its journal, the messages that wait, how many there ever were, and whose code released it."""
 
     row: RunRow
     inbox: dict[int, bytes]
     posted: int = 1
     journal: list[bytes] = attrs.field(factory=list[bytes])
+    released_by: tuple[str, ...] = ()
 
 
 @attrs.define
@@ -101,13 +103,18 @@ class MemoryStore:
                 raise UnknownRun(post.run_id, self.url)
             raise RunEnded(post.run_id, self._find(post.run_id).row.status)
 
-    def unpark(self, run_id: str, now_us: int) -> bool:
+    def unpark(self, run_id: str, now_us: int, release: Release | None = None) -> bool:
         """Make a parked run due again."""
         with self._lock:
             run = self._find(run_id)
             if run.row.status is not Status.PARKED:
                 return False
-            run.row = attrs.evolve(run.row, status=Status.RUNNING, due_us=now_us, reason="")
+            run.released_by = () if release is None else (*run.released_by, release.code)
+            run.row = attrs.evolve(
+                run.row, status=Status.RUNNING, due_us=now_us, reason="", misfit=False, released_by=()
+            )
+            if release is not None:
+                run.row = attrs.evolve(run.row, owner=release.worker, token=run.row.token + 1)
             self._wake()
             return True
 
@@ -189,8 +196,7 @@ class MemoryStore:
 
     def _create(self, new: Create, now_us: int) -> Why | None:
         if run := self._contents.runs.get(new.run_id):
-            same = (run.row.workflow, run.row.digest) == (new.workflow, new.digest)
-            return "exists" if same else "differs"
+            return "exists" if new.is_same(run.row.workflow, run.row.digest) else "differs"
         row = RunRow(
             id=new.run_id,
             workflow=new.workflow,
@@ -238,6 +244,7 @@ class MemoryStore:
             run.inbox.pop(number, None)
         if append.status.ended:
             run.inbox.clear()
+            run.released_by = ()
         run.row = self._appended(run, append)
         if append.restart or run.row.owner is None:
             self._wake()
@@ -247,15 +254,19 @@ class MemoryStore:
         idle = append.status.ended or append.status is Status.PARKED
         unseen = any(append.release or number >= append.seen for number in run.inbox)
         due_us = _sooner(append.due_us, append.at_us) if unseen else append.due_us
+        is_parked = append.status is Status.PARKED
         return attrs.evolve(
             run.row,
+            workflow=append.workflow or run.row.workflow,
             status=append.status,
             length=len(run.journal),
             due_us=None if idle else due_us,
             owner=None if idle or append.release else run.row.owner,
             updated_us=append.at_us if append.records or append.restart else run.row.updated_us,
             attributes=run.row.attributes if append.attributes is None else append.attributes,
-            reason=append.reason if append.status is Status.PARKED else "",
+            reason=append.reason if is_parked else "",
+            misfit=append.misfit and is_parked,
+            released_by=run.released_by if is_parked else (),
         )
 
     def flush(self) -> None:
@@ -271,6 +282,8 @@ class MemoryStore:
         """List runs, the oldest creation first."""
         with self._lock:
             rows = [run.row for run in self._contents.runs.values()]
+        if where.after is not None:
+            rows = list(itertools.dropwhile(lambda row: row.id != where.after, rows))[1:]
         return [row for row in rows if where.matches(row)][: where.limit]
 
     def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:

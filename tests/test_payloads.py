@@ -148,13 +148,16 @@ def test_every_field_of_a_row_is_known_to_the_store_behind_the_codec() -> None:
     fields = {kind.__name__: " ".join(field.name for field in attrs.fields(kind)) for kind in ROWS}
 
     assert {
-        "RunRow": ("id workflow digest status length due_us owner token created_us updated_us attributes reason"),
+        "RunRow": (
+            "id workflow digest status length due_us owner token created_us updated_us attributes reason "
+            "misfit released_by"
+        ),
         "Message": "number body",
         "Create": "run_id workflow digest start worker records messages attributes",
         "Post": "run_id body",
         "Append": (
             "run_id token index records status due_us at_us consumed seen attributes reason restart release "
-            "creates posts"
+            "creates posts workflow misfit"
         ),
         "Reopen": "run_id length record messages attributes",
         "Batch": "creates posts appends",

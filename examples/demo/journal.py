@@ -20,6 +20,7 @@ from interp.events import (
     Fired,
     Heartbeat,
     Outcome,
+    Outgrown,
     Reconciled,
     Record,
     Refused,
@@ -156,6 +157,8 @@ def _happened(event: Event, names: dict[str, str]) -> str:
             return f"command {event.id} was answered"
         case Retried():
             return f"retried after it had failed: {event.failure.message}"
+        case Outgrown():
+            return f"the history is long: {event.records} records"
 
 
 def _ended(outcome: Outcome) -> str:

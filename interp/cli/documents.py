@@ -16,6 +16,7 @@ from interp.events import (
     Failed,
     Failure,
     Outcome,
+    Outgrown,
     Retried,
     WasCancelled,
     WorkerLost,
@@ -106,6 +107,9 @@ def _happening(happening: Happening) -> dict[str, Any]:
         case Retried():
             call = None if event.rejected is None else event.rejected.id
             return {"event": "retried", "at": at, "failure": _failure(event.failure), "call": call}
+        case Outgrown():
+            replay_s = event.replay_us / 1e6 if event.replay_us else None
+            return {"event": "long_history", "at": at, "records": event.records, "replay_s": replay_s}
 
 
 def _command(node: Node) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from enum import Enum
 import attrs
 import msgspec
 
-from interp.events import CancelRequested, Failure, Record, Retried, WorkerLost
+from interp.events import CancelRequested, Failure, Outgrown, Record, Retried, WorkerLost
 
 __all__ = ["Happening", "Letter", "Node", "State", "Try"]
 
@@ -99,11 +99,11 @@ class Happening:
     """What happened to the run as a whole.
 
     Attributes:
-        event: A worker was lost, a cancellation asked for, or the run retried after it had failed.
+        event: A worker was lost, a cancellation asked for, the run retried after it had failed, or its history long.
         at: When.
     """
 
-    event: WorkerLost | CancelRequested | Retried
+    event: WorkerLost | CancelRequested | Retried | Outgrown
     at: datetime
 
 

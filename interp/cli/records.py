@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Any
 
-from interp.cli.words import count, elide, failure_line, heading, one_line, rendered, stamp
+from interp.cli.words import count, elide, failure_line, heading, long_history, one_line, rendered, stamp
 from interp.events import (
     AttemptFailed,
     CancelRequested,
@@ -19,6 +19,7 @@ from interp.events import (
     Fired,
     Heartbeat,
     Outcome,
+    Outgrown,
     Reconciled,
     Record,
     Refused,
@@ -96,6 +97,8 @@ def _cause(event: Event) -> str:
             return f"{event.id} cannot be: {event.why}"
         case ChildEnded():
             return f"child {event.id}: {_outcome(event.outcome)}"
+        case Outgrown():
+            return f"long history: {long_history(event)}"
         case Retried():
             call = f", {event.rejected.id} is made anew" if event.rejected is not None else ""
             return f"retried after {failure_line(event.failure)}{call}"

@@ -63,7 +63,7 @@ Times are UTC in ISO 8601.
 - An **origin** is a run that the history began with, the oldest first: `run`, `records` (how many are its own; 0 in a later round), `given` (the calls whose results were given by hand). The list is empty unless the run was forked.
 - With `--records` the document of `show` has `records`, too: each has `index`, `at`, `cause` (its tag in the journal), `id` (the command that it answers, or null), `commands` (their ids) and `outcome` (its tag, or null).
 - A **failure** has `type`, `message` and `traceback`.
-- An **event** is `{"event": "worker_lost", "at", "worker", "successor"}` `{"event": "cancel_requested", "at", "reason"}` or `{"event": "retried", "at", "failure", "call"}`.
+- An **event** is `{"event": "worker_lost", "at", "worker", "successor"}`, `{"event": "cancel_requested", "at", "reason"}`, `{"event": "retried", "at", "failure", "call"}` or `{"event": "long_history", "at", "records", "replay_s"}` (null if it was the number of records).
 - A **repeated** call has attempts whose worker was lost, so that its effect may have happened twice: `id`, `activity`, `where`, `attempts` (their numbers), `idempotency_key`.
 - The **mailbox** holds the signals that came and were not taken: `signal`, `payload`, `at`.
 - An **outcome** has a `status` (`completed`, `failed`, `cancelled`, `continued`), and `result`, `failure`, `reason` or `arguments`; it is null while the run goes on.

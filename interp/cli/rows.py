@@ -11,8 +11,8 @@ import attrs
 from interp.cli.answers import answer, remark
 from interp.cli.nodes import Happening, Node, State, Try
 from interp.cli.tree import Tree
-from interp.cli.words import count, failure_line, heading, one_line, span
-from interp.events import Retried, WorkerLost
+from interp.cli.words import count, failure_line, heading, long_history, one_line, span
+from interp.events import Outgrown, Retried, WorkerLost
 
 __all__ = ["Limits", "Row", "Tone", "rows_of"]
 
@@ -271,6 +271,8 @@ def _happened(happening: Happening, guide: str) -> Row:
         return Row(Tone.EVENT, guide, head="worker lost", answer=f"{event.worker}{taken}", at=happening.at)
     if isinstance(event, Retried):
         return Row(Tone.EVENT, guide, head="retried after", answer=failure_line(event.failure), at=happening.at)
+    if isinstance(event, Outgrown):
+        return Row(Tone.EVENT, guide, head="long history", answer=long_history(event), at=happening.at)
     return Row(Tone.EVENT, guide, head="cancellation asked for", answer=one_line(event.reason), at=happening.at)
 
 

@@ -15,6 +15,7 @@ import attrs
 from interp.definitions import WorkflowDefinition, workflow_of
 from interp.errors import InterpError, UsageError
 from interp.payloads import PayloadCodec
+from interp.versions import is_of
 
 __all__ = ["TargetError", "codec_in", "import_target", "workflow_in"]
 
@@ -52,8 +53,8 @@ def workflow_in(target: str) -> WorkflowDefinition:
     module = import_target(place)
     found = _workflows(module)
     if not name:
-        if len(found) == 1:
-            return next(iter(found.values()))
+        if len({definition.family for definition in found.values()}) == 1:
+            return max(found.values(), key=lambda definition: definition.version)
         if not found:
             raise TargetError(place, "has no workflow", "A workflow is a generator function with @workflow above it.")
         choices = ", ".join(f"{place}:{name}" for name in found)
@@ -63,9 +64,9 @@ def workflow_in(target: str) -> WorkflowDefinition:
         value = getattr(value, part, None)
     if callable(value):
         return workflow_of(value)
-    by_name = {definition.name: definition for definition in found.values()}
-    if name in by_name:
-        return by_name[name]
+    named = [definition for definition in found.values() if is_of(definition.name, name)]
+    if named:
+        return max(named, key=lambda definition: definition.version)
     has = f"It has: {', '.join(found)}." if found else "It has none at all."
     raise TargetError(place, f"has no workflow {name!r}", has)
 

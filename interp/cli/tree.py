@@ -33,6 +33,7 @@ from interp.events import (
     Fired,
     Heartbeat,
     Outcome,
+    Outgrown,
     Reconciled,
     Record,
     Refused,
@@ -125,6 +126,8 @@ class Tree:
             case WorkerLost():
                 self.happenings.append(Happening(event, at))
                 self._worker_lost(at)
+            case Outgrown():
+                self.happenings.append(Happening(event, at))
             case Delivered():
                 self._end(event.id, State.DONE, at)
             case Refused():

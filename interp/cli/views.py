@@ -322,7 +322,8 @@ def _endings(page: RunPage) -> list[Text]:
     if page.tree.outcome is not None:
         endings.append(_ending(page.tree.outcome, page))
     if page.row.status is Status.PARKED:
-        advice = f"\n`{hint('retry', page.row.id, store=page.store)}` releases it when the cause is mended."
+        by_itself = "A deploy that fits it releases it, and " if page.row.misfit else ""
+        advice = f"\n{by_itself}`{hint('retry', page.row.id, store=page.store)}` releases it when the cause is mended."
         endings.append(Text.assemble(("parked: ", "bold magenta"), reflowed(clean(page.row.reason)), advice))
     return endings
 

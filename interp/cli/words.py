@@ -10,7 +10,7 @@ import msgspec
 
 from interp.codec import ANY, render_value
 from interp.errors import CodecError
-from interp.events import Failure, Record
+from interp.events import Failure, Outgrown, Record
 from interp.runtime.sealed import REDACTED
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "elide",
     "failure_line",
     "heading",
+    "long_history",
     "one_line",
     "parse_span",
     "reflowed",
@@ -150,6 +151,12 @@ def failure_line(failure: Failure) -> str:
     name = failure.type_name.removeprefix("builtins.").removeprefix("interp.errors.")
     message = one_line(failure.message)
     return f"{name}: {message}" if message else name
+
+
+def long_history(event: Outgrown) -> str:
+    """Say how long a history is, and the cure."""
+    took = f", whose replay took {span(timedelta(microseconds=event.replay_us))}" if event.replay_us else ""
+    return f"{count(event.records, 'record')}{took}; continue_as(...) begins a fresh one"
 
 
 def _fields(record: Record) -> str:

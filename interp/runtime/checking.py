@@ -30,7 +30,7 @@ from interp.runtime.live import decoded
 from interp.runtime.sealed import unreadable
 from interp.store import Message, RunFilter, RunRow, Status
 
-__all__ = ["Cause", "Checked", "Reader", "Report", "Verdict", "check", "checks"]
+__all__ = ["Cause", "Checked", "Reader", "Report", "Verdict", "check", "check_run", "checks"]
 
 # How many ids a cause names: enough to look at some of its runs.
 _EXAMPLES = 5
@@ -164,7 +164,7 @@ def check(store: Reader, *, closed: bool = False, workflow: str | None = None) -
     Args:
         store: The store; it may be in use.
         closed: Check the runs that have ended, too: whether they would end as they did.
-        workflow: Only runs of this workflow.
+        workflow: Only runs of this workflow: `checkout` for all its versions, `checkout@1` for one.
 
     Raises:
         StoreError: The store cannot be read. A single damaged history is a verdict.
@@ -178,10 +178,11 @@ def check(store: Reader, *, closed: bool = False, workflow: str | None = None) -
 def checks(store: Reader, *, closed: bool = False, workflow: str | None = None) -> Iterator[Checked]:
     """Give the verdict on each run, the oldest first, with one history in memory at a time; see `check`."""
     for row in store.runs(RunFilter(None if closed else _OPEN, workflow)):
-        yield _checked(store, row)
+        yield check_run(store, row)
 
 
-def _checked(store: Reader, row: RunRow) -> Checked:
+def check_run(store: Reader, row: RunRow) -> Checked:
+    """Give the verdict on one run; see `check`."""
     counted = _Counted()
     try:
         definition = find_workflow(row.workflow)

@@ -12,15 +12,17 @@ from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar, TypeVarTuple
 
-from interp.codec import ANY, render_value
+from interp.budget import HistoryBudget
+from interp.codec import render_value
 from interp.commands import Command, Workflow
-from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
-from interp.errors import EngineClosed, InvalidDefinition, RunExists, UnknownRun, UnknownWorkflow, UsageError
+from interp.definitions import WorkflowDefinition, newest_workflow, workflow_of
+from interp.errors import EngineClosed, RunExists, UnknownRun, UsageError
 from interp.events import Started, encode_event
 from interp.payloads import PayloadCodec
+from interp.runtime.deploys import Deploy
 from interp.runtime.forgotten import check_workflow
 from interp.runtime.forking import fork
-from interp.runtime.handles import Run
+from interp.runtime.handles import Run, result_codec
 from interp.runtime.live import decoded
 from interp.runtime.requests import Start
 from interp.runtime.sealed import SealedStore
@@ -36,6 +38,8 @@ Ts = TypeVarTuple("Ts")
 # How long the doorbell thread listens at a time, in seconds: bounds how long closing takes.
 _LISTEN_S = 0.5
 
+_DEFAULT_BUDGET = HistoryBudget()
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -50,6 +54,9 @@ class Engine:
 
     The worker begins with the engine, not with `with`. Several engines, in one process or in many, may share a store;
     each run is owned by one of them at a time.
+
+    In the background an engine that starts replays the runs that are parked because history and code differed, and
+    releases those that fit its code; and it warns of open runs of versions that are not registered.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class Engine:
         cache: int = 1_000,
         grace: timedelta = timedelta(seconds=10),
         poison_after: int | None = 5,
+        history_budget: HistoryBudget = _DEFAULT_BUDGET,
     ) -> None:
         """Open the store and start the worker.
 
@@ -74,6 +82,7 @@ class Engine:
             poison_after: A run is parked when it has lost so many workers in a row without any progress of its own, as
                 when an activity uses up the memory; None for never. An engine that is closed, and whose `grace` is too
                 short for the run's calls, counts too.
+            history_budget: How long the history of a run may grow before a warning is logged and recorded.
 
         Raises:
             UnknownStore: The URL names no kind of store that is installed.
@@ -89,10 +98,11 @@ class Engine:
         self.name = f"{platform.node() or 'host'}-{os.getpid()}-{secrets.token_hex(4)}"
         self._grace = grace
         self._closed = threading.Event()
-        self._worker = Worker(self.store, self.name, WorkerOptions(threads, cache, _utc_now, poison_after))
+        options = WorkerOptions(threads, cache, _utc_now, poison_after, budget=history_budget)
+        self._worker = Worker(self.store, self.name, options)
         self._threads = [
             threading.Thread(target=target, name=f"interp-{name}", daemon=True)
-            for name, target in (("worker", self._worker.run), ("doorbell", self._listen))
+            for name, target in (("worker", self._worker.run), ("doorbell", self._listen), ("deploy", self._look_after))
         ]
         for thread in self._threads:
             thread.start()
@@ -109,12 +119,12 @@ class Engine:
         """Start a run; it is durable on return. The same id and arguments again give the run that exists.
 
         Args:
-            workflow: A function declared with `@workflow`.
+            workflow: A function declared with `@workflow`; of several versions the one that this function is.
             *args: Its arguments.
             id: The run id, at most 400 bytes; a random one by default.
 
         Raises:
-            RunExists: The id is taken by another workflow or by other arguments.
+            RunExists: The id is taken by another workflow or by other arguments; another version is no other workflow.
             InvalidDefinition: The function is no workflow.
             NotEncodable: An argument cannot be recorded as its annotation says.
             StoreError: The store cannot write.
@@ -143,7 +153,7 @@ class Engine:
         """Start a run by the name of its workflow, with arguments as a JSON array; see `start`.
 
         Args:
-            name: The name of a registered workflow.
+            name: The name of a registered workflow, for its newest version; or with the version, as in `checkout@1`.
             args: A JSON array of its arguments.
             id: The run id; a random one by default.
 
@@ -151,7 +161,7 @@ class Engine:
             UnknownWorkflow: No workflow is registered under the name.
             NotDecodable: The arguments do not fit the workflow.
         """
-        definition = find_workflow(name)
+        definition = newest_workflow(name)
         positional, named = definition.arguments.decode(args)
         return self._request([self._new(definition, definition.arguments.encode(positional, named), id)])[0]
 
@@ -191,11 +201,7 @@ class Engine:
         row = self.store.run(run_id) if _possible(run_id) else None
         if row is None:
             raise UnknownRun(run_id, self.store.url)
-        try:
-            codec = find_workflow(row.workflow).arguments.result
-        except (UnknownWorkflow, InvalidDefinition):  # not known by its name alone; its result is then plain JSON
-            codec = ANY
-        return Run(run_id, self._worker, codec)
+        return Run(run_id, self._worker, result_codec(row.workflow), row.workflow)
 
     @property
     def trouble(self) -> BaseException | None:
@@ -235,6 +241,12 @@ class Engine:
                 self._worker.wake()
                 self._closed.wait(_LISTEN_S)
 
+    def _look_after(self) -> None:
+        """Look after what earlier deploys have left, once the worker is there to take it."""
+        self._worker.ready.wait()
+        if self._worker.trouble is None:
+            Deploy(self.store, self.name, _utc_now).look(self._closed)
+
     def _new(self, definition: WorkflowDefinition, args: bytes, run_id: str | None) -> Start:
         """Prepare a start; nothing has happened yet."""
         check_workflow(definition)
@@ -256,7 +268,8 @@ class Engine:
         why: Why | None = start.done.result()
         if why == "differs":
             raise self._taken(start)
-        return Run(start.create.run_id, self._worker, start.definition.arguments.result)
+        # One that existed may be of another version: the handle sees that when it reads the row.
+        return Run(start.create.run_id, self._worker, start.definition.arguments.result, start.definition.name)
 
     def _taken(self, start: Start) -> RunExists:
         requested = f"{start.started.workflow}{_parenthesised(start.started.args)}"

@@ -9,7 +9,16 @@ from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from interp.codec import ANY, ValueCodec, encode_payload
-from interp.errors import JournalCorrupt, RunCancelled, RunFailed, RunParked, UnknownRun
+from interp.definitions import find_workflow
+from interp.errors import (
+    InvalidDefinition,
+    JournalCorrupt,
+    RunCancelled,
+    RunFailed,
+    RunParked,
+    UnknownRun,
+    UnknownWorkflow,
+)
 from interp.events import CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
 from interp.runtime.live import decoded
 from interp.runtime.repeated import RepeatedCall, repeated_calls
@@ -18,7 +27,7 @@ from interp.runtime.retrying import retry
 from interp.runtime.sealed import readable
 from interp.store import RunRow, Status, Store
 
-__all__ = ["Run", "outcome_of"]
+__all__ = ["Run", "outcome_of", "result_codec"]
 
 T = TypeVar("T")
 
@@ -36,11 +45,12 @@ class _Worker(Protocol):
 class Run(Generic[T]):
     """A handle on a run. Handles are cheap, hold nothing, and may be used from any thread."""
 
-    def __init__(self, run_id: str, worker: _Worker, result: ValueCodec[T]) -> None:
+    def __init__(self, run_id: str, worker: _Worker, result: ValueCodec[T], workflow: str) -> None:
         """Made by `Engine.start` and `Engine.get`."""
         self.id = run_id
         self._worker = worker
         self._result = result
+        self._workflow = workflow
 
     def __repr__(self) -> str:
         """Name the run and its store."""
@@ -159,7 +169,17 @@ class Run(Generic[T]):
         return watch
 
     def _value(self, row: RunRow) -> T:
-        return outcome_of(row, self._worker.store, self._result.decode)
+        # A run may have begun under an older version than it was asked for, or have gone on in a newer one.
+        codec = self._result if row.workflow == self._workflow else cast("ValueCodec[T]", result_codec(row.workflow))
+        return outcome_of(row, self._worker.store, codec.decode)
+
+
+def result_codec(workflow: str) -> ValueCodec[Any]:
+    """Return how the result of a workflow is recorded; as plain JSON where the name alone does not tell which it is."""
+    try:
+        return find_workflow(workflow).arguments.result
+    except (UnknownWorkflow, InvalidDefinition):
+        return ANY
 
 
 def outcome_of(row: RunRow, store: Store, decode: Callable[[bytes], T]) -> T:

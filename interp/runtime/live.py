@@ -12,7 +12,8 @@ import msgspec
 
 from interp.codec import ANY, encode_payload
 from interp.commands import Child, Send
-from interp.definitions import WorkflowDefinition
+from interp.definitions import WorkflowDefinition, successor_of
+from interp.errors import UndecodableHistory
 from interp.events import (
     AttemptFailed,
     CancelRequested,
@@ -90,12 +91,14 @@ class LiveRun:
         records: Records to append.
         consumed: Numbers of messages that the records have taken in.
         seen: The highest number of a message that was taken in; -1 for none.
+        begun_by: Number of the message that was its start, if one was; others may have come before it.
         calls: Calls to dispatch after the commit.
         backoff: Calls that wait for their next attempt.
         attempts: Calls in flight.
         restart: Whether the records begin a new round (`continue_as`).
         annotated: Whether the run's state changed.
         parked: Why the run is parked; empty otherwise.
+        misfit: Whether that is because what it continues as does not fit the code.
         round: How many times it has continued as new.
         creates: Children to start with the records.
         posts: Messages to send with the records.
@@ -112,12 +115,14 @@ class LiveRun:
     records: list[bytes] = attrs.field(factory=list[bytes])
     consumed: list[int] = attrs.field(factory=list[int])
     seen: int = -1
+    begun_by: int = -1
     calls: list[Issued] = attrs.field(factory=list[Issued])
     backoff: dict[str, datetime] = attrs.field(factory=dict[str, datetime])
     attempts: dict[str, Attempt] = attrs.field(factory=dict[str, Attempt])
     restart: bool = False
     annotated: bool = False
     parked: str = ""
+    misfit: bool = False
     round: int = 0
     creates: list[Create] = attrs.field(factory=list[Create])
     posts: list[Post] = attrs.field(factory=list[Post])
@@ -176,6 +181,11 @@ class LiveRun:
         """Whether there is something to write."""
         return bool(self.records or self.consumed or self.parked)
 
+    @property
+    def took_in(self) -> bool:
+        """Whether what was fed last is, or will be, behind the run: also when its next round is parked at its start."""
+        return self.misfit or not self.parked
+
     def awaits(self, ended: ChildEnded) -> bool:
         """Whether a child's end is still waited for: its command may have been cancelled, or be of an earlier round."""
         return ended.round == self.round and self.interpreter.awaits(ended.id)
@@ -230,6 +240,8 @@ class LiveRun:
             restart=self.restart,
             creates=self.creates,
             posts=self.posts,
+            workflow=self.definition.name if self.restart else None,
+            misfit=self.misfit,
         )
 
     def committed(self) -> list[Issued]:
@@ -303,9 +315,16 @@ class LiveRun:
                 self._collect(cause, at, step)
                 self.annotated = annotated
                 return
-            cause = step.outcome.started
+            # A fresh journal fits any code: this is where a run moves on to the newest version (decision 0023).
+            self.definition = successor_of(self.definition)
+            cause = msgspec.structs.replace(step.outcome.started, workflow=self.definition.name)
             self.interpreter = Interpreter(self.definition, cause, self.run_id)
-            step = self.interpreter.start(at)
+            try:
+                step = self.interpreter.start(at)
+            except UndecodableHistory as misfit:
+                self.annotated = annotated
+                self._park_at_start(cause, misfit)
+                return
         self.interpreter.close()
         self.parked = (
             f"{self.definition.name} continued as new {_MOST_ROUNDS} times in a row without ever waiting\n"
@@ -372,6 +391,19 @@ class LiveRun:
                 elif command.on_parent_close == "cancel":
                     reason = f"its parent {self.run_id!r} does not wait for it any more"
                     self.posts.append(Post(issued.child.run_id, encode_event(CancelRequested(reason))))
+
+    def _park_at_start(self, started: Started, misfit: UndecodableHistory) -> None:
+        """Let the next round wait for code that takes its arguments; the round before is over, and nothing is lost."""
+        self.interpreter.close()
+        self._begin_round(started)
+        self.posts.append(Post(self.run_id, encode_event(started)))
+        self.misfit = True
+        self.parked = (
+            f"run {self.run_id!r} continues as {self.definition.name}, which does not take its arguments\n"
+            f"  {misfit.reason}\n"
+            "Make the newest version accept what the older one continues as (a default, a union); the run then starts "
+            "its new round."
+        )
 
     def _begin_round(self, started: Started) -> None:
         """Start over: what was collected for the old journal goes with it."""

@@ -14,7 +14,21 @@ import attrs
 from interp.errors import JournalCorrupt, PayloadLocked, RunExists
 from interp.payloads import PayloadCodec
 from interp.sealing import NO_CODEC, Ways, is_sealed, open_bytes, open_text, seal_bytes, seal_text
-from interp.store import Append, Batch, Claim, Create, Due, Message, Post, Refusal, Reopen, RunFilter, RunRow, Store
+from interp.store import (
+    Append,
+    Batch,
+    Claim,
+    Create,
+    Due,
+    Message,
+    Post,
+    Refusal,
+    Release,
+    Reopen,
+    RunFilter,
+    RunRow,
+    Store,
+)
 
 __all__ = ["REDACTED", "Locked", "SealedStore", "readable", "unreadable"]
 
@@ -74,7 +88,7 @@ class SealedStore:
     def create(self, run: Create, now_us: int) -> bool:
         """Create a run."""
         try:
-            return self._store.create(self._created(run), now_us)
+            return self._store.create(self._created(run, {}), now_us)
         except RunExists:
             if self._is_same(run):
                 return False
@@ -84,9 +98,9 @@ class SealedStore:
         """Append a message to a run's inbox."""
         self._store.post(self._posted(post), now_us)
 
-    def unpark(self, run_id: str, now_us: int) -> bool:
+    def unpark(self, run_id: str, now_us: int, release: Release | None = None) -> bool:
         """Make a parked run due again."""
-        return self._store.unpark(run_id, now_us)
+        return self._store.unpark(run_id, now_us, release)
 
     def reopen(self, reopen: Reopen, now_us: int) -> bool:
         """Make a failed run go on."""
@@ -100,60 +114,64 @@ class SealedStore:
 
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch."""
-        refusals = self._store.commit(
-            Batch(
-                creates=[self._created(create) for create in batch.creates],
-                posts=[self._posted(post) for post in batch.posts],
-                appends=[self._appended(append) for append in batch.appends],
-            ),
-            now_us,
+        digests: dict[tuple[str, bytes], bytes] = {}
+        sealed = Batch(
+            creates=[self._created(create, digests) for create in batch.creates],
+            posts=[self._posted(post) for post in batch.posts],
+            appends=[self._appended(append, digests) for append in batch.appends],
         )
-        return self._compared(batch, refusals) if any(each.why == "differs" for each in refusals) else refusals
+        refusals = self._store.commit(sealed, now_us)
+        return [self._compared(batch, each) if each.why == "differs" else each for each in refusals]
 
-    def _compared(self, batch: Batch, refusals: Sequence[Refusal]) -> list[Refusal]:
-        """Look again at creations that were refused: the same digest is not sealed to the same bytes."""
-        fenced = {each.run_id for each in refusals if each.why == "fenced"}
-        written = [append for append in batch.appends if append.run_id not in fenced]
-        asked: dict[str, list[Create]] = {}
-        for create in [*batch.creates, *(create for append in written for create in append.creates)]:
-            asked.setdefault(create.run_id, []).append(create)
-        for run_id, creates in asked.items():  # of several, only the first can have made the run
-            refused = sum(each.run_id == run_id and each.why in ("exists", "differs") for each in refusals)
-            del creates[: len(creates) - refused]
-        answers: list[Refusal] = []
-        for each in refusals:
-            if each.why in ("exists", "differs"):
-                same = self._is_same(asked[each.run_id].pop(0))
-                each = Refusal(each.run_id, "exists" if same else "differs")
-            answers.append(each)
-        return answers
+    def _compared(self, batch: Batch, refusal: Refusal) -> Refusal:
+        """Look again at a creation that was refused: the run may have been made by another process at that moment."""
+        creates = [*batch.creates, *(create for append in batch.appends for create in append.creates)]
+        asked = {(create.workflow, create.digest): create for create in creates if create.run_id == refusal.run_id}
+        if len(asked) == 1 and self._is_same(*asked.values()):
+            return Refusal(refusal.run_id, "exists")
+        return refusal
 
-    def _created(self, create: Create) -> Create:
+    def _created(self, create: Create, digests: dict[tuple[str, bytes], bytes]) -> Create:
         """Seal a creation, its digest as well: that of a short secret would tell it to whoever tries them all."""
         return attrs.evolve(
             create,
-            digest=seal_bytes(create.digest, self._encode),
+            digest=self._digest(create, digests),
             start=self._sealing.seal(create.start) if create.start else b"",
             records=self._all_sealed(create.records),
             messages=self._all_sealed(create.messages),
             attributes=seal_bytes(create.attributes, self._encode),
         )
 
+    def _digest(self, create: Create, digests: dict[tuple[str, bytes], bytes]) -> bytes:
+        """Seal a digest to the bytes that stand for it already, since stores compare bytes: sealing is not repeatable.
+
+        Args:
+            create: Whose digest it is.
+            digests: What was sealed for the same batch, by run id and digest.
+        """
+        row = self._store.run(create.run_id)
+        if row is not None and self._row(row).digest == create.digest:
+            return row.digest
+        key = (create.run_id, create.digest)
+        if key not in digests:
+            digests[key] = seal_bytes(create.digest, self._encode)
+        return digests[key]
+
     def _is_same(self, create: Create) -> bool:
         """Compare a creation with the run that has its id."""
         row = self.run(create.run_id)
-        return row is not None and (row.workflow, row.digest) == (create.workflow, create.digest)
+        return row is not None and create.is_same(row.workflow, row.digest)
 
     def _posted(self, post: Post) -> Post:
         return Post(post.run_id, self._sealing.seal(post.body))
 
-    def _appended(self, append: Append) -> Append:
+    def _appended(self, append: Append, digests: dict[tuple[str, bytes], bytes]) -> Append:
         return attrs.evolve(
             append,
             records=self._all_sealed(append.records),
             attributes=self._attributes(append.attributes),
             reason=seal_text(append.reason, self._encode),
-            creates=[self._created(create) for create in append.creates],
+            creates=[self._created(create, digests) for create in append.creates],
             posts=[self._posted(post) for post in append.posts],
         )
 

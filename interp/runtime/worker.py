@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from typing import TypeAlias
 import attrs
 import msgspec
 
+from interp.budget import HistoryBudget
 from interp.definitions import WorkflowDefinition, find_workflow, workflows
 from interp.errors import (
     EngineClosed,
@@ -34,7 +36,7 @@ from interp.errors import (
     StoreReadOnly,
     UsageError,
 )
-from interp.events import ChildEnded, Event, Fired, Heartbeat, Started, WorkerLost, decode_event
+from interp.events import ChildEnded, Event, Fired, Heartbeat, Outgrown, Started, WorkerLost, decode_event
 from interp.runtime.attempts import Attempt, Beat, Completion, later
 from interp.runtime.dispatcher import Dispatcher
 from interp.runtime.live import LiveRun, microseconds, moment
@@ -89,6 +91,8 @@ class WorkerOptions:
         clock: Tells the time, UTC.
         poison_after: After how many lost workers in a row, without progress, a run is parked; None for never.
         chance: Gives random numbers from [0, 1), for the jitter of retries.
+        budget: How long a history may grow before it is told.
+        stopwatch: Tells seconds that have passed since some moment: what replays are measured with.
     """
 
     threads: int
@@ -96,6 +100,8 @@ class WorkerOptions:
     clock: Clock
     poison_after: int | None = None
     chance: Callable[[], float] = random.random
+    budget: HistoryBudget = attrs.field(factory=HistoryBudget)
+    stopwatch: Callable[[], float] = time.perf_counter
 
 
 class Worker:
@@ -112,6 +118,7 @@ class Worker:
         self.store = store
         self.name = name
         self.trouble: BaseException | None = None
+        self.ready = threading.Event()  # the store knows that it lives, or it has ended
         self._options = options
         self._clock = options.clock
         self._inputs: SimpleQueue[Input] = SimpleQueue()
@@ -165,6 +172,7 @@ class Worker:
             self.store.register(self.name)
             while not self._stopped():
                 self._work()
+                self.ready.set()
         except BaseException as error:  # noqa: BLE001  handed to all who wait
             trouble = error
             _log.critical("worker %s stops: %s", self.name, error, exc_info=not isinstance(error, StoreError))
@@ -174,6 +182,7 @@ class Worker:
             _log.exception("worker %s did not shut down cleanly", self.name)
         finally:
             self.trouble = trouble
+            self.ready.set()
             self._refuse_all(trouble)
 
     def _work(self) -> None:
@@ -273,7 +282,27 @@ class Worker:
         else:
             for issued in step.withdrawn:
                 self._dispatcher.call_off(run, issued.id)
-        return not run.parked
+            if run.misfit:
+                _log.error("run %s is parked: %s", run.run_id, run.parked)
+            if self._options.budget.has_outgrown(run.interpreter.length, run.interpreter.told_records):
+                self._tell_growth(run, timedelta(0), at)
+        return run.took_in
+
+    def _tell_growth(self, run: LiveRun, replay: timedelta, at: datetime) -> None:
+        """Log and record that a history is long, or its replay slow."""
+        if run.outcome is not None or run.parked:
+            return
+        records = run.interpreter.length
+        took = f", whose replay took {replay.total_seconds():.1f} s" if replay else ""
+        _log.warning(
+            "run %s of %s has a history of %s records%s: it is replayed whole whenever the run comes back to memory\n"
+            "Let the workflow begin a fresh one now and then: `yield continue_as(...)`, docs/how-to/long-lives.md",
+            run.run_id,
+            run.definition.name,
+            f"{records:,}",
+            took,
+        )
+        self._feed(run, Outgrown(records, replay // timedelta(microseconds=1)), at)
 
     def _start(self, start: Start) -> None:
         """Start a run that is not there yet; the store has the last word on that when it commits."""
@@ -291,16 +320,15 @@ class Worker:
         except BaseException as error:  # noqa: BLE001  user code may do anything; the caller hears of it
             start.done.set_exception(error if isinstance(error, Exception) else RuntimeError(_broken(error)))
             return
-        run.seen = 0
-        if not run.parked:
+        run.begun_by = 0
+        if run.took_in:
             run.consumed.append(0)
         self._turn.starts[run_id] = (start, run)
 
     def _compared(self, create: Create) -> Why:
         """Tell why a run that is here already cannot be created."""
         row = self.store.run(create.run_id)
-        same = row is not None and (row.workflow, row.digest) == (create.workflow, create.digest)
-        return "exists" if same else "differs"
+        return "exists" if row is not None and create.is_same(row.workflow, row.digest) else "differs"
 
     def _completed(self, completion: Completion) -> None:
         """Record what came of an attempt, unless nobody waits for it any more."""
@@ -370,7 +398,8 @@ class Worker:
     def _read(self, run: LiveRun, messages: Iterable[Message], now: datetime) -> None:
         """Take the messages in that were not taken in yet."""
         for message in messages:
-            if message.number > run.seen and run.outcome is None and not run.parked:
+            is_new = message.number > run.seen and message.number != run.begun_by
+            if is_new and run.outcome is None and not run.parked:
                 try:
                     event = _decoded(run.run_id, message)
                 except JournalCorrupt as error:
@@ -414,6 +443,7 @@ class Worker:
             self._forget(run)  # it was lost and has come back: what is in memory is stale
             run = None
         if run is None:
+            begun_s = self._options.stopwatch()
             try:
                 run = self._loaded(claim, now)
             except BaseException as error:
@@ -422,13 +452,16 @@ class Worker:
                 unexpected = not isinstance(error, InterpError)
                 reason = _broken(error) if unexpected else str(error)
                 _log.error("run %s is parked: %s", row.id, reason, exc_info=unexpected)
-                self._turn.parked.append(_parked(row, reason, now))
+                self._turn.parked.append(_parked(row, reason, now, misfit=isinstance(error, ReplayError)))
                 return
+            replay = timedelta(seconds=self._options.stopwatch() - begun_s)
             self._live[row.id] = run
             # Also when nobody is known to be lost: a run that was parked had its attempts under way, too.
             if row.length and row.status is Status.RUNNING and run.calls:
                 self._feed(run, WorkerLost(claim.lost or "", self.name, run.definition.code), now)
                 run.parked = run.parked or poison(run.interpreter, self._options.poison_after)
+            if row.length and self._options.budget.is_too_slow(replay, run.interpreter.told_replay):
+                self._tell_growth(run, replay, now)
         self._read(run, claim.messages, now)
         self._advance(run, now)
 
@@ -449,18 +482,15 @@ class Worker:
         definition = self._started.get(row.workflow) or find_workflow(row.workflow)
         if row.length:
             return LiveRun.load(row.id, definition, self.store.history(row.id), row.token, now)
-        first = claim.messages[0]
-        started = self._signed(_decoded(row.id, first), definition)
-        run = LiveRun.begin(row.id, definition, started, row.token, now)
-        run.seen = first.number
-        if not run.parked:
-            run.consumed.append(first.number)
+        number, started = _start_among(claim)
+        run = LiveRun.begin(row.id, definition, self._signed(started, definition), row.token, now)
+        run.begun_by = number
+        if run.took_in:
+            run.consumed.append(number)
         return run
 
-    def _signed(self, event: Event, definition: WorkflowDefinition) -> Started:
+    def _signed(self, event: Started, definition: WorkflowDefinition) -> Started:
         """Note on a start which worker and which code took it up."""
-        if not isinstance(event, Started):
-            raise JournalCorrupt("the inbox of a new run", f"it begins with {type(event).__name__}, not a start")
         return msgspec.structs.replace(event, code=definition.code, worker=self.name)
 
     # Writing.
@@ -580,6 +610,15 @@ def _decoded(run_id: str, message: Message) -> Event:
         raise unreadable(f"message {message.number} of run {run_id!r}", message.body, error) from None
 
 
+def _start_among(claim: Claim) -> tuple[int, Started]:
+    """Return how a run without records is to start: other messages may have come before, in its earlier rounds."""
+    for message in claim.messages:
+        event = _decoded(claim.run.id, message)
+        if isinstance(event, Started):
+            return message.number, event
+    raise JournalCorrupt("the inbox of a new run", "it holds no start")
+
+
 def _broken(error: BaseException) -> str:
     """Say what user code did to the interpreter; its `__repr__` may be what is broken."""
     try:
@@ -589,7 +628,7 @@ def _broken(error: BaseException) -> str:
     return f"the interpreter failed: {told}"
 
 
-def _parked(row: RunRow, reason: str, now: datetime) -> Append:
+def _parked(row: RunRow, reason: str, now: datetime, *, misfit: bool) -> Append:
     """Return what sets a run aside that could not be loaded."""
     return Append(
         run_id=row.id,
@@ -600,6 +639,7 @@ def _parked(row: RunRow, reason: str, now: datetime) -> Append:
         due_us=None,
         at_us=microseconds(now),
         reason=reason,
+        misfit=misfit,
     )
 
 

@@ -34,6 +34,7 @@ from interp.store import (
     Due,
     Post,
     Refusal,
+    Release,
     Reopen,
     RunFilter,
     RunRow,
@@ -50,7 +51,8 @@ _RUN_IDS = st.sampled_from(["a", "b", "ä/☂ %_'\\", "x" * RUN_ID_BYTES])
 _NO_IDS = st.sampled_from(["", "never made", "y" * 1000])
 _ANY_IDS = st.sampled_from(range(8)).flatmap(lambda n: _RUN_IDS if n else _NO_IDS)
 _WORKERS = st.sampled_from(["ann", "bob", "cy"])
-_WORKFLOWS = st.sampled_from(["checkout", "refund"])
+_WORKFLOWS = st.sampled_from(["checkout", "checkout@2", "refund"])
+_WANTED = st.sampled_from(["checkout", "checkout@1", "checkout@2", "refund", "refund@2"])
 _BYTES = st.sampled_from([b"", b"\0", b"one", b"{}", b"x" * 5000])
 _SPANS_US = st.sampled_from([0, 1, 5, 50])
 _STATUSES = st.sampled_from(Status)
@@ -154,10 +156,16 @@ class StoreMachine(RuleBasedStateMachine):
         """A message makes the run due, unless it has ended or there is none."""
         self.both(lambda store: store.post(Post(run_id, body), self.now_us))
 
-    @rule(run_id=_ANY_IDS)
-    def unpark(self, run_id: str) -> None:
-        """A parked run comes back; others stay as they are."""
-        self.both(lambda store: store.unpark(run_id, self.now_us))
+    @rule(run_id=_ANY_IDS, release=st.none() | st.builds(Release, _WORKERS, st.sampled_from(["c0de", "f00d"])))
+    def unpark(self, run_id: str, release: Release | None) -> None:
+        """A parked run comes back, for anybody or for who has released it; others stay as they are."""
+        before = self.rows().get(run_id)
+        if self.both(lambda store: store.unpark(run_id, self.now_us, release)):
+            assert before is not None
+            after = self.rows()[run_id]
+            owned = (None, before.token) if release is None else (release.worker, before.token + 1)
+            assert (after.owner, after.token) == owned
+            assert (after.status, after.misfit, after.released_by) == (Status.RUNNING, False, ())
 
     @rule(data=st.data(), length=st.sampled_from([*[0] * 5, -1, 1]), attributes=st.sampled_from([None, b"{}"]))
     def reopen_run(self, data: st.DataObject, length: int, attributes: bytes | None) -> None:
@@ -298,6 +306,8 @@ class StoreMachine(RuleBasedStateMachine):
                 attributes=st.none() | st.just(b'{"a":1}'),
                 reason=st.sampled_from(["", "why not"]),
                 restart=st.just(restart),
+                workflow=st.none() | _WORKFLOWS if restart else st.none(),
+                misfit=st.booleans(),
                 release=_SELDOM,
                 creates=_SELDOM.flatmap(lambda asks: st.lists(_CHILDREN, max_size=2 if asks else 0)),
                 posts=_SELDOM.flatmap(lambda asks: st.lists(_POSTS, max_size=2 if asks else 0)),
@@ -308,16 +318,23 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         statuses=st.none() | st.frozensets(_STATUSES),
-        workflow=st.none() | _WORKFLOWS,
+        workflow=st.none() | _WANTED,
+        after=st.none() | _ANY_IDS,
         limit=st.none() | st.integers(0, 3),
         run_id=_ANY_IDS,
         start=st.integers(0, 4),
     )
     def look(
-        self, statuses: frozenset[Status] | None, workflow: str | None, limit: int | None, run_id: str, start: int
+        self,
+        statuses: frozenset[Status] | None,
+        workflow: str | None,
+        after: str | None,
+        limit: int | None,
+        run_id: str,
+        start: int,
     ) -> None:
         """Runs are listed by status and workflow, oldest first; a history is read from any record on."""
-        self.both(lambda store: store.runs(RunFilter(statuses, workflow, limit)))
+        self.both(lambda store: store.runs(RunFilter(statuses, workflow, limit, after)))
         self.both(lambda store: store.run(run_id))
         self.both(lambda store: store.inbox(run_id))
         self.both(lambda store: list(store.history(run_id, start)))
@@ -355,6 +372,7 @@ class StoreMachine(RuleBasedStateMachine):
         for row in self.rows().values():
             assert row.length == len(list(self.tested.history(row.id)))
             assert (row.reason == "") or row.status is Status.PARKED
+            assert not (row.misfit or row.released_by) or row.status is Status.PARKED
             if row.status.ended:
                 assert self.tested.inbox(row.id) == ()
             if row.status.ended or row.status is Status.PARKED:

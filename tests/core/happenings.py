@@ -16,6 +16,7 @@ from interp.events import (
     Failed,
     Failure,
     Heartbeat,
+    Outgrown,
     Reconciled,
     Refused,
     WasCancelled,
@@ -68,7 +69,7 @@ _WHAT = st.sampled_from(
     + ["timer"] * 5
     + ["signal"] * 5
     + ["child", "stored"] * 4
-    + ["retry", "beat", "know", "lost", "cancel"]
+    + ["retry", "beat", "know", "lost", "cancel", "long"]
 )
 
 
@@ -111,6 +112,8 @@ def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> Non
             driver.fires()
         case "signal":
             driver.signals(draw(st.sampled_from(["a", "b"])), draw(_PAYLOADS))
+        case "long":
+            driver.feed(Outgrown(len(driver.journal), draw(st.sampled_from([0, 7]))))
         case "cancel":
             driver.cancels(draw(_TEXT))
         case _:

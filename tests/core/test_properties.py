@@ -64,6 +64,8 @@ def standing(interpreter: Interpreter) -> object:
         interpreter.next_due,
         interpreter.length,
         interpreter.losses,
+        interpreter.told_records,
+        interpreter.told_replay,
     )
 
 

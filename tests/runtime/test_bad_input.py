@@ -262,7 +262,7 @@ def test_a_deploy_that_does_not_fit_parks_the_run_until_it_is_mended(
 
     deploy("pay", dict[str, int])
     with Engine(url) as engine:
-        assert engine.store.unpark("one", 0)
+        eventually(lambda: engine.get("one").status is not Status.PARKED)
         assert "{'cents': 1}" == engine.get("one").result(WAIT)
         assert before == engine.get("one").history()[: len(before)]
 

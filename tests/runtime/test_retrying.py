@@ -283,10 +283,9 @@ def test_a_parked_run_is_released_by_its_handle(url: str) -> None:
         run = engine.get("r")
         run.signal("go", 1)
         eventually(lambda: run.status is Status.PARKED)
-    workflow(name="released")(old)
-    with Engine(url) as engine:
-        engine.get("r").retry()
-        assert "1" == engine.get("r").result(WAIT)
+        workflow(name="released")(old)  # in the same engine: one that starts would release it by itself
+        run.retry()
+        assert "1" == run.result(WAIT)
 
 
 def test_signals_that_come_after_a_retry_come_after_what_happens_again(url: str) -> None:

@@ -7,7 +7,20 @@ import attrs
 import pytest
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UsageError
-from interp.store import Append, Batch, Create, Message, Post, Refusal, Reopen, RunFilter, Status, Store
+from interp.store import (
+    Append,
+    Batch,
+    Create,
+    Message,
+    Post,
+    Refusal,
+    Release,
+    Reopen,
+    RunFilter,
+    RunRow,
+    Status,
+    Store,
+)
 from stores import lmdb, memory
 
 LEASE_US = 100
@@ -362,3 +375,68 @@ def test_a_reader_of_a_run_that_is_reopened_sees_no_mixture(store: Store) -> Non
 
     assert b"retried" not in read
     assert read == [str(index).encode() for index in range(len(read))]
+
+
+def test_a_fresh_journal_may_be_that_of_another_version_of_its_workflow(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    fresh = attrs.evolve(appended(1, 0, b"new"), restart=True, workflow="checkout@2")
+    assert store.commit(Batch(appends=[fresh]), 2) == []
+    store.resign("ann")
+
+    assert store.claim("bob", 10, 3, LEASE_US, {"checkout"}).claims == ()
+    assert [claim.run.workflow for claim in store.claim("bob", 10, 3, LEASE_US, {"checkout@2"}).claims] == [
+        "checkout@2"
+    ]
+
+
+def test_the_same_start_is_the_same_run_whatever_its_version(store: Store) -> None:
+    store.create(RUN, 1)
+
+    assert not store.create(attrs.evolve(RUN, workflow="checkout@2"), 2)
+    with pytest.raises(RunExists):
+        store.create(attrs.evolve(RUN, workflow="checkout@2", digest=b"other"), 2)
+
+
+def test_who_has_released_a_run_is_remembered_until_somebody_does_so_by_hand_or_it_ends(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+
+    def park(token: int) -> RunRow:
+        append = attrs.evolve(appended(token, 0, status=Status.PARKED), reason="why", misfit=True)
+        assert store.commit(Batch(appends=[append]), 3) == []
+        row = store.run("order-7")
+        assert row is not None
+        return row
+
+    first = park(1)
+    assert (first.misfit, first.released_by) == (True, ())
+    assert store.unpark("order-7", 4, Release("bob", "c0de"))
+    assert park(2).released_by == ("c0de",)
+    assert store.unpark("order-7", 5, Release("bob", "f00d"))
+    assert park(3).released_by == ("c0de", "f00d")
+    assert store.unpark("order-7", 6)
+    claimed(store, "ann", 6)
+    assert park(4).released_by == ()
+
+
+def test_a_run_that_is_parked_for_another_reason_is_no_misfit(store: Store) -> None:
+    store.create(RUN, 1)
+    claimed(store, "ann", 1)
+    store.commit(Batch(appends=[attrs.evolve(appended(1, 0, status=Status.PARKED), reason="poison")]), 3)
+
+    row = store.run("order-7")
+    assert row is not None and not row.misfit
+
+
+def test_a_long_list_is_read_in_pages(store: Store) -> None:
+    for number in range(5):
+        store.create(attrs.evolve(RUN, run_id=f"run-{number}"), 1)
+    listed: list[str] = []
+    page = store.runs(RunFilter(limit=2))
+    while page:
+        listed += [row.id for row in page]
+        page = store.runs(RunFilter(limit=2, after=page[-1].id))
+
+    assert listed == [f"run-{number}" for number in range(5)]
+    assert store.runs(RunFilter(after="never made")) == []

@@ -20,7 +20,7 @@ __all__ = ["command"]
 @click.command("check", cls=Command)
 @click.argument("modules", metavar="MODULE...", nargs=-1, required=True)
 @click.option("--closed", is_flag=True, help="Check runs that have ended, too: whether they would end as they did.")
-@click.option("--workflow", metavar="NAME", help="Only runs of this workflow.")
+@click.option("--workflow", metavar="NAME", help="Only runs of this workflow, such as checkout; or checkout@1.")
 @click.option("--quiet", "-q", is_flag=True, help="No line for each run: the summary and the causes only.")
 @common
 def command(

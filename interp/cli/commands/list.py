@@ -27,15 +27,27 @@ __all__ = ["command"]
     type=click.Choice([status.value for status in Status]),
     help="Only runs with this status; may be given several times.",
 )
-@click.option("--workflow", metavar="NAME", help="Only runs of this workflow.")
+@click.option("--open", "is_open", is_flag=True, help="Only runs that have not ended, parked ones included.")
+@click.option("--workflow", metavar="NAME", help="Only runs of this workflow, such as checkout; or checkout@1.")
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="At most so many; 0 for all.")
 @common
-def command(statuses: tuple[str, ...], workflow: str | None, limit: int, store_url: str | None, as_json: bool) -> None:
+def command(
+    statuses: tuple[str, ...],
+    is_open: bool,
+    workflow: str | None,
+    limit: int,
+    store_url: str | None,
+    as_json: bool,
+) -> None:
     """List runs, the newest first.
 
     The table tells how each run stands, and the first thing that it waits for; of a parked run, why it is parked.
     """
-    where = RunFilter(frozenset(map(Status, statuses)) if statuses else None, workflow)
+    chosen = frozenset(map(Status, statuses)) if statuses else frozenset(Status)
+    if is_open:
+        chosen = frozenset(status for status in chosen if not status.ended)
+    is_filtered = bool(statuses or workflow or is_open)
+    where = RunFilter(chosen if statuses or is_open else None, workflow)
     with existing_store(store_url, redacts=True) as store:
         found = store.runs(where)[::-1]
         runs = [(row, _tree(store, row)) for row in (found[:limit] if limit else found)]
@@ -49,7 +61,6 @@ def command(statuses: tuple[str, ...], workflow: str | None, limit: int, store_u
         if len(found) > len(runs):
             note(f"{len(runs):,} of {count(len(found), 'run')}; --limit 0 shows all", dim=True)
     else:
-        is_filtered = statuses or workflow
         say(f"no such runs in {url}" if is_filtered else f"no runs in {url}")
 
 

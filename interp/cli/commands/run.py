@@ -25,6 +25,7 @@ from interp.runtime import Engine
 from interp.runtime.handles import outcome_of
 from interp.runtime.live import moment
 from interp.store import RunRow
+from interp.versions import explicit
 
 __all__ = ["command"]
 
@@ -98,7 +99,7 @@ def _performed(errand: _Errand, definition: WorkflowDefinition, arguments: bytes
     with Engine(errand.store_url, codec=given_codec()) as engine:
         try:
             before = engine.store.run(errand.run_id)
-            run = engine.start_json(definition.name, arguments, id=errand.run_id)
+            run = engine.start_json(explicit(definition.name), arguments, id=errand.run_id)
             if errand.is_watched:
                 note(_opening(run.row, engine, before), dim=True)
             row = wait_for_end(engine.store, run.id, quiet=not errand.is_watched, check=lambda: _check(engine))
