@@ -26,6 +26,7 @@ from interp.commands import (
     sleep_until,
     spawn,
     timeout,
+    transact,
     uuid,
 )
 from interp.definitions import activity, workflow
@@ -52,6 +53,7 @@ from interp.errors import (
     SignalTimeout,
     StoreError,
     TaskCancelled,
+    TryAgain,
     UndoFailed,
     UsageError,
     WorkflowError,
@@ -60,6 +62,7 @@ from interp.policies import Retry
 from interp.runtime import CallInfo, Engine, RepeatedCall, Run, RunLogger, current_call, get_logger, run
 from interp.saga import Saga
 from interp.store import RunFilter, RunRow, Status
+from interp.tables import Table, Transaction
 
 __all__ = [
     "ActivityError",
@@ -96,8 +99,11 @@ __all__ = [
     "SignalTimeout",
     "Status",
     "StoreError",
+    "Table",
     "Task",
     "TaskCancelled",
+    "Transaction",
+    "TryAgain",
     "UndoFailed",
     "UsageError",
     "Workflow",
@@ -126,6 +132,7 @@ __all__ = [
     "sleep_until",
     "spawn",
     "timeout",
+    "transact",
     "uuid",
     "workflow",
 ]

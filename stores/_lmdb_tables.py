@@ -54,6 +54,7 @@ class Tables:
         due: Owner, due time, run key -> nothing.
         running: Owner, run key -> nothing: what must be taken over at once when the owner dies.
         workers: Number -> worker.
+        user: Name of a user's table, NUL, key -> value.
         by_status: Status -> run keys.
     """
 
@@ -65,6 +66,7 @@ class Tables:
     due: Table
     running: Table
     workers: Table
+    user: Table
     by_status: Table
 
     @classmethod

@@ -106,8 +106,8 @@ def rendered(payload: bytes) -> str:
 def heading(record: Record) -> tuple[str, str | None]:
     """Return what a recorded command is called, and the arguments of a call: `("call charge", "'42', 7")`."""
     match record.kind:
-        case "call":
-            return f"call {record.target}", rendered(record.payload)[1:-1]
+        case "call" | "transact":
+            return f"{record.kind} {record.target}", rendered(record.payload)[1:-1]
         case "sleep":
             return f"sleep {_seconds(record)}", None
         case "sleep_until":

@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar, TypeVarTuple
 
@@ -24,7 +25,8 @@ from interp.runtime.live import decoded
 from interp.runtime.requests import Start
 from interp.runtime.stores import open_store
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
-from interp.store import RUN_ID_BYTES, Create, RunFilter, RunRow, Store, Why
+from interp.store import RUN_ID_BYTES, Create, RunFilter, RunRow, Store, Transactional, Why
+from interp.tables import Transaction
 
 __all__ = ["Engine", "run"]
 
@@ -192,6 +194,28 @@ class Engine:
             codec = ANY
         return Run(run_id, self._worker, codec)
 
+    def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
+        """Open a transaction on your own tables in the store, on this thread: to fill them, and to look.
+
+            with engine.transaction() as tx:
+                tx.table("accounts").put(b"ada", b"100")
+
+        It is committed at the end of the block, durably, and nothing of it when the block raises. Workflows use
+        `transact`. Keep it short: a writing one keeps every worker from writing, and a reading one, which sees one
+        moment, keeps the store's file from reusing its pages. Within it no engine can be asked for anything else.
+
+        Args:
+            write: Whether anything is to be changed.
+
+        Raises:
+            UsageError: The store keeps no tables of its users, or this thread has a transaction open already.
+            TryAgain: At the end of the block: nothing was written; run the block again.
+            StoreError: The store cannot write.
+        """
+        if not isinstance(self.store, Transactional):
+            raise UsageError(f"store {self.store.url} keeps no tables of its users; `lmdb:` and `memory:` do")
+        return self.store.transaction(write=write)
+
     @property
     def trouble(self) -> BaseException | None:
         """What has ended the worker, such as a store that failed; None while it works."""
@@ -226,6 +250,7 @@ class Engine:
             try:
                 if self.store.changed(_LISTEN_S):
                     self._worker.wake()
+                self._worker.warn()
             except Exception:  # noqa: BLE001  a store that failed or was closed: the worker meets it, too, and tells
                 self._worker.wake()
                 self._closed.wait(_LISTEN_S)
