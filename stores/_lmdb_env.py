@@ -364,6 +364,7 @@ class Environment:
 
     def flush(self) -> None:
         """Make everything committed durable, whatever the level."""
+        self._check_free()
         try:
             with self._gate:
                 self._live().sync(True)
