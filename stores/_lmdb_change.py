@@ -124,7 +124,7 @@ class Change:
             txn.commit()
         else:
             txn.abort()
-        # A cursor does not learn what happened to its pages in a transaction within its own.
+        # LMDB carries open cursors into the inner transaction and back; a fresh one does not depend on that.
         self._journal = self._txn.cursor(self._tables.journal)
 
     def finish(self) -> int:

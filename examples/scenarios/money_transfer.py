@@ -92,7 +92,7 @@ def orders(batch: str, count: int) -> list[Transfer]:
     chance = random.Random(batch)
     pairs = [chance.sample(ACCOUNTS, 2) for _ in range(count)]
     return [
-        Transfer(f"{batch}-{n}", payer, payee, chance.randint(1, OPENING_CENTS // 2))
+        Transfer(f"{batch}-{n}", payer, payee, chance.randint(1, OPENING_CENTS // 4))
         for n, (payer, payee) in enumerate(pairs)
     ]
 

@@ -93,6 +93,7 @@ class Stage:
         now_s = time.monotonic()
         if self.until_s is None:
             self.until_s = now_s + _ENOUGH_S
+            return True
         return now_s < self.until_s
 
 

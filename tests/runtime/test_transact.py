@@ -34,9 +34,9 @@ from interp import (
 )
 from interp.errors import InvalidDefinition, RunCancelled, RunFailed, StoreFull
 from interp.events import Resolved
-from interp.runtime import open_store, worker
+from interp.runtime import open_store, transacting, worker
 from interp.runtime.checking import check
-from interp.store import RunFilter, RunRow
+from interp.store import Batch, Refusal, RunFilter, RunRow
 from stores import _lmdb_env, memory
 from stores._lmdb_change import Change
 from tests.runtime.helpers import WAIT, WAIT_S, causes, eventually, kinds
@@ -446,6 +446,39 @@ def test_a_function_that_hangs_is_told_about_while_it_does(lmdb_url: str, caplog
 
     with caplog.at_level(logging.WARNING), Engine(lmdb_url) as engine:
         assert 1 == engine.start(transact_hanging).result(WAIT)
+
+
+def test_a_commit_that_has_taken_long_enough_leaves_the_rest_to_the_next(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transacting, "_ENOUGH_S", 0.0)  # one run in each commit
+    store = open_store(url)
+    performed: list[int] = []
+    commit = store.commit
+
+    def counting(batch: Batch, now_us: int) -> list[Refusal]:
+        before = len(ran)
+        refusals = commit(batch, now_us)
+        performed.append(len(ran) - before)
+        return refusals
+
+    ran: list[str] = []
+
+    def add_and_count(tx: Transaction, name: str) -> int:
+        ran.append(name)
+        return add(tx, name)
+
+    @workflow
+    def transact_counted(name: str) -> Workflow[int]:
+        return (yield from transact(add_and_count, name))
+
+    monkeypatch.setattr(store, "commit", counting)
+    with Engine(store) as engine:
+        runs = engine.start_many(transact_counted, [(f"r{n}", ("a",)) for n in range(10)])
+
+        assert list(range(1, 11)) == sorted(run.result(WAIT) for run in runs)
+        assert {0, 1} == set(performed)
+    store.close()
 
 
 # --- uses that cannot be meant ---
