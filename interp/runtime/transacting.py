@@ -22,7 +22,7 @@ from typing import Any
 
 import attrs
 
-from interp.errors import JournalCorrupt, NotEncodable, ReplayError, StoreError, UsageError
+from interp.errors import JournalCorrupt, NotEncodable, ReplayError, StoreError, StoreFailed, UsageError
 from interp.events import Rejected, Resolved
 from interp.failures import declared_failure, fault
 from interp.fibers import Issued
@@ -137,8 +137,11 @@ class Performance:
             self.run.rewind(self.stage.store.history(self.run.run_id))
         except (ReplayError, JournalCorrupt) as error:
             self.run.parked = str(error)
-        except StoreError:
-            raise
+        except StoreError as error:
+            # Neither here nor there: the worker must end, and its runs are brought back by another.
+            raise StoreFailed(
+                self.stage.store.url, f"after a commit that failed it could not be read: {error}"
+            ) from error
         except BaseException as error:  # noqa: BLE001  user code inside an interpreter may do anything
             _log.exception("run %s broke the interpreter", self.run.run_id)
             self.run.parked = broken(error)
