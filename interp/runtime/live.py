@@ -95,6 +95,7 @@ class LiveRun:
         attempts: Calls in flight.
         restart: Whether the records begin a new round (`continue_as`).
         annotated: Whether the run's state changed.
+        left: Whether calls were recorded and are left to the next worker, as this one is about to stop.
         parked: Why the run is parked; empty otherwise.
         round: How many times it has continued as new.
         creates: Children to start with the records.
@@ -118,6 +119,7 @@ class LiveRun:
     attempts: dict[str, Attempt] = attrs.field(factory=dict[str, Attempt])
     restart: bool = False
     annotated: bool = False
+    left: bool = False
     parked: str = ""
     round: int = 0
     creates: list[Create] = attrs.field(factory=list[Create])
@@ -220,7 +222,7 @@ class LiveRun:
             draining: Whether calls will not be dispatched any more: the run is then due at once, for the next worker.
         """
         due = self.due()
-        if draining and (self.calls or self.transacts):
+        if draining and (self.calls or self.transacts or self.left):
             due = at
         return Append(
             run_id=self.run_id,

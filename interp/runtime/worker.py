@@ -542,6 +542,7 @@ class Worker:
             self._watches.look(run.run_id)
             return []
         attempts = [self._dispatcher.attempt(run, call) for call in issued] if dispatch else []
+        run.left = run.left or (bool(issued) and not dispatch)
         if run.transacts and dispatch:
             self._turn.ready[run.run_id] = run
         if run.attempts or run.transacts:
