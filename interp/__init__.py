@@ -27,6 +27,7 @@ from interp.commands import (
     sleep_until,
     spawn,
     timeout,
+    transact,
     uuid,
 )
 from interp.definitions import activity, workflow
@@ -54,6 +55,7 @@ from interp.errors import (
     SignalTimeout,
     StoreError,
     TaskCancelled,
+    TryAgain,
     UndoFailed,
     UsageError,
     WorkflowError,
@@ -63,6 +65,7 @@ from interp.policies import Retry
 from interp.runtime import CallInfo, Engine, RepeatedCall, Run, RunLogger, current_call, get_logger, run
 from interp.saga import Saga
 from interp.store import RunFilter, RunRow, Status
+from interp.tables import Table, Transaction
 
 __all__ = [
     "ActivityError",
@@ -104,8 +107,11 @@ __all__ = [
     "SignalTimeout",
     "Status",
     "StoreError",
+    "Table",
     "Task",
     "TaskCancelled",
+    "Transaction",
+    "TryAgain",
     "UndoFailed",
     "UsageError",
     "Workflow",
@@ -134,6 +140,7 @@ __all__ = [
     "sleep_until",
     "spawn",
     "timeout",
+    "transact",
     "uuid",
     "workflow",
 ]

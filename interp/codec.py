@@ -159,10 +159,16 @@ class ArgumentsCodec:
 
     __slots__ = ("__weakref__", "_plan", "_scope", "name", "signature")
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
-        """Read the signature; see `of`."""
+    def __init__(self, fn: Callable[..., Any], *, given: int = 0) -> None:
+        """Read the signature; see `of`.
+
+        Args:
+            fn: The function.
+            given: How many of its first parameters are no arguments to record: whoever runs it gives them.
+        """
         self.name: str = getattr(fn, "__qualname__", None) or type(fn).__name__
-        self.signature = inspect.signature(fn)
+        signature = inspect.signature(fn)
+        self.signature = signature.replace(parameters=[*signature.parameters.values()][given:])
         self._plan: _Plan | None = None
         self._scope = Scope.of(fn)
 

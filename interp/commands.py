@@ -18,6 +18,7 @@ from types import GeneratorType
 from typing import (
     Any,
     ClassVar,
+    Concatenate,
     Generic,
     Literal,
     NoReturn,
@@ -35,6 +36,7 @@ import attrs
 
 from interp.errors import ForgottenYield
 from interp.policies import Retry
+from interp.tables import Transaction
 
 __all__ = [
     "Annotate",
@@ -64,6 +66,7 @@ __all__ = [
     "Spawn",
     "Task",
     "Timeout",
+    "Transact",
     "Uuid",
     "Workflow",
     "annotate",
@@ -87,11 +90,13 @@ __all__ = [
     "sleep_until",
     "spawn",
     "timeout",
+    "transact",
     "uuid",
 ]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Tx = TypeVar("Tx", bound=Transaction)
 T_co = TypeVar("T_co", covariant=True)
 Ts = TypeVarTuple("Ts")
 A = TypeVar("A")
@@ -236,6 +241,19 @@ class Call(Command[T_co]):
     def sketch(self) -> str:
         """Show the call with the name of its function."""
         return f"call({getattr(self.fn, '__name__', self.fn)!s}, ...)"
+
+
+@attrs.frozen
+class Transact(Command[T_co]):
+    """Run a function inside the store's transaction and get its result."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def sketch(self) -> str:
+        """Show the command with the name of its function."""
+        return f"transact({getattr(self.fn, '__name__', self.fn)!s}, ...)"
 
 
 @attrs.frozen
@@ -448,6 +466,34 @@ def call(fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Call[Any
     if not callable(fn):  # for callers without types
         raise TypeError(f"call({fn!r}, ...): takes a function and its arguments, such as call(charge, order)")
     return Call(fn, args, kwargs)
+
+
+def transact(fn: Callable[Concatenate[Tx, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Command[T]:
+    """Change the user's own tables in the store, exactly once, and get the function's result.
+
+    `fn(tx, *args, **kwargs)` reads and writes `tx.table(name)`. What it writes, the record of its result and the
+    commands that the workflow yields next are committed in one transaction: all of it is durable, or nothing of it. An
+    exception takes back what `fn` has written, and is recorded as the outcome in the same commit. It is never retried:
+    what is in the store would be no different.
+
+    It runs on the worker's own thread and holds the write lock of the store, so it must be short (no network, no files,
+    no waiting), and free of other effects: when a commit fails for lack of room, `fn` is run again in the next one.
+
+    Args:
+        fn: A plain function of a `Transaction` and the arguments; exceptions that it declares with
+            `@activity(raises=...)` are raised as themselves. Besides, only the option `name=` has a meaning here.
+        *args: The arguments after the transaction, checked by type checkers against its signature, and recorded.
+        **kwargs: Likewise.
+
+    Raises:
+        CallFailed: At the yield: it failed with an exception that it does not declare, or the store has no tables.
+        Exception: At the yield: what the function declares in `raises=`, as itself.
+        InvalidDefinition: At the yield: the function is async, a generator, or has options that have no meaning here.
+        NotEncodable: At the yield: an argument cannot be recorded.
+    """
+    if not callable(fn):  # for callers without types
+        raise TypeError(f"transact({fn!r}, ...): takes a function and its arguments, such as transact(transfer, 7)")
+    return Transact(fn, args, kwargs)
 
 
 def sleep(delta: timedelta) -> Command[None]:

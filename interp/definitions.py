@@ -31,6 +31,7 @@ __all__ = [
     "find_workflow",
     "newest_workflow",
     "successor_of",
+    "transaction_of",
     "workflow",
     "workflow_of",
     "workflows",
@@ -176,6 +177,54 @@ def activity_of(fn: Callable[..., Any]) -> ActivityDefinition:
     if definition is None:
         definition = _plain[fn] = _activity(fn, _name_of(fn), _DEFAULT_OPTIONS, ())
     return definition
+
+
+_transactions: WeakKeyDictionary[Callable[..., Any], ActivityDefinition] = WeakKeyDictionary()
+
+
+def transaction_of(fn: Callable[..., Any]) -> ActivityDefinition:
+    """Return the definition of a function that `transact` runs: an activity whose first argument the store gives.
+
+    Raises:
+        InvalidDefinition: The function cannot be run inside a transaction.
+    """
+    definition = _transactions.get(fn)
+    if definition is None:
+        definition = _transaction(activity_of(fn))
+        if not inspect.ismethod(fn):  # a bound one is made anew each time
+            _transactions[fn] = definition
+    return definition
+
+
+def _transaction(declared: ActivityDefinition) -> ActivityDefinition:
+    fn, name, options = declared.fn, declared.name, declared.options
+    if declared.is_async:
+        raise InvalidDefinition(
+            name,
+            _where(fn),
+            "is an async function and cannot run inside a transaction, which must not wait for anything",
+            "Write `def` instead of `async def`; what has to be awaited belongs in an activity before it.",
+        )
+    first = next(iter(inspect.signature(fn).parameters.values()), None)
+    if first is None or first.kind not in _TAKES_TRANSACTION:
+        raise InvalidDefinition(
+            name,
+            _where(fn),
+            "takes no transaction",
+            f"Write `def {name}(tx: Transaction, ...)`: its first argument is the store's transaction.",
+        )
+    idle = (options.timeout, options.deadline, options.heartbeat) == (None, None, None)
+    if not idle or options.retry != _DEFAULT_RETRY or options.on_unknown not in (None, "retry"):
+        raise InvalidDefinition(
+            name,
+            _where(fn),
+            "is declared with options that have no meaning inside a transaction",
+            "Only raises= and name= have: it is run at once, never retried, and its outcome is always known.",
+        )
+    return attrs.evolve(declared, arguments=ArgumentsCodec(fn, given=1))
+
+
+_TAKES_TRANSACTION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def _activity(

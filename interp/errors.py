@@ -36,6 +36,7 @@
     |   |-- StoreFailed
     |   |-- StoreFull
     |   |-- StoreReadOnly
+    |   |-- TryAgain               nothing was written; the same again will be
     |   `-- UnknownFormat
     `-- UsageError                 the caller; also a ValueError
         |-- CodecError
@@ -103,6 +104,7 @@ __all__ = [
     "StoreFull",
     "StoreReadOnly",
     "TaskCancelled",
+    "TryAgain",
     "UndecodableHistory",
     "UndoFailed",
     "UnknownFormat",
@@ -776,6 +778,26 @@ class StoreReadOnly(StoreError):
     def __str__(self) -> str:
         """Name the store and what to do."""
         return f"{self.place} cannot be written to: {self.reason}\nCheck its owner, its mode and the mount."
+
+
+@attrs.frozen(eq=False)
+class TryAgain(StoreError):
+    """A transaction was given up and nothing of it was written; the same again will probably be.
+
+    The worker does so by itself. The error reaches who writes with `with engine.transaction():`, since only the caller
+    can run the block again.
+
+    Attributes:
+        place: The store.
+        reason: What was in the way.
+    """
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the store and what to do."""
+        return f"{self.place}: {self.reason}\nNothing was written. Run the whole block again."
 
 
 @attrs.frozen(eq=False)

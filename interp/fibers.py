@@ -57,7 +57,7 @@ class Issued:
         record: How the journal holds it.
         compare: How replay compares it.
         fiber: The fiber that yielded it.
-        definition: The activity, when it is a call.
+        definition: The activity, when it is a call; the function, when it is a transact.
         child: The run that it starts, when it is a child.
         due: When its timer fires (sleep, sleep_until, await_signal with a timeout).
         attempt: Which attempt of the call is to be made, or is being made, from 1.

@@ -22,8 +22,8 @@ Three kinds of event:
   one is told, `Reconciled` tells what came of them, `Outgrown` that the history is long; they move nothing.
 
 Three kinds of command:
-- recorded and awaited: call, sleep, sleep_until, await_signal, child, send. They become `Issued`, stay in `pending`,
-  and the fiber blocks;
+- recorded and awaited: call, transact, sleep, sleep_until, await_signal, child, send. They become `Issued`, stay in
+  `pending`, and the fiber blocks;
 - recorded and answered at once: patched, annotate, and await_signal when the mailbox has one;
 - not recorded: gather, race, timeout, shield, spawn, join, cancel are visible by their leaves (the timer of a timeout
   is a leaf, the sleep in its slot 1); now, random, uuid, run_info are derived from the journal and the command id.
@@ -98,9 +98,10 @@ from interp.commands import (
     Spawn,
     Task,
     Timeout,
+    Transact,
     Uuid,
 )
-from interp.definitions import ActivityDefinition, WorkflowDefinition, activity_of, workflow_of
+from interp.definitions import ActivityDefinition, WorkflowDefinition, activity_of, transaction_of, workflow_of
 from interp.errors import (
     ChildCancelled,
     ChildFailed,
@@ -527,7 +528,8 @@ class Interpreter:
             ):
                 issued.attempt += 1
                 issued.retry_at = None
-                issued.unknown = True
+                # Of a transact it is known that it had no effect: its record would be there.
+                issued.unknown = isinstance(issued.command, Call)
 
     def _retried(self, event: Retried) -> None:
         """Count the attempts that were in flight when the run failed, and forget the failures of the call that did."""
@@ -571,6 +573,14 @@ class Interpreter:
         record = Record(command_id, "call", definition.name, payload, self._line(fiber))
         compare = command.with_options.compare or self.definition.compare
         self._issue(Issued(command_id, command, record, compare, fiber, definition))
+        return BLOCKED
+
+    def _transact(self, fiber: Fiber, command: Transact[Any]) -> Any:
+        definition = transaction_of(command.fn)
+        payload = definition.arguments.encode(command.args, command.kwargs)
+        command_id = fiber.next_id()
+        record = Record(command_id, "transact", definition.name, payload, self._line(fiber))
+        self._issue(Issued(command_id, command, record, self.definition.compare, fiber, definition))
         return BLOCKED
 
     def _sleep(self, fiber: Fiber, command: Sleep) -> Any:
@@ -749,6 +759,7 @@ class Interpreter:
 
     _HANDLERS: ClassVar[dict[type, Callable[[Interpreter, Fiber, Any], Any]]] = {
         Call: _call,
+        Transact: _transact,
         Sleep: _sleep,
         SleepUntil: _sleep_until,
         AwaitSignal: _await_signal,

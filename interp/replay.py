@@ -31,6 +31,9 @@ from interp.interpreter import Interpreter, Step, UnexpectedEvent
 
 __all__ = ["Replayed", "describe", "follow", "opened", "replay"]
 
+# The kinds of command that call a function of the user's.
+_CALLS = ("call", "transact")
+
 _CHANGED = (
     "The code changed while this run was open. Guard the change with {guard}, or finish old runs first.\n"
     "If it did not change, the workflow is not deterministic: clock, random numbers, the environment\n"
@@ -187,7 +190,10 @@ def _differs(
     if old is not None and new is not None:
         recorded, yielded = _both(old, new)
         renamed = (
-            old.kind == new.record.kind == "call" and old.id == new.record.id and old.payload == new.record.payload
+            old.kind == new.record.kind
+            and old.kind in _CALLS
+            and old.id == new.record.id
+            and old.payload == new.record.payload
         )
         cure = f'If it was only renamed, keep its old name: @activity(name="{old.target}").\n' if renamed else ""
         hint = cure + _changed(old.target or new.record.target)
@@ -293,10 +299,10 @@ def describe(record: Record, issued: Issued | None = None) -> str:
         record: The command.
         issued: The same command as the code yields it, if it does: it knows the names of the parameters.
     """
-    if record.kind == "call":
+    if record.kind in _CALLS:
         if issued is not None and issued.definition is not None and issued.definition.name == record.target:
-            return f"call {record.target}({issued.definition.arguments.render(record.payload)})"
-        return f"call {record.target}({render_value(record.payload)[1:-1]})"
+            return f"{record.kind} {record.target}({issued.definition.arguments.render(record.payload)})"
+        return f"{record.kind} {record.target}({render_value(record.payload)[1:-1]})"
     name = f"{record.kind} {record.target!r}" if record.target else record.kind
     arguments = render_value(record.payload)
     inner = arguments[1:-1] if arguments.startswith("[") else arguments

@@ -28,13 +28,15 @@ Third parties prove their store with `interp.testing.store_contract`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
 from interp.errors import UsageError
+from interp.tables import Transaction
 from interp.versions import family_of, is_of
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Create",
     "Due",
     "Message",
+    "Nest",
     "Post",
     "Refusal",
     "Release",
@@ -53,6 +56,8 @@ __all__ = [
     "RunRow",
     "Status",
     "Store",
+    "Transact",
+    "Transactional",
     "Why",
 ]
 
@@ -233,6 +238,33 @@ class Release:
     code: str
 
 
+Nest: TypeAlias = Callable[[Callable[[Transaction], bool]], None]
+"""Runs a function on a transaction of its own within that of the batch: what it wrote is kept if it returns True, and
+taken back if it returns False. The function raises nothing; trouble of the store is raised past it."""
+
+
+@attrs.frozen(eq=False)
+class Transact:
+    """Work of a run's owner on the user's tables, and what follows from it, in the transaction of the batch.
+
+    Only for a store that is `Transactional`.
+
+    Attributes:
+        run_id: The run.
+        token: The owner's token.
+        index: How many records the run has then, an append of the same batch included. Token and index are compared
+            before the work is done: a stale owner's is not.
+        work: Does it, on the thread that commits, and returns what to append at `index`; None for nothing, as when the
+            batch has taken long enough. It is called once for each `commit`, and what it says is written with what it
+            did, or neither is.
+    """
+
+    run_id: str
+    token: int
+    index: int
+    work: Callable[[Nest], Append | None]
+
+
 @attrs.frozen
 class Reopen:
     """Take back the record with which a run failed, so that it goes on.
@@ -254,11 +286,15 @@ class Reopen:
 
 @attrs.frozen
 class Batch:
-    """What is written in one transaction, in this order: creates, posts, appends each with what it starts and sends."""
+    """What is written in one transaction, in this order: creates, posts, appends each with what it starts and sends.
+
+    Last come the transacts, each with the append that follows from it.
+    """
 
     creates: Sequence[Create] = ()
     posts: Sequence[Post] = ()
     appends: Sequence[Append] = ()
+    transacts: Sequence[Transact] = ()
 
 
 @attrs.frozen
@@ -268,7 +304,8 @@ class Refusal:
     Attributes:
         run_id: The run.
         why: `exists` (create: the same was created before), `differs` (create: the id is taken by something else),
-            `fenced` (append: token or index do not match), `unknown` (no such run), `ended` (post: takes no messages).
+            `fenced` (append, transact: token or index do not match), `unknown` (no such run), `ended` (post: takes no
+            messages).
     """
 
     run_id: str
@@ -420,6 +457,9 @@ class Store(Protocol):
 
         Each part stands or falls alone: a refused one is listed and has changed nothing. An append for a run whose
         create in the same batch was refused is refused as well (its token cannot match).
+
+        Raises:
+            TryAgain: Only of a batch with transacts: nothing was written, and the same may be asked for again at once.
         """
         ...
 
@@ -468,4 +508,26 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release what the store holds; closing twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """What a store can besides, if it keeps the user's own data: its `commit` takes transacts.
+
+    The user's tables (`interp.tables`) are apart from the store's own, whatever their names. A store may hand out a
+    transaction of its own class, which can do more.
+    """
+
+    def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
+        """Open a transaction on the user's tables, on this thread; it ends with the `with` block.
+
+        A writing one is committed at the end of the block, durably, and given up when the block raises. It keeps all
+        others from writing meanwhile. A reading one sees one moment. Either must be short, and this thread must not
+        use the store otherwise while it is open.
+
+        Raises:
+            UsageError: This thread has one open already.
+            TryAgain: At the end of the block: nothing was written; run the block again.
+        """
         ...

@@ -6,12 +6,14 @@ hot path is `append`: two lookups, one new journal record, and the row and its i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import lmdb
 
-from interp.store import Append, Batch, Claim, Create, Post, Refusal, Release, Reopen, Status, Why
+from interp.store import Append, Batch, Claim, Create, Post, Refusal, Release, Reopen, Status, Transact, Why
+from interp.tables import Transaction
+from stores._lmdb_cells import LmdbCells
 from stores._lmdb_claim import NOBODY
 from stores._lmdb_rows import (
     Entry,
@@ -44,7 +46,21 @@ class Change:
         found: Keys of the run ids met on the way; valid for others only once the transaction is committed.
     """
 
-    def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables, known: Mapping[str, bytes]) -> None:
+    def __init__(
+        self,
+        txn: lmdb.Transaction[bytes],
+        tables: Tables,
+        known: Mapping[str, bytes],
+        inside: Callable[[], lmdb.Transaction[bytes]],
+    ) -> None:
+        """Begin with a transaction that is open.
+
+        Args:
+            txn: The transaction.
+            tables: The store's tables.
+            known: Keys of run ids that are known already.
+            inside: Opens a transaction within this one.
+        """
         self.view = View(txn, tables)
         self.wakes = False
         self.found: dict[str, bytes] = {}
@@ -52,6 +68,7 @@ class Change:
         self._tables = tables
         self._journal = txn.cursor(tables.journal)
         self._known = known
+        self._inside = inside
         self._last_run: int | None = None
         self._owned: dict[int, int] = {}
         self._numbers: dict[str, int] = {}
@@ -64,10 +81,52 @@ class Change:
         for append, entries in zip(batch.appends, encoded, strict=True):
             if why := "fenced" if append.run_id in barred else self._append(append, entries):
                 refusals.append(Refusal(append.run_id, why))
-                continue
-            refusals += [Refusal(new.run_id, why) for new in append.creates if (why := self._create(new, now_us))]
-            refusals += [Refusal(post.run_id, why) for post in append.posts if (why := self._post(post, now_us))]
+                barred.add(append.run_id)
+            else:
+                refusals += self._ask(append, now_us)
+        for transact in batch.transacts:
+            if transact.run_id in barred or not self._owns(transact):
+                refusals.append(Refusal(transact.run_id, "fenced"))
+            elif answer := transact.work(self._nest):
+                why = self._append(answer, encode_entries(answer.records, answer.index, answer.at_us))
+                assert why is None, "the work of a transact answered with an append that does not follow"
+                refusals += self._ask(answer, now_us)
         return refusals
+
+    def _ask(self, append: Append, now_us: int) -> list[Refusal]:
+        """Write what an append starts and sends."""
+        refusals = [Refusal(new.run_id, why) for new in append.creates if (why := self._create(new, now_us))]
+        return refusals + [Refusal(post.run_id, why) for post in append.posts if (why := self._post(post, now_us))]
+
+    def _owns(self, transact: Transact) -> bool:
+        """Whether whoever asks is the owner of the run, and right about its length."""
+        run = self._find(transact.run_id)
+        if run is None:
+            return False
+        row = self.view.row(run)
+        end = self.view.end(run)
+        return row.token == transact.token and row.owner != NOBODY and (end[0] if end else 0) == transact.index
+
+    def _nest(self, part: Callable[[Transaction], bool]) -> None:
+        """Run a part on a transaction within this one."""
+        txn = self._inside()
+        cells = LmdbCells(txn, self._tables.user)
+        transaction = Transaction(cells)
+        try:
+            kept = part(transaction)
+            if cells.trouble is not None:
+                raise cells.trouble
+        except BaseException:
+            txn.abort()
+            raise
+        finally:
+            transaction.close()
+        if kept:
+            txn.commit()
+        else:
+            txn.abort()
+        # LMDB carries open cursors into the inner transaction and back; a fresh one does not depend on that.
+        self._journal = self._txn.cursor(self._tables.journal)
 
     def finish(self) -> int:
         """Write the counters; return the number of changes that others may wait for."""

@@ -11,14 +11,26 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import attrs
 import lmdb
 
-from interp.errors import NotAStore, StoreError, StoreFailed, StoreFull, UnknownFormat, UnknownStore, UsageError
+from interp.errors import (
+    NotAStore,
+    StoreError,
+    StoreFailed,
+    StoreFull,
+    TryAgain,
+    UnknownFormat,
+    UnknownStore,
+    UsageError,
+)
+from interp.tables import Transaction
+from stores._lmdb_cells import LmdbCells
 from stores._lmdb_change import Change
 from stores._lmdb_files import DATA, WAKE, WORKERS, blame, check_length, prepare
 from stores._lmdb_gate import Gate
@@ -97,6 +109,7 @@ class Environment:
         """Set up what does not survive a fork."""
         self._gate = Gate()
         self._opening = threading.Lock()
+        self._engaged: set[int] = set()  # the threads on which a user's transaction is open
         self._rung = threading.Condition(threading.Lock())
         self._rings = 0
         self._deaths = 0
@@ -206,6 +219,7 @@ class Environment:
 
     def read(self, question: Callable[[View], T]) -> T:
         """Answer a question within one read transaction, which should be short: pages are not reused meanwhile."""
+        self._check_free()
         for _ in range(_TRIES):
             try:
                 with self._gate, self._live().begin() as txn:
@@ -219,11 +233,14 @@ class Environment:
                 raise blame(str(self.path), error) from error
         raise StoreFailed(str(self.path), "other processes keep changing the size of its map")
 
-    def write(self, work: Callable[[Change], T]) -> T:
+    def write(self, work: Callable[[Change], T], *, once: bool = False) -> T:
         """Do work within one write transaction; committed when this returns, and nothing of it when this raises.
 
-        The work is done again when the map had to grow.
+        Args:
+            work: What to do; done again when the map had to grow.
+            once: Raise `TryAgain` instead of doing it again.
         """
+        self._check_free()
         for _ in range(_TRIES):
             if self._failed is not None:
                 raise StoreFailed(str(self.path), self._failed)
@@ -234,18 +251,56 @@ class Environment:
                 self._adopt()
             except lmdb.MapFullError:
                 self._grow()
+                if once:
+                    raise TryAgain(str(self.path), _GREW) from None
         raise StoreFailed(str(self.path), "its map cannot grow")
 
-    def _written(self, env: lmdb.Environment, work: Callable[[Change], T]) -> T:
-        # Readers that died would keep pages from being reused; LMDB looks for them only when told.
-        env.reader_check()
+    @contextmanager
+    def transaction(self, *, write: bool) -> Generator[Transaction]:
+        """Open a transaction on the users' tables, on this thread."""
+        self._check_free()
         try:
-            txn = env.begin(write=True)
-        except (lmdb.MapResizedError, lmdb.MapFullError):
+            with self._gate:
+                yield from self._opened_for_user(write=write)
+        except lmdb.MapFullError:
+            self._grow()
+            raise TryAgain(str(self.path), _GREW) from None
+
+    def _opened_for_user(self, *, write: bool) -> Generator[Transaction]:
+        env = self._live()
+        txn = self._begun(env) if write else env.begin()
+        cells = LmdbCells(txn, self._tables.user)
+        transaction = Transaction(cells, write=write)
+        self._engaged.add(threading.get_ident())
+        try:
+            yield transaction
+            if cells.trouble is not None:
+                raise cells.trouble
+        except BaseException as error:
+            txn.abort()
+            if isinstance(error, lmdb.Error) and not isinstance(error, lmdb.MapFullError):
+                raise blame(str(self.path), error) from error
             raise
-        except lmdb.Error as error:
-            raise self._fail(error) if isinstance(error, lmdb.PanicError) else blame(str(self.path), error) from error
-        change = Change(txn, self._tables, self._known)
+        finally:
+            transaction.close()
+            self._engaged.discard(threading.get_ident())
+        if write:
+            self._commit(env, txn)
+        else:
+            txn.abort()
+
+    def _check_free(self) -> None:
+        """Refuse what would wait for itself: LMDB lets one thread write, and a resize waits for all transactions."""
+        if threading.get_ident() in self._engaged:
+            raise UsageError(
+                f"store {self._url}: this thread has a transaction open on it, and can use nothing else of it now\n"
+                "  Do it before or after the transaction."
+            )
+
+    def _written(self, env: lmdb.Environment, work: Callable[[Change], T]) -> T:
+        txn = self._begun(env)
+        change = Change(txn, self._tables, self._known, lambda: env.begin(write=True, parent=txn))
+        self._engaged.add(threading.get_ident())
         try:
             answer = work(change)
             change.finish()
@@ -254,9 +309,22 @@ class Environment:
             if isinstance(error, lmdb.Error) and not isinstance(error, lmdb.MapFullError):
                 raise blame(str(self.path), error) from error
             raise
+        finally:
+            self._engaged.discard(threading.get_ident())
         self._commit(env, txn)
         self._learn(change)
         return answer
+
+    def _begun(self, env: lmdb.Environment) -> lmdb.Transaction[bytes]:
+        """Begin to write."""
+        # Readers that died would keep pages from being reused; LMDB looks for them only when told.
+        env.reader_check()
+        try:
+            return env.begin(write=True)
+        except (lmdb.MapResizedError, lmdb.MapFullError):
+            raise
+        except lmdb.Error as error:
+            raise self._fail(error) if isinstance(error, lmdb.PanicError) else blame(str(self.path), error) from error
 
     def _commit(self, env: lmdb.Environment, txn: lmdb.Transaction[bytes]) -> None:
         try:
@@ -296,6 +364,7 @@ class Environment:
 
     def flush(self) -> None:
         """Make everything committed durable, whatever the level."""
+        self._check_free()
         try:
             with self._gate:
                 self._live().sync(True)
@@ -349,6 +418,8 @@ class Environment:
         # Counted as a change of this process's own: nothing was written, and yet there is something to claim.
         self._deaths += 1
 
+
+_GREW = "its map was full, and has been made larger"
 
 _CROWDED = (
     "a process with the same id has it open. Do two containers share it? "

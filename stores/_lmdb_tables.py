@@ -56,6 +56,7 @@ class Tables:
         running: Owner, run key -> nothing: what must be taken over at once when the owner dies.
         workers: Number -> worker.
         parked: Run key -> how it was parked, and whose code has released it.
+        user: Name of a user's table, NUL, key -> value.
         by_status: Status -> run keys.
     """
 
@@ -68,6 +69,7 @@ class Tables:
     running: Table
     workers: Table
     parked: Table
+    user: Table
     by_status: Table
 
     @classmethod

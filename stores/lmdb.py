@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore, UsageError
 from interp.store import Batch, Claim, Create, Due, Message, Post, Refusal, Release, Reopen, RunFilter, RunRow
+from interp.tables import Transaction
 from stores._lmdb_change import Change
 from stores._lmdb_claim import ready
 from stores._lmdb_env import DURABILITIES, Environment, Options, acquire, release
@@ -119,7 +121,11 @@ class LmdbStore:
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch."""
         encoded = [encode_entries(append.records, append.index, append.at_us) for append in batch.appends]
-        return self._env.write(lambda change: change.commit(batch, encoded, now_us))
+        return self._env.write(lambda change: change.commit(batch, encoded, now_us), once=bool(batch.transacts))
+
+    def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
+        """Open a transaction on the users' tables."""
+        return self._env.transaction(write=write)
 
     def flush(self) -> None:
         """Return when everything committed is durable."""

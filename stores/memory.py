@@ -7,13 +7,15 @@ simulations run on it. It is thread-safe, forgets everything when the process en
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import contextmanager
 
 import attrs
 
-from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore
+from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore, UsageError
 from interp.store import (
     Append,
     Batch,
@@ -28,8 +30,10 @@ from interp.store import (
     RunFilter,
     RunRow,
     Status,
+    Transact,
     Why,
 )
+from interp.tables import Transaction
 
 __all__ = ["MemoryStore", "open"]
 
@@ -61,11 +65,72 @@ class _Run:
 
 
 @attrs.define
+class _Table:
+    """A user's table: its values, and its keys in order."""
+
+    values: dict[bytes, bytes] = attrs.field(factory=dict[bytes, bytes])
+    keys: list[bytes] = attrs.field(factory=list[bytes])
+
+    def set(self, key: bytes, value: bytes | None) -> bytes | None:
+        """Set or remove a value; returns the one before."""
+        old = self.values.pop(key, None)
+        at = bisect.bisect_left(self.keys, key)
+        if value is not None:
+            self.values[key] = value
+            if old is None:
+                self.keys.insert(at, key)
+        elif old is not None:
+            del self.keys[at]
+        return old
+
+
+class _Cells:
+    """What `interp.tables` does, with what takes it back."""
+
+    def __init__(self, tables: dict[str, _Table]) -> None:
+        self._tables = tables
+        self._undo: list[tuple[str, bytes, bytes | None]] = []
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        found = self._tables.get(table)
+        return found.values.get(key) if found else None
+
+    def put(self, table: str, key: bytes, value: bytes) -> None:
+        self._set(table, key, value)
+
+    def delete(self, table: str, key: bytes) -> bool:
+        return self._set(table, key, None) is not None
+
+    def seek(self, table: str, start: bytes) -> tuple[bytes, bytes] | None:
+        found = self._tables.get(table)
+        at = bisect.bisect_left(found.keys, start) if found else 0
+        if found is None or at == len(found.keys):
+            return None
+        return found.keys[at], found.values[found.keys[at]]
+
+    def _set(self, table: str, key: bytes, value: bytes | None) -> bytes | None:
+        old = self._tables.setdefault(table, _Table()).set(key, value)
+        self._undo.append((table, key, old))
+        return old
+
+    def take_back(self) -> None:
+        """Undo everything, the last first."""
+        while self._undo:
+            table, key, old = self._undo.pop()
+            self._tables[table].set(key, old)
+
+
+@attrs.define
 class _Contents:
-    """What all handles of one store share. `changes` counts the writes that others wait for."""
+    """What all handles of one store share. `changes` counts the writes that others wait for.
+
+    `engaged` tells that a user's transaction is open; who sees that, while holding the lock, is the user's own thread.
+    """
 
     runs: dict[str, _Run] = attrs.field(factory=dict[str, _Run])
     leases: dict[str, int] = attrs.field(factory=dict[str, int])
+    tables: dict[str, _Table] = attrs.field(factory=dict[str, _Table])
+    engaged: bool = False
     changes: int = 0
     changed: threading.Condition = attrs.field(factory=threading.Condition)
 
@@ -183,16 +248,68 @@ class MemoryStore:
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch."""
         with self._lock:
+            self._check_free()
             refusals = [Refusal(new.run_id, why) for new in batch.creates if (why := self._create(new, now_us))]
             barred = {refusal.run_id for refusal in refusals}
             refusals += [Refusal(post.run_id, why) for post in batch.posts if (why := self._post(post, now_us))]
             for append in batch.appends:
                 if why := "fenced" if append.run_id in barred else self._append(append):
                     refusals.append(Refusal(append.run_id, why))
-                    continue
-                refusals += [Refusal(new.run_id, why) for new in append.creates if (why := self._create(new, now_us))]
-                refusals += [Refusal(post.run_id, why) for post in append.posts if (why := self._post(post, now_us))]
+                    barred.add(append.run_id)
+                else:
+                    refusals += self._ask(append, now_us)
+            for transact in batch.transacts:
+                if transact.run_id in barred or not self._owns(transact):
+                    refusals.append(Refusal(transact.run_id, "fenced"))
+                elif answer := transact.work(self._nest):
+                    refused = self._append(answer)
+                    assert refused is None, "the work of a transact answered with an append that does not follow"
+                    refusals += self._ask(answer, now_us)
             return refusals
+
+    def _ask(self, append: Append, now_us: int) -> list[Refusal]:
+        refusals = [Refusal(new.run_id, why) for new in append.creates if (why := self._create(new, now_us))]
+        return refusals + [Refusal(post.run_id, why) for post in append.posts if (why := self._post(post, now_us))]
+
+    def _owns(self, transact: Transact) -> bool:
+        run = self._contents.runs.get(transact.run_id)
+        if run is None or run.row.owner is None:
+            return False
+        return (run.row.token, run.row.length) == (transact.token, transact.index)
+
+    def _nest(self, part: Callable[[Transaction], bool]) -> None:
+        with self._opened() as (transaction, cells):
+            if not part(transaction):
+                cells.take_back()
+
+    @contextmanager
+    def transaction(self, *, write: bool = True) -> Generator[Transaction]:
+        """Open a transaction on the users' tables."""
+        with self._lock, self._opened(write=write) as (transaction, _):
+            yield transaction
+
+    @contextmanager
+    def _opened(self, *, write: bool = True) -> Generator[tuple[Transaction, _Cells]]:
+        self._check_free()
+        cells = _Cells(self._contents.tables)
+        transaction = Transaction(cells, write=write)
+        self._contents.engaged = True
+        try:
+            yield transaction, cells
+        except BaseException:
+            cells.take_back()
+            raise
+        finally:
+            self._contents.engaged = False
+            transaction.close()
+
+    def _check_free(self) -> None:
+        """Refuse a second transaction within one of the same thread, as other stores must."""
+        if self._contents.engaged:
+            raise UsageError(
+                f"store {self.url}: this thread has a transaction open on it, and can use nothing else of it now\n"
+                "  Do it before or after the transaction."
+            )
 
     def _create(self, new: Create, now_us: int) -> Why | None:
         if run := self._contents.runs.get(new.run_id):

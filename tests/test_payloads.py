@@ -160,7 +160,7 @@ def test_every_field_of_a_row_is_known_to_the_store_behind_the_codec() -> None:
             "creates posts workflow misfit"
         ),
         "Reopen": "run_id length record messages attributes",
-        "Batch": "creates posts appends",
+        "Batch": "creates posts appends transacts",
         "Claim": "run messages lost",
     } == fields
 

@@ -14,8 +14,8 @@ def wait_line(node: Node, now: datetime) -> tuple[str, str]:
     """Return what a command waits for, and until when: `("signal 'approve'", "times out in 2 d")`."""
     record, due = node.record, node.due
     left = span(due - now) if due is not None and due > now else ""
-    if record.kind == "call":
-        head = one_line(f"call {record.target}({heading(record)[1]})")
+    if record.kind in ("call", "transact"):
+        head = one_line(f"{record.kind} {record.target}({heading(record)[1]})")
         if left:
             return head, f"attempt {node.attempt} in {left}"
         return head, f"attempt {node.attempt}" if node.attempt > 1 else ""

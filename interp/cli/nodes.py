@@ -85,7 +85,7 @@ class Node:
     @property
     def due(self) -> datetime | None:
         """When its timer fires or it times out; for a call, when the next attempt may begin."""
-        if self.record.kind == "call":
+        if self.record.kind in ("call", "transact"):
             return self.tries[-1].retry_at if self.tries else None
         try:
             (value,) = msgspec.json.decode(self.record.payload, type=tuple[float | datetime | None])

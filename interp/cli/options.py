@@ -16,7 +16,7 @@ from interp.cli.words import parse_span
 from interp.errors import UnknownStore
 from interp.payloads import PayloadCodec
 from interp.runtime import default_url, open_store
-from interp.runtime.sealed import SealedStore
+from interp.runtime.sealed import sealed_store
 from interp.store import Store
 
 __all__ = ["JSON_ARGUMENTS", "SPAN", "Command", "SpanType", "codec_option", "common", "existing_store", "given_codec"]
@@ -144,6 +144,6 @@ def existing_store(url: str | None, *, redacts: bool = False) -> Generator[Store
     codec = given_codec()
     store = open_store(url)
     try:
-        yield store if codec is None and not redacts else SealedStore(store, codec, redacts=redacts)
+        yield store if codec is None and not redacts else sealed_store(store, codec, redacts=redacts)
     finally:
         store.close()

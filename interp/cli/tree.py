@@ -196,7 +196,11 @@ class Tree:
 
     def _worker_lost(self, at: datetime, answered: str = "") -> None:
         for node in self.waiting.values():
-            if node.id != answered and node.record.kind == "call" and (node.due is None or node.due <= at):
+            if (
+                node.id != answered
+                and node.record.kind in ("call", "transact")
+                and (node.due is None or node.due <= at)
+            ):
                 node.tries.append(Try(node.attempt, None, at))
                 node.attempt += 1
 

@@ -121,8 +121,8 @@ def heading(record: Record) -> tuple[str, str | None]:
     if record.payload == REDACTED:
         return clean(f"{record.kind} {record.target}".rstrip()), rendered(record.payload)
     match record.kind:
-        case "call":
-            return f"call {record.target}", rendered_arguments(record.payload)
+        case "call" | "transact":
+            return f"{record.kind} {record.target}", rendered_arguments(record.payload)
         case "sleep":
             return f"sleep {_seconds(record)}", None
         case "sleep_until":

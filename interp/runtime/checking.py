@@ -270,5 +270,5 @@ def _key(checked: Checked, error: BaseException) -> tuple[str, ...]:
 def _sketch(side: str | None) -> str:
     """Leave the values out of one side of a divergence: `call charge`, `sleep`, `the run returns`."""
     words = (side or "").partition("(")[0].split()
-    kept = {"call": 2, "the": 3}.get(words[0] if words else "", 1)
+    kept = {"call": 2, "transact": 2, "the": 3}.get(words[0] if words else "", 1)
     return " ".join(words[:kept])

@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar, TypeVarTuple
 
@@ -25,10 +26,11 @@ from interp.runtime.forking import fork
 from interp.runtime.handles import Run, result_codec
 from interp.runtime.live import decoded
 from interp.runtime.requests import Start
-from interp.runtime.sealed import SealedStore
+from interp.runtime.sealed import sealed_store
 from interp.runtime.stores import open_store
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
-from interp.store import RUN_ID_BYTES, Create, RunFilter, RunRow, Store, Why
+from interp.store import RUN_ID_BYTES, Create, RunFilter, RunRow, Store, Transactional, Why
+from interp.tables import Transaction
 
 __all__ = ["Engine", "run"]
 
@@ -94,7 +96,7 @@ class Engine:
             raise UsageError(f"Engine(poison_after={poison_after}): must be 1 or more, or None")
         self._owns_store = store is None or isinstance(store, str)
         opened: Store = open_store(store) if store is None or isinstance(store, str) else store
-        self.store: Store = opened if codec is None else SealedStore(opened, codec)
+        self.store: Store = opened if codec is None else sealed_store(opened, codec)
         self.name = f"{platform.node() or 'host'}-{os.getpid()}-{secrets.token_hex(4)}"
         self._grace = grace
         self._closed = threading.Event()
@@ -203,6 +205,28 @@ class Engine:
             raise UnknownRun(run_id, self.store.url)
         return Run(run_id, self._worker, result_codec(row.workflow), row.workflow)
 
+    def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
+        """Open a transaction on your own tables in the store, on this thread: to fill them, and to look.
+
+            with engine.transaction() as tx:
+                tx.table("accounts").put(b"ada", b"100")
+
+        It is committed at the end of the block, durably, and nothing of it when the block raises. Workflows use
+        `transact`. Keep it short: a writing one keeps every worker from writing, and a reading one, which sees one
+        moment, keeps the store's file from reusing its pages. Within it no engine can be asked for anything else.
+
+        Args:
+            write: Whether anything is to be changed.
+
+        Raises:
+            UsageError: The store keeps no tables of its users, or this thread has a transaction open already.
+            TryAgain: At the end of the block: nothing was written; run the block again.
+            StoreError: The store cannot write.
+        """
+        if not isinstance(self.store, Transactional):
+            raise UsageError(f"store {self.store.url} keeps no tables of its users; `lmdb:` and `memory:` do")
+        return self.store.transaction(write=write)
+
     @property
     def trouble(self) -> BaseException | None:
         """What has ended the worker, such as a store that failed; None while it works."""
@@ -237,6 +261,7 @@ class Engine:
             try:
                 if self.store.changed(_LISTEN_S):
                     self._worker.wake()
+                self._worker.warn()
             except Exception:  # noqa: BLE001  a store that failed or was closed: the worker meets it, too, and tells
                 self._worker.wake()
                 self._closed.wait(_LISTEN_S)

@@ -39,6 +39,7 @@ _CONSTRUCTORS = frozenset(
         "sleep",
         "sleep_until",
         "spawn",
+        "transact",
         "uuid",
     )
 )

@@ -11,7 +11,7 @@ import attrs
 import msgspec
 
 from interp.codec import ANY, encode_payload
-from interp.commands import Child, Send
+from interp.commands import Child, Send, Transact
 from interp.definitions import WorkflowDefinition, successor_of
 from interp.errors import UndecodableHistory
 from interp.events import (
@@ -92,11 +92,13 @@ class LiveRun:
         consumed: Numbers of messages that the records have taken in.
         seen: The highest number of a message that was taken in; -1 for none.
         begun_by: Number of the message that was its start, if one was; others may have come before it.
-        calls: Calls to dispatch after the commit.
+        calls: Calls to dispatch, and transacts to perform, after the commit.
+        transacts: Transacts whose records are durable: to be performed within the next commit.
         backoff: Calls that wait for their next attempt.
         attempts: Calls in flight.
         restart: Whether the records begin a new round (`continue_as`).
         annotated: Whether the run's state changed.
+        left: Whether calls were recorded and are left to the next worker, as this one is about to stop.
         parked: Why the run is parked; empty otherwise.
         misfit: Whether that is because what it continues as does not fit the code.
         round: How many times it has continued as new.
@@ -117,10 +119,12 @@ class LiveRun:
     seen: int = -1
     begun_by: int = -1
     calls: list[Issued] = attrs.field(factory=list[Issued])
+    transacts: list[Issued] = attrs.field(factory=list[Issued])
     backoff: dict[str, datetime] = attrs.field(factory=dict[str, datetime])
     attempts: dict[str, Attempt] = attrs.field(factory=dict[str, Attempt])
     restart: bool = False
     annotated: bool = False
+    left: bool = False
     parked: str = ""
     misfit: bool = False
     round: int = 0
@@ -202,6 +206,11 @@ class LiveRun:
             self.backoff.pop(issued.id, None)
         return step
 
+    @property
+    def can_perform(self) -> bool:
+        """Whether there is a transact to perform, and somebody to hear of it."""
+        return bool(self.transacts) and not self.parked and self.outcome is None
+
     def ready_calls(self, now: datetime) -> None:
         """Move calls whose pause is over to those that are dispatched."""
         for command_id in [command_id for command_id, at in self.backoff.items() if at <= now]:
@@ -224,7 +233,7 @@ class LiveRun:
             draining: Whether calls will not be dispatched any more: the run is then due at once, for the next worker.
         """
         due = self.due()
-        if draining and self.calls:
+        if draining and (self.calls or self.transacts or self.left):
             due = at
         return Append(
             run_id=self.run_id,
@@ -245,18 +254,71 @@ class LiveRun:
         )
 
     def committed(self) -> list[Issued]:
-        """Forget what was written; returns the calls that may be dispatched now."""
+        """Forget what was written; returns the calls that may be dispatched now, transacts aside."""
         self.written += len(self.records)
         # A result may have come before its call was made: one that was given to a fork, or fed again by a retry.
         pending = self.interpreter.pending
         calls, self.calls = [issued for issued in self.calls if pending.get(issued.id) is issued], []
+        self.transacts += [issued for issued in calls if isinstance(issued.command, Transact)]
         self.records = []
         self.consumed = []
         self.restart = False
         self.annotated = False
         self.creates = []
         self.posts = []
-        return calls
+        return [issued for issued in calls if not isinstance(issued.command, Transact)]
+
+    # Going ahead within a commit that may yet fail.
+
+    def ahead(self) -> LiveRun:
+        """Return the run as it goes on from here, collecting for itself; the two share the interpreter.
+
+        Either `catch_up` with it follows, or `rewind`.
+        """
+        return attrs.evolve(
+            self,
+            written=self.written + len(self.records),
+            records=[],
+            consumed=[],
+            calls=[],
+            transacts=[],
+            backoff=dict(self.backoff),
+            attempts=dict(self.attempts),
+            restart=False,
+            annotated=False,
+            creates=[],
+            posts=[],
+            asked=[],
+            open=set(self.open),
+        )
+
+    def catch_up(self, ahead: LiveRun) -> None:
+        """Go to where `ahead` has come, whose commit is durable; `committed` must follow."""
+        if ahead.restart:
+            self.written, self.records = 0, ahead.records
+        else:
+            self.records += ahead.records
+        self.interpreter = ahead.interpreter
+        self.calls += ahead.calls
+        self.asked += ahead.asked
+        self.transacts = []
+        self.backoff = ahead.backoff
+        self.open = ahead.open
+        self.round = ahead.round
+        self.parked = ahead.parked
+
+    def rewind(self, history: Iterable[bytes]) -> None:
+        """Go back to what was collected before `ahead`: its commit has failed, and the interpreter went with it.
+
+        Args:
+            history: The records that the store holds.
+        """
+        kept = () if self.restart else itertools.islice(history, self.written)
+        records = decoded(self.run_id, itertools.chain(kept, self.records))
+        self.interpreter = replay(self.definition, records, run_id=self.run_id).interpreter
+        pending = self.interpreter.pending
+        self.calls = [pending[issued.id] for issued in self.calls if issued.id in pending]
+        self.transacts = [pending[issued.id] for issued in self.transacts if issued.id in pending]
 
     def children(self) -> list[WorkflowDefinition]:
         """Return the workflows of the children that were just asked for: meant by their function, not by their name."""
@@ -291,7 +353,7 @@ class LiveRun:
             case WasCancelled():
                 return Status.CANCELLED
             case _:
-                in_flight = self.attempts or (self.calls and not draining) or self._asks()
+                in_flight = self.attempts or ((self.calls or self.transacts) and not draining) or self._asks()
                 return Status.RUNNING if in_flight else Status.WAITING
 
     def _asks(self) -> bool:
@@ -346,6 +408,7 @@ class LiveRun:
         if step.withdrawn:
             gone = {issued.id for issued in step.withdrawn}
             self.calls = [issued for issued in self.calls if issued.id not in gone]
+            self.transacts = [issued for issued in self.transacts if issued.id not in gone]
             self._cancel_children(step.withdrawn)
         if self.parent is not None and isinstance(step.outcome, Completed | Failed | WasCancelled):
             run_id, parent_round, command_id = self.parent
@@ -412,6 +475,7 @@ class LiveRun:
         self.written = 0
         self.records = []
         self.calls = []
+        self.transacts = []
         self.backoff = {}
 
 

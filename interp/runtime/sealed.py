@@ -7,7 +7,8 @@ forks, retries, checks and the command line. A program without a codec has no su
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -21,6 +22,7 @@ from interp.store import (
     Create,
     Due,
     Message,
+    Nest,
     Post,
     Refusal,
     Release,
@@ -28,9 +30,12 @@ from interp.store import (
     RunFilter,
     RunRow,
     Store,
+    Transact,
+    Transactional,
 )
+from interp.tables import Transaction
 
-__all__ = ["REDACTED", "Locked", "SealedStore", "readable", "unreadable"]
+__all__ = ["REDACTED", "Locked", "SealedStore", "readable", "sealed_store", "unreadable"]
 
 T = TypeVar("T")
 
@@ -58,6 +63,10 @@ def readable(place: str, data: bytes) -> bytes:
     if is_sealed(data):
         raise PayloadLocked(place, NO_CODEC)
     return data
+
+
+# Digests as they were sealed, by run id and digest.
+_Digests: TypeAlias = dict[tuple[str, bytes], bytes]
 
 
 class SealedStore:
@@ -114,24 +123,37 @@ class SealedStore:
 
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch."""
-        digests: dict[tuple[str, bytes], bytes] = {}
+        digests: _Digests = {}
+        creates = [*batch.creates, *(create for append in batch.appends for create in append.creates)]
         sealed = Batch(
             creates=[self._created(create, digests) for create in batch.creates],
             posts=[self._posted(post) for post in batch.posts],
             appends=[self._appended(append, digests) for append in batch.appends],
+            transacts=[self._transacting(transact, creates) for transact in batch.transacts],
         )
         refusals = self._store.commit(sealed, now_us)
-        return [self._compared(batch, each) if each.why == "differs" else each for each in refusals]
+        return [self._compared(creates, each) if each.why == "differs" else each for each in refusals]
 
-    def _compared(self, batch: Batch, refusal: Refusal) -> Refusal:
+    def _transacting(self, transact: Transact, creates: list[Create]) -> Transact:
+        """Seal what follows from a transact; the user's own tables hold what the user writes."""
+
+        def work(nest: Nest) -> Append | None:
+            append = transact.work(nest)
+            if append is None:
+                return None
+            creates.extend(append.creates)
+            return self._appended(append, None)
+
+        return attrs.evolve(transact, work=work)
+
+    def _compared(self, creates: Sequence[Create], refusal: Refusal) -> Refusal:
         """Look again at a creation that was refused: the run may have been made by another process at that moment."""
-        creates = [*batch.creates, *(create for append in batch.appends for create in append.creates)]
         asked = {(create.workflow, create.digest): create for create in creates if create.run_id == refusal.run_id}
         if len(asked) == 1 and self._is_same(*asked.values()):
             return Refusal(refusal.run_id, "exists")
         return refusal
 
-    def _created(self, create: Create, digests: dict[tuple[str, bytes], bytes]) -> Create:
+    def _created(self, create: Create, digests: _Digests | None) -> Create:
         """Seal a creation, its digest as well: that of a short secret would tell it to whoever tries them all."""
         return attrs.evolve(
             create,
@@ -142,13 +164,16 @@ class SealedStore:
             attributes=seal_bytes(create.attributes, self._encode),
         )
 
-    def _digest(self, create: Create, digests: dict[tuple[str, bytes], bytes]) -> bytes:
+    def _digest(self, create: Create, digests: _Digests | None) -> bytes:
         """Seal a digest to the bytes that stand for it already, since stores compare bytes: sealing is not repeatable.
 
         Args:
             create: Whose digest it is.
-            digests: What was sealed for the same batch, by run id and digest.
+            digests: What was sealed for the same batch, by run id and digest; None inside of a transaction, where the
+                store cannot be looked at.
         """
+        if digests is None:
+            return seal_bytes(create.digest, self._encode)
         row = self._store.run(create.run_id)
         if row is not None and self._row(row).digest == create.digest:
             return row.digest
@@ -165,7 +190,7 @@ class SealedStore:
     def _posted(self, post: Post) -> Post:
         return Post(post.run_id, self._sealing.seal(post.body))
 
-    def _appended(self, append: Append, digests: dict[tuple[str, bytes], bytes]) -> Append:
+    def _appended(self, append: Append, digests: _Digests | None) -> Append:
         return attrs.evolve(
             append,
             records=self._all_sealed(append.records),
@@ -309,3 +334,30 @@ class SealedStore:
     def close(self) -> None:
         """Close the store behind."""
         self._store.close()
+
+
+class _SealedTables(SealedStore):
+    """The same in front of a store that keeps tables of its users: what they write there is theirs to encrypt."""
+
+    def __init__(self, store: Transactional, codec: PayloadCodec | None, *, redacts: bool = False) -> None:
+        super().__init__(cast("Store", store), codec, redacts=redacts)
+        self._tables = store
+
+    def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
+        """Open a transaction on the user's tables."""
+        return self._tables.transaction(write=write)
+
+
+def sealed_store(store: Store, codec: PayloadCodec | None, *, redacts: bool = False) -> SealedStore:
+    """Put a codec in front of a store; see `SealedStore`.
+
+    Args:
+        store: The store.
+        codec: As for `SealedStore`.
+        redacts: As for `SealedStore`.
+
+    Returns:
+        A store that is `Transactional` if the one behind is.
+    """
+    kind = _SealedTables if isinstance(store, Transactional) else SealedStore
+    return kind(cast("Any", store), codec, redacts=redacts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from interp.commands import Call, CallOptions
+from interp.commands import Call, CallOptions, Transact
 from interp.events import AttemptFailed, Event, Heartbeat, Reconciled, Rejected, Resolved
 from interp.failures import outcome_unknown, timed_out
 from interp.fibers import Issued
@@ -36,9 +36,11 @@ def refusal(issued: Issued, now: datetime) -> Rejected | None:
     """Tell why a call must fail instead of being attempted; None when it may be attempted.
 
     Args:
-        issued: A call that waits for its next attempt.
+        issued: A call that waits for its next attempt, or a transact, which always may.
         now: The time.
     """
+    if isinstance(issued.command, Transact):
+        return None
     options, until = options_of(issued), deadline_of(issued)
     late = until is not None and until <= now
     if issued.unknown and (options.on_unknown == "fail" or (late and callable(options.on_unknown))):
@@ -62,7 +64,7 @@ def poison(interpreter: Interpreter, after: int | None) -> str:
     calls = ", ".join(
         f"{issued.record.target} (command {issued.id}, {issued.line})"
         for issued in interpreter.pending.values()
-        if issued.unknown
+        if issued.unknown or isinstance(issued.command, Transact)
     )
     return (
         f"its worker was lost {interpreter.losses} times in a row without any progress of the run\n"

@@ -34,6 +34,7 @@ from interp.errors import (
     StoreError,
     StoreFull,
     StoreReadOnly,
+    TryAgain,
     UsageError,
 )
 from interp.events import ChildEnded, Event, Fired, Heartbeat, Outgrown, Started, WorkerLost, decode_event
@@ -42,10 +43,12 @@ from interp.runtime.dispatcher import Dispatcher
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
 from interp.runtime.sealed import unreadable
+from interp.runtime.transacting import ADVICE, LONG_S, Holding, Performance, Stage, broken, refused
 from interp.runtime.turn import Turn
 from interp.runtime.verdicts import poison, refusal, verdict
 from interp.runtime.watches import Watches
-from interp.store import Append, Claim, Create, Message, RunRow, Status, Store, Why
+from interp.store import Append, Claim, Create, Message, Refusal, RunRow, Status, Store, Transactional, Why
+from interp.tables import is_open_here
 
 __all__ = ["CLOSED", "Clock", "Worker", "WorkerOptions"]
 
@@ -134,6 +137,8 @@ class Worker:
         self._hold_until: datetime | None = None
         self._drain_until: datetime | None = None
         self._thread: int | None = None
+        self._stage: Stage | None = None
+        self._warned: Holding | None = None
         # What was started here by its function is meant, where the name alone would not say.
         self._started: dict[str, WorkflowDefinition] = {}
 
@@ -150,6 +155,11 @@ class Worker:
                 "a workflow cannot ask its own engine for anything: it would wait for itself\n"
                 "  Do it in an activity: `yield from call(...)`."
             )
+        if is_open_here():
+            raise UsageError(
+                "inside a transaction an engine cannot be asked for anything: it would wait for the transaction's end\n"
+                "  Do it before or after the transaction."
+            )
         self._inputs.put(request)
         if self.trouble is not None:  # the loop has ended, perhaps without seeing the request
             self._refuse_inputs(self.trouble)
@@ -157,6 +167,16 @@ class Worker:
     def wake(self) -> None:
         """Make the worker look at the store."""
         self._inputs.put(Wake())
+
+    def warn(self) -> None:
+        """Tell of a function that holds the write lock right now, once; what hangs would never be told about else."""
+        holding = None if self._stage is None else self._stage.holding
+        if holding is not None and holding is not self._warned and holding.lasted_s > LONG_S:
+            self._warned = holding
+            _log.warning("%s holds the write lock of %s for %.0f ms already\n%s", *self._cost(holding))
+
+    def _cost(self, holding: Holding) -> tuple[object, ...]:
+        return holding.told, self.store.url, holding.lasted_s * 1_000, ADVICE
 
     def stop(self, grace_s: float) -> None:
         """Ask the worker to stop; attempts in flight get `grace_s` seconds to end."""
@@ -203,6 +223,8 @@ class Worker:
                 self._claim(now)
             if self._turn:
                 self._commit(now)
+        except TryAgain as error:
+            _log.info("%s", error)
         except (StoreFull, StoreReadOnly) as error:
             _log.warning("%s", error)
             self._turn.refuse_new(error)
@@ -278,7 +300,7 @@ class Worker:
             run.parked = str(error)
         except BaseException as error:  # noqa: BLE001  user code inside an interpreter may do anything
             _log.exception("run %s broke the interpreter", run.run_id)
-            run.parked = _broken(error)
+            run.parked = broken(error)
         else:
             for issued in step.withdrawn:
                 self._dispatcher.call_off(run, issued.id)
@@ -318,7 +340,7 @@ class Worker:
         try:
             run = LiveRun.begin(run_id, start.definition, started, 1, self._clock())
         except BaseException as error:  # noqa: BLE001  user code may do anything; the caller hears of it
-            start.done.set_exception(error if isinstance(error, Exception) else RuntimeError(_broken(error)))
+            start.done.set_exception(error if isinstance(error, Exception) else RuntimeError(broken(error)))
             return
         run.begun_by = 0
         if run.took_in:
@@ -450,7 +472,7 @@ class Worker:
                 if isinstance(error, StoreError) and not isinstance(error, JournalCorrupt):
                     raise
                 unexpected = not isinstance(error, InterpError)
-                reason = _broken(error) if unexpected else str(error)
+                reason = broken(error) if unexpected else str(error)
                 _log.error("run %s is parked: %s", row.id, reason, exc_info=unexpected)
                 self._turn.parked.append(_parked(row, reason, now, misfit=isinstance(error, ReplayError)))
                 return
@@ -499,8 +521,8 @@ class Worker:
         """Write everything that was collected in one transaction, then let its effects happen."""
         turn = self._turn
         draining = self._drain_until is not None
-        refusals = self.store.commit(turn.batch(now, draining=draining), microseconds(now))
-        self._turn = Turn()  # only now: when the commit raises, the turn is still whole
+        refusals = self._store_turn(turn, now, draining=draining)
+        self._turn.ready |= turn.ready  # what was left for the next commit
         for run in turn.acknowledge(refusals, self.store):
             self._live[run.run_id] = run
         for start in turn.repeated:
@@ -529,6 +551,41 @@ class Worker:
         for append in turn.parked:
             self._watches.look(append.run_id)
 
+    def _store_turn(self, turn: Turn, now: datetime, *, draining: bool) -> list[Refusal]:
+        """Commit a turn, with the transacts that are ready performed in it; the turn stays whole when that raises."""
+        self._refuse_transacts(turn, now)
+        self._stage = stage = Stage(self.store, self._clock, draining=draining)
+        turn.ready = {run_id: run for run_id, run in turn.ready.items() if run.can_perform}
+        performances = [Performance(run, stage) for run in turn.ready.values()]
+        batch = turn.batch(now, [performance.entry() for performance in performances], draining=draining)
+        try:
+            refusals = self.store.commit(batch, microseconds(now))
+        except (StoreFull, StoreReadOnly, TryAgain):
+            for performance in performances:
+                performance.undo()
+                if performance.run.parked:
+                    turn.dirty[performance.run.run_id] = performance.run
+            raise
+        self._turn = Turn()
+        fenced = {refusal.run_id for refusal in refusals if refusal.why == "fenced"}
+        for performance in performances:
+            run = performance.run
+            if performance.is_over or run.run_id in fenced:
+                for issued in performance.settle():
+                    self._dispatcher.call_off(run, issued.id)
+                turn.dirty[run.run_id] = run
+                del turn.ready[run.run_id]
+        return refusals
+
+    def _refuse_transacts(self, turn: Turn, now: datetime) -> None:
+        """Fail the transacts that the store cannot perform, whose author meant another one."""
+        if turn.ready and not isinstance(self.store, Transactional):
+            for run in turn.ready.values():
+                for issued in run.transacts[:]:
+                    if issued in run.transacts:  # not withdrawn by the failure of another
+                        run.transacts.remove(issued)
+                        self._feed(run, refused(issued, self.store), now)
+
     def _written(self, run: LiveRun, *, dispatch: bool) -> list[Attempt]:
         """Go on with a run whose records are durable; returns the attempts to begin."""
         issued = run.committed()
@@ -537,7 +594,10 @@ class Worker:
             self._watches.look(run.run_id)
             return []
         attempts = [self._dispatcher.attempt(run, call) for call in issued] if dispatch else []
-        if run.attempts:
+        run.left = run.left or (bool(issued) and not dispatch)
+        if run.transacts and dispatch:
+            self._turn.ready[run.run_id] = run
+        if run.attempts or run.transacts:
             self._idle.pop(run.run_id, None)
         else:
             self._idle[run.run_id] = run
@@ -564,6 +624,8 @@ class Worker:
             self._dispatcher.call_off(run, command_id)
         run.interpreter.close()
         self._idle.pop(run.run_id, None)
+        if self._turn.ready.get(run.run_id) is run:
+            del self._turn.ready[run.run_id]
         if self._live.get(run.run_id) is run:
             del self._live[run.run_id]
 
@@ -617,15 +679,6 @@ def _start_among(claim: Claim) -> tuple[int, Started]:
         if isinstance(event, Started):
             return message.number, event
     raise JournalCorrupt("the inbox of a new run", "it holds no start")
-
-
-def _broken(error: BaseException) -> str:
-    """Say what user code did to the interpreter; its `__repr__` may be what is broken."""
-    try:
-        told = repr(error)
-    except Exception:  # noqa: BLE001  see above
-        told = type(error).__name__
-    return f"the interpreter failed: {told}"
 
 
 def _parked(row: RunRow, reason: str, now: datetime, *, misfit: bool) -> Append:

@@ -17,21 +17,22 @@ What it cannot test: durability, several processes, `register`. Test these with 
 from __future__ import annotations
 
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from interp.errors import InterpError
+from interp.errors import InterpError, TryAgain
 from interp.store import (
     RUN_ID_BYTES,
     Append,
     Batch,
     Create,
     Due,
+    Nest,
     Post,
     Refusal,
     Release,
@@ -40,11 +41,17 @@ from interp.store import (
     RunRow,
     Status,
     Store,
+    Transact,
+    Transactional,
+    Why,
 )
+from interp.tables import KEY_BYTES, Transaction
 
 __all__ = ["store_contract"]
 
 T = TypeVar("T")
+
+_Step: TypeAlias = tuple[str, bytes, bytes | None]
 
 # Few ids and names, so that the same ones meet often; the odd ones are those that a store may get wrong.
 _RUN_IDS = st.sampled_from(["a", "b", "ä/☂ %_'\\", "x" * RUN_ID_BYTES])
@@ -74,6 +81,12 @@ _CREATES = st.builds(
 # Runs that ended are of no more use to a sequence.
 _NEXT_STATUSES = st.sampled_from([*[Status.RUNNING, Status.WAITING, Status.PARKED] * 4, *Status])
 _SELDOM = st.sampled_from([*[False] * 5, True])
+
+# What a user writes: the name of one table begins as the other's does, and the keys are those that sort oddly.
+_TABLES = ("t", "t.1")
+_KEYS = st.sampled_from([b"", b"\0", b"a", b"a\0", b"b", b"\xff", b"k" * KEY_BYTES])
+_STEPS = st.lists(st.tuples(st.sampled_from(_TABLES), _KEYS, st.none() | _BYTES), max_size=4)
+_PARTS = st.lists(st.tuples(_STEPS, st.booleans()), max_size=3)
 
 # Once a change was announced by the reference, how long the tested store may take to notice its own.
 _NOTICE_S = 10.0
@@ -131,6 +144,11 @@ class StoreMachine(RuleBasedStateMachine):
         actual, actually_refused = _answer(ask, self.tested)
         assert (expected, refused) == (actual, actually_refused)
         return expected
+
+    @property
+    def keeps_tables(self) -> bool:
+        """Whether the tested store has tables of its users, which it need not have."""
+        return isinstance(self.tested, Transactional)
 
     def rows(self) -> dict[str, RunRow]:
         """Return the rows of the tested store."""
@@ -314,6 +332,33 @@ class StoreMachine(RuleBasedStateMachine):
             )
         )
 
+    # --- what users do with tables of their own ---
+
+    @precondition(lambda self: self.keeps_tables)
+    @rule(data=st.data(), parts=_PARTS, token=st.sampled_from([*[0] * 4, -1, 1]), index=st.sampled_from([*[0] * 4, 1]))
+    def transact(self, data: st.DataObject, parts: list[tuple[list[_Step], bool]], token: int, index: int) -> None:
+        """What an owner writes comes with its append; what a part takes back is gone; a stale owner's never runs."""
+        rows = list(self.rows().values())
+        owned = [row for row in rows if row.owner is not None]
+        if not rows:
+            return
+        row = data.draw(st.sampled_from(owned or rows))
+        append = data.draw(self._appends(row))
+        before = self.both(_tables)
+        answer = self.both(lambda store: _transacted(store, row, (token, index), parts, append, self.now_us))
+        assert answer is not None
+        if row.owner is None or token or index:
+            assert answer == (["fenced"], [])
+            assert before == _tables(self.tested)
+
+    @precondition(lambda self: self.keeps_tables)
+    @rule(steps=_STEPS, gives_up=st.booleans())
+    def write_tables(self, steps: list[_Step], gives_up: bool) -> None:
+        """What is written in a `with` block is there at its end, and not if it raises."""
+        before = self.both(_tables)
+        self.both(lambda store: _written(store, steps, gives_up=gives_up))
+        assert not gives_up or before == _tables(self.tested)
+
     # --- what watchers do ---
 
     @rule(
@@ -360,6 +405,13 @@ class StoreMachine(RuleBasedStateMachine):
             self.both(lambda store, row=row: store.inbox(row.id))  # type: ignore[misc]  # mypy cannot infer a lambda's default
             self.both(lambda store, row=row: list(store.history(row.id)))  # type: ignore[misc]  # mypy cannot infer a lambda's default
 
+    @precondition(lambda self: self.keeps_tables)
+    @invariant()
+    def tables_agree(self) -> None:
+        """Both stores hold the same tables, whose keys are in order."""
+        for table in self.both(_tables) or ():
+            assert [key for key, _ in table] == sorted({key for key, _ in table})
+
     @invariant()
     def those_who_wait_are_woken(self) -> None:
         """What concerns others wakes them, and nothing else does."""
@@ -377,6 +429,80 @@ class StoreMachine(RuleBasedStateMachine):
                 assert self.tested.inbox(row.id) == ()
             if row.status.ended or row.status is Status.PARKED:
                 assert (row.owner, row.due_us) == (None, None)
+
+
+def _transacted(
+    store: Store,
+    row: RunRow,
+    off: tuple[int, int],
+    parts: Sequence[tuple[list[_Step], bool]],
+    append: Append,
+    now_us: int,
+) -> tuple[list[Why], list[bytes | None]]:
+    """Commit a transact until it goes through; returns the refusals and what its work read."""
+    assert isinstance(store, Transactional)
+    seen: list[bytes | None] = []
+
+    def work(nest: Nest) -> Append:
+        seen.clear()
+        for steps, kept in parts:
+
+            def part(tx: Transaction, steps: list[_Step] = steps, kept: bool = kept) -> bool:
+                seen.extend(_do(tx, steps))
+                return kept
+
+            nest(part)
+        return append
+
+    batch = Batch(transacts=[Transact(row.id, row.token + off[0], row.length + off[1], work)])
+    while True:
+        try:
+            refusals = store.commit(batch, now_us)
+        except TryAgain:
+            continue
+        return [refusal.why for refusal in refusals if refusal.run_id == row.id and refusal.why == "fenced"], seen
+
+
+def _written(store: Store, steps: list[_Step], *, gives_up: bool) -> list[bytes | None]:
+    """Write in a `with` block until it goes through; returns what was read."""
+    assert isinstance(store, Transactional)
+    seen: list[bytes | None] = []
+    while True:
+        try:
+            with store.transaction() as tx:
+                seen = _do(tx, steps)
+                if gives_up:
+                    raise _GaveUp
+        except TryAgain:
+            continue
+        except _GaveUp:
+            pass
+        return seen
+
+
+class _GaveUp(Exception):
+    pass
+
+
+def _do(tx: Transaction, steps: list[_Step]) -> list[bytes | None]:
+    """Write, and return what was there before."""
+    seen: list[bytes | None] = []
+    for name, key, value in steps:
+        table = tx.table(name)
+        seen.append(table.get(key))
+        if value is None:
+            assert table.delete(key) == (seen[-1] is not None)
+        else:
+            table.put(key, value)
+        assert table.get(key) == value
+    return seen
+
+
+def _tables(store: Store) -> list[list[tuple[bytes, bytes]]]:
+    """Return all that the tables hold, and a part of it."""
+    assert isinstance(store, Transactional)
+    with store.transaction(write=False) as tx:
+        return [found for name in _TABLES for found in (list(tx.table(name).scan()), list(tx.table(name).scan(b"a")))]
 
 
 def _first(run_id: str) -> Create:

@@ -82,6 +82,7 @@ def test_broken_paragraphs_are_joined_and_drawings_kept() -> None:
     [
         ("call", "charge", b'["7",{"a":null}]', ("call charge", "'7', {'a': None}")),
         ("call", "charge", b"[]", ("call charge", "")),
+        ("transact", "transfer", b'["a",7]', ("transact transfer", "'a', 7")),
         ("sleep", "", b"[3600.0]", ("sleep 1 h", None)),
         ("sleep", "", b"garbage", ("sleep b'garbage'", None)),
         ("sleep_until", "", b'["2026-01-01T00:00:00+00:00"]', ("sleep until 2026-01-01T00:00:00+00:00", None)),

@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from interp import Workflow, activity, call, workflow
+from interp import Transaction, Workflow, activity, call, workflow
 
-__all__ = ["ACTIVITIES", "Declined", "Item", "OutOfStock", "SlightlyDeclined", "core_child"]
+__all__ = ["ACTIVITIES", "Declined", "Item", "OutOfStock", "SlightlyDeclined", "core_child", "deposit"]
 
 
 @attrs.frozen
@@ -75,6 +75,11 @@ def either(key: int) -> int | str | None:
 
 @activity(raises=(Declined, OutOfStock))
 def anything(key: int) -> Any:
+    raise NotImplementedError
+
+
+@activity(raises=(Declined, OutOfStock))
+def deposit(tx: Transaction, key: int, currency: str = "EUR") -> int:
     raise NotImplementedError
 
 

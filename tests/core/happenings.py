@@ -37,6 +37,7 @@ _ITEMS = st.builds(
 )
 _RESULTS: dict[str, st.SearchStrategy[Any]] = {
     "number": st.integers(-(2**70), 2**70),
+    "deposit": st.integers(0, 9),
     "money": st.decimals(allow_nan=False, allow_infinity=False),
     "moment": st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)),  # noqa: DTZ001  bounds are naive
     "item": _ITEMS,

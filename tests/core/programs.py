@@ -17,7 +17,7 @@ import interp
 from interp.codec import ArgumentsCodec
 from interp.definitions import WorkflowDefinition
 from interp.errors import Cancelled
-from tests.core.activities import ACTIVITIES, Declined, core_child
+from tests.core.activities import ACTIVITIES, Declined, core_child, deposit
 from tests.core.driving import EPOCH, Driver
 
 __all__ = ["Node", "Program", "Token", "blocks", "loaded", "orderly_programs", "programs", "reads_well"]
@@ -25,12 +25,13 @@ __all__ = ["Node", "Program", "Token", "blocks", "loaded", "orderly_programs", "
 Kind: TypeAlias = Literal[
     "call", "sleep", "sleep_until", "signal", "gather", "race", "spawn", "join", "cancel", "now", "random", "uuid",
     "info", "annotate", "patched", "sub", "try", "raise", "loop", "map", "timeout", "shield", "saga", "child", "send",
+    "transact",
 ]  # fmt: skip
 Block: TypeAlias = "list[Node]"
 
 _OPTIONS = ("limit", "return_errors", "min_successful", "tolerated_failures")
 
-RECORDED: tuple[Kind, ...] = ("call", "sleep", "sleep_until", "signal", "annotate", "child", "send")
+RECORDED: tuple[Kind, ...] = ("call", "sleep", "sleep_until", "signal", "annotate", "child", "send", "transact")
 
 
 @attrs.define(eq=False)
@@ -201,6 +202,8 @@ class Source:
                 extra = f", {data['currency']!r}" if data.get("currency") else ""
                 options = ".options(timeout=timedelta(seconds=9))" if data.get("options") else ""
                 return f"call({data['fn']}, {data['arg']}{extra}){options}"
+            case "transact":
+                return f"transact(deposit, {data['arg']})"
             case "sleep":
                 return f"sleep(timedelta(seconds={data['s']}))"
             case "sleep_until":
@@ -248,7 +251,7 @@ class Source:
         return (
             node.kind in {"gather", "race", "spawn", "timeout", "shield"}
             and len(block) == 1
-            and block[0].kind in {"call", "sleep", "sleep_until", "signal", "child", "send"}
+            and block[0].kind in {"call", "transact", "sleep", "sleep_until", "signal", "child", "send"}
             and bool(block[0].data.get("bare"))
         )
 
@@ -388,7 +391,7 @@ def loaded(program: Program, file: str = "program.py") -> Loaded:
 
         return begin
 
-    names |= ACTIVITIES | {"registering": registering, "core_child": core_child}
+    names |= ACTIVITIES | {"registering": registering, "core_child": core_child, "deposit": deposit}
     names |= {"Token": token, "seen": seen, "tracked": tracked, "timedelta": timedelta, "EPOCH": EPOCH, "tasks": []}
     names |= {"Declined": Declined, "__name__": "program"}
     exec(compile(source.text, file, "exec"), names)
@@ -432,6 +435,8 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
     match kind:
         case "call":
             data |= {"fn": draw(st.sampled_from(sorted(ACTIVITIES))), "arg": draw(_KEYS), "options": _bare(draw)}
+        case "transact":
+            data |= {"arg": draw(_KEYS)}
         case "sleep" | "sleep_until":
             data |= {"s": draw(_SECONDS)}
         case "signal":
@@ -458,6 +463,7 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
 _LEAVES: tuple[Kind, ...] = (
     "call", "call", "call", "call", "sleep", "sleep_until", "signal", "signal", "now", "random", "uuid", "info",
     "annotate", "join", "cancel", "call", "call", "sleep", "signal", "join", "raise", "map", "child", "child", "send",
+    "transact", "transact",
 )  # fmt: skip
 _TREES: tuple[Kind, ...] = (
     "gather",
@@ -478,7 +484,7 @@ _TREES: tuple[Kind, ...] = (
 
 _ORDERLY_LEAVES: tuple[Kind, ...] = (
     "call", "call", "sleep", "sleep_until", "signal", "now", "random", "uuid", "info", "annotate", "map", "child",
-    "send",
+    "send", "transact",
 )  # fmt: skip
 _ORDERLY_TREES: tuple[Kind, ...] = ("gather", "gather", "spawn", "sub", "loop", "patched", "shield", "saga")
 

@@ -34,9 +34,11 @@ def another(draw: Any, node: Node) -> tuple[str, dict[str, Any]]:
         "call": [
             ("call", call),
             ("call", {"arg": data.get("arg", 0) + 1}),
+            ("transact", {}),
             ("sleep", {"s": 1}),
             ("signal", {"name": "a", "s": None}),
         ],
+        "transact": [("transact", {"arg": data.get("arg", 0) + 1}), ("call", call), ("sleep", {"s": 1})],
         "sleep": [("sleep", {"s": seconds}), ("sleep_until", {"s": 1}), ("call", call)],
         "sleep_until": [("sleep_until", {"s": seconds}), ("sleep", {"s": 1}), ("call", call)],
         "signal": [

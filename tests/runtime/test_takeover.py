@@ -29,6 +29,7 @@ from interp import (
 )
 from interp.errors import RunExists
 from interp.events import Started, WorkerLost
+from interp.runtime import open_store
 from tests.runtime.helpers import WAIT, WAIT_S, causes, eventually, kinds
 from tests.runtime.other_process import holding_in
 
@@ -54,6 +55,45 @@ def told(process: subprocess.Popen[str], word: str) -> str:
         if line.startswith(word):
             return line
     raise AssertionError(f"the program ended without {word!r}")
+
+
+def test_a_call_that_a_closing_engine_leaves_behind_is_made_by_the_next_one(url: str) -> None:
+    first_may_end, second_may_end = threading.Event(), threading.Event()
+
+    @activity
+    def hold_one() -> None:
+        first_may_end.wait(WAIT_S)
+
+    @activity
+    def hold_two() -> None:
+        second_may_end.wait(WAIT_S)
+
+    @activity
+    def left_behind() -> int:
+        return 5
+
+    def branch() -> Workflow[int]:
+        yield from call(hold_one)
+        return (yield from call(left_behind))
+
+    @workflow
+    def leaving_behind() -> Workflow[int]:
+        return (yield from gather(call(hold_two), branch()))[1]
+
+    store = open_store(url)
+    engine = Engine(store, grace=WAIT)
+    run = engine.start(leaving_behind, id="left")
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    eventually(lambda: engine._closed.is_set() and engine._worker._drain_until is not None)
+    first_may_end.set()
+    eventually(lambda: (row := store.run("left")) is not None and row.length == 2)
+    second_may_end.set()  # one more record, after the one that holds the call
+    closing.join()
+    del run
+    with Engine(store) as engine:
+        assert 5 == engine.get("left").result(WAIT)
+    store.close()
 
 
 def test_a_second_engine_takes_nothing_that_a_live_one_owns_and_all_of_it_afterwards(url: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from interp import Compressed, Encrypted
-from interp.runtime.sealed import SealedStore
+from interp.runtime.sealed import sealed_store
 from interp.store import Store
 from interp.testing.store_contract import store_contract
 from stores import lmdb, memory
@@ -42,7 +42,7 @@ def _growing_lmdb() -> Store:
 
 
 def _sealed() -> Store:
-    return SealedStore(_named_memory(), Compressed(Encrypted(_KEY)))
+    return sealed_store(_named_memory(), Compressed(Encrypted(_KEY)))
 
 
 TestMemory = store_contract(_named_memory, reopen=lambda store: memory.open(store.url), reference=_memory)

@@ -18,6 +18,7 @@ from interp import (
     RunInfo,
     Saga,
     Task,
+    Transaction,
     Workflow,
     activity,
     annotate,
@@ -38,6 +39,7 @@ from interp import (
     sleep_until,
     spawn,
     timeout,
+    transact,
     uuid,
     workflow,
 )
@@ -70,6 +72,20 @@ def plain(order: Order) -> int:
     raise NotImplementedError
 
 
+@activity(raises=CardDeclined)
+def book(tx: Transaction, order: Order, *, note: str = "") -> int:
+    tx.table("orders").put(order.id.encode(), b"")
+    return len(note)
+
+
+class SqlTransaction(Transaction):
+    """What another store may hand out."""
+
+
+def book_in_sql(tx: SqlTransaction, order: Order) -> str:
+    raise NotImplementedError
+
+
 # --- decorators keep the function as it is ---
 
 
@@ -87,6 +103,8 @@ def constructors(order: Order, task: Task[str]) -> None:
     seen(assert_type(call(charge, order).options(timeout=HOUR, compare="names"), Call[str]))
     seen(assert_type(call(mail, order), Call[bool]))  # the value, not the coroutine
     seen(assert_type(call(plain, order), Call[int]))
+    seen(assert_type(transact(book, order, note="new"), Command[int]))
+    seen(assert_type(transact(book_in_sql, order), Command[str]))
     seen(assert_type(sleep(HOUR), Command[None]))
     seen(assert_type(sleep_until(MOMENT), Command[None]))
     seen(assert_type(await_signal("approve", bool), Command[bool]))
@@ -201,6 +219,7 @@ def plainly(order: Order) -> Workflow[str]:
 def checkout(order: Order, note: str = "") -> Workflow[str]:
     assert_type(order, Order)
     receipt = yield from call(charge, order)
+    assert_type((yield from transact(book, order)), int)
     return receipt + note
 
 
@@ -219,6 +238,9 @@ def for_ever(left: int) -> Workflow[str]:
 
 
 def wrong(order: Order, task: Task[str]) -> Workflow[str]:
+    yield from transact(book, "42")  # type: ignore[arg-type]
+    yield from transact(book)  # type: ignore[call-arg]
+    yield from transact(plain, order)  # type: ignore[call-arg, type-var]
     yield from call(charge)  # type: ignore[call-overload]
     yield from call(charge, "42")  # type: ignore[call-overload]
     yield from call(charge, order, currncy="EUR")  # type: ignore[call-arg, arg-type]
