@@ -57,8 +57,20 @@ from interp.errors import (
     WorkflowError,
 )
 from interp.policies import Retry
-from interp.runtime import CallInfo, Engine, RepeatedCall, Run, RunLogger, current_call, get_logger, run
+from interp.runtime import (
+    CallInfo,
+    Engine,
+    RepeatedCall,
+    Run,
+    RunLogger,
+    Schedule,
+    ScheduleInfo,
+    current_call,
+    get_logger,
+    run,
+)
 from interp.saga import Saga
+from interp.schedules.book import Fire
 from interp.store import RunFilter, RunRow, Status
 
 __all__ = [
@@ -73,6 +85,7 @@ __all__ = [
     "ChildFailed",
     "Command",
     "Engine",
+    "Fire",
     "GatherFailed",
     "InterpError",
     "NondeterminismError",
@@ -92,6 +105,8 @@ __all__ = [
     "RunParked",
     "RunRow",
     "Saga",
+    "Schedule",
+    "ScheduleInfo",
     "SignalPayloadError",
     "SignalTimeout",
     "Status",
