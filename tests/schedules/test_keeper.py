@@ -31,12 +31,13 @@ minutes = st.sampled_from(["0", "30", "15,45", "*/10", "59", "5-15/5", "0,20,40"
 hours = st.sampled_from(["*", "*/6", "2", "3", "1,2,3", "0", "23", "1-4", "2-22/5"])
 days = st.sampled_from(["* * *", "* * *", "* * 0", "* * 1-5", "29 * *", "*/2 * *", "L * *", "1 * 0"])
 crons = st.builds("{} {} {}".format, minutes, hours, days)
-# One of each kind: north and south, by half an hour, by midnight, the other way round, never.
+# One of each kind: north and south, at midnight, the other way round, never. Not Lord Howe, whose clocks change by half
+# an hour: what the library says of that day depends on where it is asked from (docs/how-to/schedules.md).
 zones = st.sampled_from(
     [
         "Europe/Zurich",
         "America/New_York",
-        "Australia/Lord_Howe",
+        "Australia/Sydney",
         "America/Santiago",
         "Europe/Dublin",
         "Asia/Beirut",
