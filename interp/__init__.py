@@ -62,8 +62,20 @@ from interp.errors import (
 )
 from interp.payloads import Compressed, Encrypted, PayloadCodec
 from interp.policies import Retry
-from interp.runtime import CallInfo, Engine, RepeatedCall, Run, RunLogger, current_call, get_logger, run
+from interp.runtime import (
+    CallInfo,
+    Engine,
+    RepeatedCall,
+    Run,
+    RunLogger,
+    Schedule,
+    ScheduleInfo,
+    current_call,
+    get_logger,
+    run,
+)
 from interp.saga import Saga
+from interp.schedules.book import Fire
 from interp.store import RunFilter, RunRow, Status
 from interp.tables import Table, Transaction
 
@@ -81,6 +93,7 @@ __all__ = [
     "Compressed",
     "Encrypted",
     "Engine",
+    "Fire",
     "GatherFailed",
     "HistoryBudget",
     "InterpError",
@@ -103,6 +116,8 @@ __all__ = [
     "RunParked",
     "RunRow",
     "Saga",
+    "Schedule",
+    "ScheduleInfo",
     "SignalPayloadError",
     "SignalTimeout",
     "Status",

@@ -48,6 +48,7 @@ __all__ = [
     "Command",
     "Compare",
     "ContinueAs",
+    "FireRun",
     "Gather",
     "GetRunInfo",
     "Join",
@@ -58,6 +59,7 @@ __all__ = [
     "Patched",
     "Race",
     "Random",
+    "RequestCancel",
     "RunInfo",
     "Send",
     "Shield",
@@ -373,9 +375,10 @@ class RunInfo:
     Attributes:
         id: The run id.
         workflow: Name of the workflow.
-        started_at: When the run started, in its first round.
+        started_at: When the run started, in its first round; of one with `start_at`, when it was made.
         round: How many times it has continued as new, from 0.
         version: Which version of the workflow this is, from 1.
+        scheduled_at: The time for which a schedule started the run, UTC; None when none did.
     """
 
     id: str
@@ -383,6 +386,7 @@ class RunInfo:
     started_at: datetime
     round: int = 0
     version: int = 1
+    scheduled_at: datetime | None = None
 
 
 @attrs.frozen
@@ -431,6 +435,25 @@ class Send(Command[None]):
     name: str
     payload: Any = None
     type: Any = None
+
+
+@attrs.frozen
+class FireRun(Child[str]):
+    """Start a run for a schedule: a detached child that tells by a signal how it ended.
+
+    Attributes:
+        scheduled_at: The time for which it is started.
+        tells: The name of the signal. It outlives `continue_as`, as the answer to a command would not.
+    """
+
+    detached: bool = attrs.field(default=True, init=False)
+    scheduled_at: datetime | None = None
+    tells: str = ""
+
+
+@attrs.frozen
+class RequestCancel(Send):
+    """Ask another run to cancel: a message as a signal is, and recorded as one. The payload is the reason."""
 
 
 @attrs.frozen

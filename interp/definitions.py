@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
@@ -25,9 +25,11 @@ from interp.versions import explicit, family_of, split, tag_of
 
 __all__ = [
     "ActivityDefinition",
+    "ByName",
     "WorkflowDefinition",
     "activity",
     "activity_of",
+    "by_name",
     "find_workflow",
     "newest_workflow",
     "successor_of",
@@ -99,6 +101,22 @@ class WorkflowDefinition:
         except (OSError, TypeError):  # typed at a prompt, or built from text
             source = self.fn.__code__.co_code
         return hashlib.blake2b(source, digest_size=6).hexdigest()
+
+
+@attrs.frozen(eq=False)
+class ByName(WorkflowDefinition):
+    """A workflow that is known by its name only: it can be started, and is moved by whoever has its code."""
+
+
+class _AsRecorded(ArgumentsCodec):
+    """Takes arguments that are encoded already."""
+
+    __slots__ = ()
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """Return the one argument: a JSON array of them all."""
+        (encoded,) = args
+        return bytes(encoded)
 
 
 @overload
@@ -296,6 +314,20 @@ def workflow(
     return declare if fn is None else declare(fn)
 
 
+def by_name(name: str) -> Callable[..., Generator[Command[Any], Any, Any]]:
+    """Return what stands for a workflow whose code may be elsewhere, in `child`; its one argument is encoded already.
+
+    Looking it up in the registry instead would make a workflow depend on what its process has imported.
+    """
+
+    def elsewhere(encoded: bytes) -> Generator[Command[Any], Any, Any]:
+        raise AssertionError(f"{name} is known by name only, {encoded!r} cannot be run here")
+        yield
+
+    elsewhere.__interp_workflow__ = ByName(name, elsewhere, "strict", _AsRecorded(elsewhere))  # type: ignore[attr-defined]
+    return elsewhere
+
+
 def _workflow(fn: Callable[..., Any], name: str, version: int, compare: Compare) -> WorkflowDefinition:
     if inspect.isasyncgenfunction(fn) or inspect.iscoroutinefunction(fn):
         raise InvalidDefinition(
@@ -368,7 +400,10 @@ def find_workflow(name: str) -> WorkflowDefinition:
     if not found:
         # `checkout` alone would read as if the whole workflow were unknown, where only its version 1 is.
         has_others = any(family_of(known) == family_of(name) for known in _registry)
-        raise UnknownWorkflow(explicit(name) if has_others else name, tuple(sorted(_registry)))
+        raise UnknownWorkflow(
+            explicit(name) if has_others else name,
+            tuple(sorted(known for known in _registry if not known.startswith("interp."))),
+        )
     if len(found) > 1:
         raise InvalidDefinition(
             name,

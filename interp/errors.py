@@ -46,6 +46,7 @@
         |-- RunEnded
         |-- RunExists
         |-- UnknownRun
+        |-- UnknownSchedule
         |-- UnknownStore
         `-- UnknownWorkflow
 
@@ -109,6 +110,7 @@ __all__ = [
     "UndoFailed",
     "UnknownFormat",
     "UnknownRun",
+    "UnknownSchedule",
     "UnknownStore",
     "UnknownWorkflow",
     "UsageError",
@@ -944,6 +946,28 @@ class UnknownRun(UsageError):
         return (
             f"there is no run {self.run_id!r} in {self.store}\n`interp list --store {self.store}` shows what there is."
         )
+
+
+@attrs.frozen(eq=False)
+class UnknownSchedule(UsageError):
+    """There is no schedule with this id in the store, or it was deleted.
+
+    Attributes:
+        schedule_id: The id asked for.
+        store: URL of the store.
+        known: The ids of those that there are.
+    """
+
+    schedule_id: str
+    store: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name the id, the store and the schedules that there are."""
+        near = get_close_matches(self.schedule_id, self.known)
+        names = [*near, *(name for name in self.known if name not in near)]
+        known = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "") or "none"
+        return f"there is no schedule {self.schedule_id!r} in {self.store} (there are: {known})"
 
 
 @attrs.frozen(eq=False)

@@ -121,6 +121,9 @@ class Started(_Shape, frozen=True, tag="start"):
         parent: The run, its round and the command that wait for this run; None when nobody does.
         forked_from: The runs that its history began with, the oldest first; empty unless it was forked.
         failures: Why it failed at its very start, each time before somebody asked that it be tried again.
+        start_at: When its workflow begins; None for at once.
+        scheduled_at: The time for which a schedule started the run; None when none did.
+        tells: The run, and the name of the signal, that are told how this run ended; None for nobody.
     """
 
     workflow: str
@@ -135,6 +138,9 @@ class Started(_Shape, frozen=True, tag="start"):
     parent: tuple[str, int, str] | None = None
     forked_from: tuple[Origin, ...] = ()
     failures: tuple[Failure, ...] = ()
+    start_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    tells: tuple[str, str] | None = None
 
 
 class Resolved(_Shape, frozen=True, tag="ok"):

@@ -82,6 +82,7 @@ from interp.commands import (
     Child,
     Command,
     ContinueAs,
+    FireRun,
     Gather,
     GetRunInfo,
     Join,
@@ -90,6 +91,7 @@ from interp.commands import (
     Patched,
     Race,
     Random,
+    RequestCancel,
     RunInfo,
     Send,
     Shield,
@@ -151,6 +153,9 @@ from interp.scheduler import BLOCKED, Scheduler
 
 __all__ = ["Interpreter", "Step", "UnexpectedEvent", "at_work"]
 
+
+# The id of the timer that holds a workflow back until its `start_at`: the first command of its own is 1.
+_BEFORE_THE_FIRST = "0"
 
 # What a store takes as a run id at most, in bytes.
 _LONGEST_RUN_ID = 400
@@ -227,7 +232,7 @@ class Interpreter:
     # The fold.
 
     def start(self, at: datetime, patches: Collection[str] | None = None) -> Step:
-        """Run the workflow to its first wait: transition 0.
+        """Run the workflow to its first wait: transition 0. One that has a `start_at` waits for that first.
 
         Args:
             at: When it starts.
@@ -244,8 +249,19 @@ class Interpreter:
         except (CodecError, TypeError) as error:
             raise UndecodableHistory(self.run_id, 0, f"argument of {self.definition.name}", str(error)) from None
         self._root = Fiber("", cast("Code", self.definition.fn(*args, **kwargs)))
-        self._scheduler.start(self._root)
+        start_at = self._started.start_at
+        if start_at is not None and start_at > at:
+            self._hold(self._root, start_at)
+        else:
+            self._scheduler.start(self._root)
         return self._run()
+
+    def _hold(self, root: Fiber, until: datetime) -> None:
+        """Hold the workflow back by a timer of its own: fired, it resumes a generator that has not begun."""
+        record = Record(_BEFORE_THE_FIRST, "sleep_until", "", f'["{until.isoformat()}"]'.encode(), "")
+        command = SleepUntil(until)
+        self._scheduler.hold(root)
+        self._issue(Issued(record.id, command, record, self.definition.compare, root, due=until))
 
     def feed(self, event: Event, at: datetime, patches: Collection[str] | None = None) -> Step:
         """Take one event and run the workflow to its next wait.
@@ -702,9 +718,14 @@ class Interpreter:
 
     def _run_info(self, fiber: Fiber, _command: GetRunInfo) -> RunInfo:
         fiber.next_id()
-        definition = self.definition
+        definition, started = self.definition, self._started
         return RunInfo(
-            self._run_id_then(), definition.family, self._first_at(), self._started.round, definition.version
+            id=self._run_id_then(),
+            workflow=definition.family,
+            started_at=self._first_at(),
+            round=started.round,
+            version=definition.version,
+            scheduled_at=started.scheduled_at,
         )
 
     def _run_id_then(self) -> str:
@@ -746,6 +767,8 @@ class Interpreter:
             state=ANY.encode(self.state) if self.state else b"",
             parent=started.parent,
             forked_from=tuple(Origin(origin.run_id, 0, origin.given) for origin in started.forked_from),
+            scheduled_at=started.scheduled_at,
+            tells=started.tells,
         )
         self._scheduler.block(fiber, None)
         return BLOCKED
@@ -775,7 +798,9 @@ class Interpreter:
         Uuid: _uuid,
         GetRunInfo: _run_info,
         Child: _child,
+        FireRun: _child,
         Send: _send,
+        RequestCancel: _send,
         Patched: _patched,
         Annotate: _annotate,
         ContinueAs: _continue_as,

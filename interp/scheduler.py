@@ -78,6 +78,10 @@ class Scheduler:
         self.alive[fiber.id] = fiber
         self._ready.append((fiber, None, None))
 
+    def hold(self, fiber: Fiber) -> None:
+        """Add a fiber whose code begins when what it is blocked on is answered."""
+        self.alive[fiber.id] = fiber
+
     def resume(self, fiber: Fiber, value: Any) -> None:
         """Let a blocked fiber go on with a value, when its turn comes."""
         self._schedule(fiber, value, None)

@@ -114,7 +114,7 @@ NAMES = {
     "Failure": {"type_name"},
     "Record": {"id", "kind", "target", "where"},
     "Origin": {"run_id", "given"},
-    "Started": {"workflow", "code", "worker", "mailbox", "parent"},
+    "Started": {"workflow", "code", "worker", "mailbox", "parent", "tells"},
     "Resolved": {"id"},
     "Rejected": {"id"},
     "AttemptFailed": {"id"},
@@ -233,7 +233,8 @@ def test_what_is_no_record_is_sealed_whole(data: bytes) -> None:
     codec = CODECS[0]
 
     assert data == open_bytes(seal_bytes(data, codec.encode), codec.decode)
-    assert data == open_bytes(data, codec.decode)
+    # What is sealed begins as neither JSON nor MessagePack may.
+    assert is_sealed(data) or data == open_bytes(data, codec.decode)
 
 
 @given(text=st.text(alphabet=st.characters()))

@@ -117,17 +117,17 @@ def test_an_older_version_alone_is_never_taken_for_another() -> None:
 
 
 def test_the_same_version_again_in_one_file_replaces_it_and_in_another_is_not_guessed() -> None:
-    defined("twice", 1)
-    defined("twice", 2)
-    again = workflow_of(defined("twice", 2))
-    assert again is newest_workflow("twice")
+    defined("versioned_twice", 1)
+    defined("versioned_twice", 2)
+    again = workflow_of(defined("versioned_twice", 2))
+    assert again is newest_workflow("versioned_twice")
 
-    defined("twice", 2, file="other.py")
+    defined("versioned_twice", 2, file="other.py")
 
     with pytest.raises(InvalidDefinition, match=r"other\.py:1.*shop\.py:1"):
-        newest_workflow("twice")
-    assert "twice@2" not in workflows()
-    first = find_workflow("twice")
+        newest_workflow("versioned_twice")
+    assert "versioned_twice@2" not in workflows()
+    first = find_workflow("versioned_twice")
     assert first is successor_of(first), "a version that is not known for certain is nothing to go on in"
 
 

@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "app", "main"]
 
 COMMANDS = {
     "run": "Start a workflow, or go on with it, and print its result.",
+    "start": "Start a workflow now or later, and leave it to a worker.",
     "worker": "Move the runs of some modules until it is stopped.",
     "list": "List runs, the newest first.",
     "show": "Show the history of a run as a tree.",
@@ -19,6 +20,7 @@ COMMANDS = {
     "signal": "Send a signal to a run.",
     "cancel": "Ask a run to cancel.",
     "retry": "Make a parked or failed run go on from where it stands.",
+    "schedule": "Look at schedules and talk to them.",
     "fork": "Start a new run from the first records of another.",
     "check": "Replay the open runs of a store against the code as it is now.",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,18 @@ from interp.runtime import default_url, open_store
 from interp.runtime.sealed import sealed_store
 from interp.store import Store
 
-__all__ = ["JSON_ARGUMENTS", "SPAN", "Command", "SpanType", "codec_option", "common", "existing_store", "given_codec"]
+__all__ = [
+    "JSON_ARGUMENTS",
+    "MOMENT",
+    "SPAN",
+    "Command",
+    "MomentType",
+    "SpanType",
+    "codec_option",
+    "common",
+    "existing_store",
+    "given_codec",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -105,7 +116,29 @@ class SpanType(click.ParamType[timedelta]):
         return found
 
 
+class MomentType(click.ParamType[datetime]):
+    """A moment on the command line, in ISO 8601: `2027-01-31T08:00Z`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read the moment."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time in ISO 8601, such as 2027-01-31T08:00Z.", param, ctx)
+        if found.tzinfo is None:
+            local = found.astimezone().isoformat(timespec="minutes")
+            self.fail(
+                f"{value!r} does not say its time zone; here it would be {local}, and in UTC {value}Z.", param, ctx
+            )
+        return found
+
+
 SPAN = SpanType()
+MOMENT = MomentType()
 
 
 def codec_option() -> str:

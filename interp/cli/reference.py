@@ -45,6 +45,10 @@ Times are UTC in ISO 8601.
 | command | document |
 |---|---|
 | `run`, `result` | `{"run": id, "workflow": name, "status": "completed", "result": value}` |
+| `start` | `{"run": id, "workflow": name, "start_at": time or null, "is_new": bool}` |
+| `schedule list` | `{"store": url, "schedules": [schedule, ...]}` |
+| `schedule show` | a schedule |
+| `schedule pause`, `resume`, `trigger`, `backfill`, `delete` | `{"schedule": id, "asked": command, ...}`, with `run` (the id that a triggered run has) or `times` (how many times are in the span of a backfill) |
 | `list` | `{"store": url, "total": n, "runs": [run, ...]}`; `total` counts those beyond `--limit` too |
 | `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "forked_from": [origin, ...], "failures": [failure, ...], "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome, "repeated_calls": [repeated, ...]}` |
 | `signal` | `{"run": id, "signal": name, "payload": value}` |
@@ -56,6 +60,7 @@ Times are UTC in ISO 8601.
 | any, when it fails | `{"error": {"type": class, "message": text, "notes": [text, ...], ...}}`, with the fields of the error's class; a field that would be called `type`, `message` or `notes` is called `error_message` and so on |
 
 - A **run** has `id`, `workflow`, `status`, `records`, `created`, `updated`, `due`, `worker`, `state` (what the workflow annotated) and `reason` (why it is parked); in a list also `waits_for`.
+- A **schedule** has `id`, `workflow`, `cron`, `every` (seconds), `timezone`, `overlap`, `catch_up`, `jitter` (seconds), `start`, `end`, `paused`, `reason`, `next_fires` (a list of times), `running` (run ids), `waiting`, `fired`, `skipped`, `missed`, `refused`, `recent` (each with `scheduled_at`, `at`, `run_id`, `outcome`, `how`) and `troubles`.
 - A **check** has `id`, `workflow`, `status`, `verdict` (`fits`, `diverges`, `undecodable`, `unknown`, `broken`), `records` (how many were replayed), `tolerated` (how many differences `compare="names"` accepted) and `record` (where it does not fit, or null).
 - A **cause** has `verdict`, `workflow`, `runs` (how many have it), `examples` (ids of some), and `error` as below, that of the first run.
 - A **wait** has `id`, `kind`, `target`, `where`, `since`, `due`.
@@ -93,7 +98,18 @@ def page() -> str:
             assert command is not None
             with _context(command, name, root) as context:
                 parts.append(f"## interp {name}\n\n```text\n{command.get_help(context)}\n```\n")
+                parts += [_part(context, each, sub) for each, sub in _commands_of(command)]
     return "\n".join([*parts, _TAIL])
+
+
+def _commands_of(command: click.Command) -> list[tuple[str, click.Command]]:
+    """Return the commands of a group by name; none of a plain command."""
+    return list(command.commands.items()) if isinstance(command, click.Group) else []
+
+
+def _part(parent: click.Context, name: str, command: click.Command) -> str:
+    with _context(command, name, parent) as context:
+        return f"### {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:

@@ -38,7 +38,7 @@ from interp.runtime.live import moment
 from interp.runtime.repeated import RepeatedCall
 from interp.store import RunRow, Status
 
-__all__ = ["RunPage", "console", "show_page", "show_runs", "status_text", "waits_table"]
+__all__ = ["RunPage", "console", "print_table", "show_page", "show_runs", "status_text", "waits_table"]
 
 # Without a terminal: as wide as most people have theirs.
 _WIDTH = 100
@@ -113,6 +113,11 @@ def show_runs(out: Console, runs: Sequence[tuple[RunRow, str]], now: datetime) -
     for row, waits in runs:
         ago = f"{span(now - moment(row.updated_us), is_rough=True)} ago"
         table.add_row(clean(row.id), clean(row.workflow), status_text(row.status), f"{row.length:,}", ago, waits)
+    print_table(out, table)
+
+
+def print_table(out: Console, table: Table) -> None:
+    """Print a table; where there is no terminal, as wide as it is."""
     if not out.is_terminal:
         out.width = max(out.width, table.__rich_measure__(out, out.options.update(max_width=10_000)).maximum)
     _print(out, table)

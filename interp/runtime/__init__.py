@@ -5,6 +5,7 @@ from interp.runtime.engine import Engine, run
 from interp.runtime.handles import Run
 from interp.runtime.logs import RunLogger, get_logger
 from interp.runtime.repeated import RepeatedCall
+from interp.runtime.schedules import Schedule, ScheduleInfo
 from interp.runtime.stores import default_url, open_store
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "RepeatedCall",
     "Run",
     "RunLogger",
+    "Schedule",
+    "ScheduleInfo",
     "current_call",
     "default_url",
     "get_logger",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import secrets
@@ -13,23 +12,36 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar, TypeVarTuple
 
+import attrs
+
 from interp.budget import HistoryBudget
 from interp.codec import render_value
 from interp.commands import Command, Workflow
-from interp.definitions import WorkflowDefinition, newest_workflow, workflow_of
+from interp.definitions import WorkflowDefinition, find_workflow, newest_workflow, workflow_of
 from interp.errors import EngineClosed, RunExists, UnknownRun, UsageError
-from interp.events import Started, encode_event
+from interp.events import Signalled, Started
 from interp.payloads import PayloadCodec
+from interp.runtime.creating import new_run
 from interp.runtime.deploys import Deploy
 from interp.runtime.forgotten import check_workflow
 from interp.runtime.forking import fork
 from interp.runtime.handles import Run, result_codec
 from interp.runtime.live import decoded
-from interp.runtime.requests import Start
+from interp.runtime.requests import Start, Tell
+from interp.runtime.schedules import (
+    HEARD_WITHIN_S,
+    Schedule,
+    find_schedules,
+    first_args,
+    schedule_digest,
+    schedule_workflow,
+)
 from interp.runtime.sealed import sealed_store
 from interp.runtime.stores import open_store
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
-from interp.store import RUN_ID_BYTES, Create, RunFilter, RunRow, Store, Transactional, Why
+from interp.schedules.specs import DAY, Overlap, checked, checked_id
+from interp.schedules.times import Timing
+from interp.store import RUN_ID_BYTES, RunFilter, RunRow, Store, Transactional, Why
 from interp.tables import Transaction
 
 __all__ = ["Engine", "run"]
@@ -117,47 +129,141 @@ class Engine:
         """Close the engine; at once when the user has interrupted the program."""
         self.close(timedelta(0) if kind is KeyboardInterrupt else None)
 
-    def start(self, workflow: Callable[[*Ts], Workflow[T]], *args: *Ts, id: str | None = None) -> Run[T]:
+    def start(
+        self,
+        workflow: Callable[[*Ts], Workflow[T]],
+        *args: *Ts,
+        id: str | None = None,
+        start_at: datetime | None = None,
+    ) -> Run[T]:
         """Start a run; it is durable on return. The same id and arguments again give the run that exists.
 
         Args:
             workflow: A function declared with `@workflow`; of several versions the one that this function is.
             *args: Its arguments.
             id: The run id, at most 400 bytes; a random one by default.
+            start_at: When its workflow begins, aware; at once by default, or if it is past. The run exists before: it
+                can be cancelled, and keeps signals. Of a run that exists the time stays as it was.
 
         Raises:
             RunExists: The id is taken by another workflow or by other arguments; another version is no other workflow.
+            UsageError: `start_at` does not say in which time zone it is.
             InvalidDefinition: The function is no workflow.
             NotEncodable: An argument cannot be recorded as its annotation says.
             StoreError: The store cannot write.
         """
         definition = workflow_of(workflow)
-        start = self._new(definition, definition.arguments.encode(args, {}), id)
+        start = self._new(definition, definition.arguments.encode(args, {}), id, start_at)
         return self._request([start])[0]
 
     def start_many(
-        self, workflow: Callable[[*Ts], Workflow[T]], runs: Iterable[tuple[str, tuple[*Ts]]]
+        self,
+        workflow: Callable[[*Ts], Workflow[T]],
+        runs: Iterable[tuple[str, tuple[*Ts]]],
+        *,
+        start_at: datetime | None = None,
     ) -> list[Run[T]]:
         """Start many runs of one workflow; all are durable on return, with few commits.
 
         Args:
             workflow: A function declared with `@workflow`.
             runs: The id and the tuple of arguments of each.
+            start_at: When their workflows begin; see `start`.
 
         Raises:
             RunExists: An id is taken by something else; the others are started.
         """
         definition = workflow_of(workflow)
         encode = definition.arguments.encode
-        return self._request([self._new(definition, encode(args, {}), run_id) for run_id, args in runs])
+        return self._request([self._new(definition, encode(args, {}), run_id, start_at) for run_id, args in runs])
 
-    def start_json(self, name: str, args: bytes, *, id: str | None = None) -> Run[Any]:
+    def schedule(
+        self,
+        workflow: Callable[[*Ts], Workflow[Any]],
+        *args: *Ts,
+        id: str,
+        cron: str | None = None,
+        every: timedelta | None = None,
+        timezone: str = "UTC",
+        overlap: Overlap = "skip",
+        catch_up: timedelta | None = DAY,
+        jitter: timedelta = timedelta(0),
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> Schedule:
+        """Start a workflow again and again, at given times; the schedule is durable on return.
+
+        Each fire starts a run of its own, `<id>/<scheduled time in UTC>`, so that none can happen twice. The run learns
+        that time by `run_info().scheduled_at`. The same call again changes nothing; with other arguments it changes the
+        schedule in place. One that is paused stays paused.
+
+        Args:
+            workflow: A function declared with `@workflow`, known to the workers by its name.
+            *args: Its arguments.
+            id: The id of the schedule, at most 360 bytes.
+            cron: When: minute, hour, day of the month, month, day of the week; or six fields, with seconds first.
+            every: When: each time that this period is over, counted from `start`, else from 1970 in UTC. Give this or
+                `cron`.
+            timezone: In which the cron expression is read, such as `Europe/Zurich`.
+            overlap: What becomes of a fire while a run that the schedule started is still at work: `skip` leaves it
+                out, `queue` lets it wait, `allow` runs both, `cancel` asks the run to cancel and lets the fire wait
+                until it has ended.
+            catch_up: How late a fire may be made good, when no worker was there at its time; a day by default. None
+                makes good nothing that is more than ten seconds late.
+            jitter: Delays each fire by a random time of up to so much, always the same for the same fire. Must be
+                shorter than the time between two fires.
+            start: Nothing fires before this moment, aware.
+            end: Nothing fires from this moment on, aware.
+
+        Raises:
+            UsageError: The times make no sense; says which part does not.
+            RunExists: The id is taken by a run that is no schedule.
+            InvalidDefinition: The function is no workflow, or its name does not say which one is meant.
+            NotEncodable: An argument cannot be recorded as its annotation says.
+        """
+        definition = workflow_of(workflow)
+        check_workflow(definition)
+        find_workflow(definition.name)
+        timing = Timing(cron, every, timezone, jitter, start, end)
+        encoded = definition.arguments.encode(args, {})
+        spec = checked(definition.name, encoded, timing, overlap=overlap, catch_up=catch_up)
+        request = self._new(schedule_workflow(), first_args(spec), checked_id(id))
+        request.create = attrs.evolve(request.create, digest=schedule_digest)
+        self._request([request])
+        scheduled = Schedule(id, self.store, self._post, HEARD_WITHIN_S)
+        if request.done.result() == "exists":
+            scheduled.update(spec)
+        return scheduled
+
+    def get_schedule(self, schedule_id: str) -> Schedule:
+        """Return a handle on a schedule that exists.
+
+        Raises:
+            UnknownSchedule: There is none of this id, or it was deleted.
+        """
+        found = Schedule(schedule_id, self.store, self._post, HEARD_WITHIN_S)
+        found.check()
+        return found
+
+    def schedules(self) -> list[Schedule]:
+        """Return the schedules of the store, the oldest first."""
+        return [Schedule(row.id, self.store, self._post, HEARD_WITHIN_S) for row in find_schedules(self.store)]
+
+    def _post(self, run_id: str, event: Signalled) -> None:
+        done: Future[None] = Future()
+        self._worker.put(Tell(run_id, event, done))
+        done.result()
+
+    def start_json(
+        self, name: str, args: bytes, *, id: str | None = None, start_at: datetime | None = None
+    ) -> Run[Any]:
         """Start a run by the name of its workflow, with arguments as a JSON array; see `start`.
 
         Args:
             name: The name of a registered workflow, for its newest version; or with the version, as in `checkout@1`.
             args: A JSON array of its arguments.
             id: The run id; a random one by default.
+            start_at: When its workflow begins; see `start`.
 
         Raises:
             UnknownWorkflow: No workflow is registered under the name.
@@ -165,7 +271,8 @@ class Engine:
         """
         definition = newest_workflow(name)
         positional, named = definition.arguments.decode(args)
-        return self._request([self._new(definition, definition.arguments.encode(positional, named), id)])[0]
+        encoded = definition.arguments.encode(positional, named)
+        return self._request([self._new(definition, encoded, id, start_at)])[0]
 
     def fork(
         self, run_id: str, *, at: int, results: Mapping[str, Any] | None = None, id: str | None = None
@@ -272,14 +379,13 @@ class Engine:
         if self._worker.trouble is None:
             Deploy(self.store, self.name, _utc_now).look(self._closed)
 
-    def _new(self, definition: WorkflowDefinition, args: bytes, run_id: str | None) -> Start:
+    def _new(
+        self, definition: WorkflowDefinition, args: bytes, run_id: str | None, start_at: datetime | None = None
+    ) -> Start:
         """Prepare a start; nothing has happened yet."""
-        check_workflow(definition)
         run_id = secrets.token_hex(8) if run_id is None else _checked(run_id)
-        started = Started(definition.name, args, secrets.token_bytes(16))
-        digest = hashlib.blake2b(args, digest_size=16).digest()
-        create = Create(run_id, definition.name, digest, encode_event(started), self.name)
-        return Start(create, definition, started, Future())
+        new = new_run(definition, args, run_id, start_at=start_at, worker=self.name)
+        return Start(new.create, definition, new.started, Future())
 
     def _request(self, starts: list[Start]) -> list[Run[Any]]:
         """Hand starts to the worker, all at once, and wait until they are durable."""

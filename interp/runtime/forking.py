@@ -166,7 +166,7 @@ def _with_origin(records: Sequence[Transition], origin: Origin) -> Sequence[Tran
     before = first.cause.forked_from
     chain = tuple(Origin(each.run_id, min(each.length, origin.length), each.given) for each in before)
     # Nobody waits for the fork: the end of a child that was forked must not be taken for the child's.
-    started = msgspec.structs.replace(first.cause, forked_from=(*chain, origin), parent=None)
+    started = msgspec.structs.replace(first.cause, forked_from=(*chain, origin), parent=None, tells=None)
     return [msgspec.structs.replace(first, cause=started), *records[1:]]
 
 

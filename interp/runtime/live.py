@@ -11,8 +11,8 @@ import attrs
 import msgspec
 
 from interp.codec import ANY, encode_payload
-from interp.commands import Child, Send, Transact
-from interp.definitions import WorkflowDefinition, successor_of
+from interp.commands import Child, FireRun, RequestCancel, Send, Transact
+from interp.definitions import ByName, WorkflowDefinition, successor_of
 from interp.errors import UndecodableHistory
 from interp.events import (
     AttemptFailed,
@@ -39,6 +39,7 @@ from interp.interpreter import Interpreter, Step
 from interp.replay import replay
 from interp.runtime.attempts import Attempt
 from interp.runtime.sealed import unreadable
+from interp.schedules.book import Message
 from interp.store import Append, Create, Post, Status, Why
 
 __all__ = ["EPOCH", "LiveRun", "decoded", "microseconds", "moment"]
@@ -107,6 +108,7 @@ class LiveRun:
         asked: Commands that wait to hear whether what they asked of the store is durable.
         open: Ids of the children and sends that are not answered; some may be answered already.
         parent: The run, its round and the command that wait for this run's end.
+        tells: The run, and the name of the signal, that are told how this run ended.
     """
 
     run_id: str
@@ -133,6 +135,7 @@ class LiveRun:
     asked: list[Issued] = attrs.field(factory=list[Issued])
     open: set[str] = attrs.field(factory=set[str])
     parent: tuple[str, int, str] | None = None
+    tells: tuple[str, str] | None = None
 
     @classmethod
     def begin(cls, run_id: str, definition: WorkflowDefinition, started: Started, token: int, at: datetime) -> LiveRun:
@@ -141,7 +144,8 @@ class LiveRun:
         Raises:
             UndecodableHistory: Its arguments do not fit the workflow.
         """
-        run = cls(run_id, definition, Interpreter(definition, started, run_id), token, parent=started.parent)
+        interpreter = Interpreter(definition, started, run_id)
+        run = cls(run_id, definition, interpreter, token, parent=started.parent, tells=started.tells)
         try:
             run._write(started, at, run.interpreter.start(at))
         except BaseException:
@@ -164,7 +168,7 @@ class LiveRun:
         interpreter = replay(definition, itertools.chain((first,) if first else (), history), run_id=run_id).interpreter
         run = cls(run_id, definition, interpreter, token, written=interpreter.length)
         if first is not None and isinstance(first.cause, Started):
-            run.round, run.parent = first.cause.round, first.cause.parent
+            run.round, run.parent, run.tells = first.cause.round, first.cause.parent, first.cause.tells
         for issued in interpreter.pending.values():
             if issued.child is not None or isinstance(issued.command, Send):
                 run._ask_again(issued)
@@ -322,7 +326,8 @@ class LiveRun:
 
     def children(self) -> list[WorkflowDefinition]:
         """Return the workflows of the children that were just asked for: meant by their function, not by their name."""
-        return [issued.child.definition for issued in self.asked if issued.child is not None]
+        made = [issued.child.definition for issued in self.asked if issued.child is not None]
+        return [definition for definition in made if not isinstance(definition, ByName)]
 
     def answers(self, refused: Mapping[tuple[str, str], Why]) -> list[Event]:
         """Say what came of what was asked of the store, now that the records are durable.
@@ -410,9 +415,18 @@ class LiveRun:
             self.calls = [issued for issued in self.calls if issued.id not in gone]
             self.transacts = [issued for issued in self.transacts if issued.id not in gone]
             self._cancel_children(step.withdrawn)
-        if self.parent is not None and isinstance(step.outcome, Completed | Failed | WasCancelled):
+        if isinstance(step.outcome, Completed | Failed | WasCancelled):
+            self._report(step.outcome, at)
+
+    def _report(self, outcome: Completed | Failed | WasCancelled, at: datetime) -> None:
+        """Tell those who want to know that the run has ended: written with its last record."""
+        if self.parent is not None:
             run_id, parent_round, command_id = self.parent
-            self.posts.append(Post(run_id, encode_event(ChildEnded(command_id, parent_round, step.outcome))))
+            self.posts.append(Post(run_id, encode_event(ChildEnded(command_id, parent_round, outcome))))
+        if self.tells is not None:
+            run_id, name = self.tells
+            ended = Message("ended", at, run=self.run_id, status=self._status(draining=False).value)
+            self.posts.append(Post(run_id, encode_event(Signalled(name, encode_payload(ended)))))
 
     def _ask(self, issued: Issued) -> None:
         """Ask the store for what a command wants: written with the record, or not at all."""
@@ -421,8 +435,7 @@ class LiveRun:
         if issued.child is not None:
             self.creates.append(self._child(issued, issued.child))
         elif isinstance(issued.command, Send):
-            payload = encode_payload(issued.command.payload, issued.command.type)
-            self.posts.append(Post(issued.command.run_id, encode_event(Signalled(issued.command.name, payload))))
+            self.posts.append(Post(issued.command.run_id, encode_event(_message(issued.command))))
 
     def _ask_again(self, issued: Issued) -> None:
         """Learn what became of a command whose record was durable when its worker died.
@@ -439,6 +452,9 @@ class LiveRun:
         parent = None if _is_detached(issued) else (self.run_id, self.round, issued.id)
         seed = hashlib.blake2b(child.run_id.encode(), key=self.interpreter.seed, digest_size=16).digest()
         started = Started(child.definition.name, child.args, seed, parent=parent)
+        if isinstance(issued.command, FireRun):
+            tells = (self.run_id, issued.command.tells)
+            started = msgspec.structs.replace(started, scheduled_at=issued.command.scheduled_at, tells=tells)
         asked_by = f"{self.run_id}/{self.round}:{issued.id}".encode()
         digest = hashlib.blake2b(child.args, key=hashlib.blake2b(asked_by).digest(), digest_size=16).digest()
         return Create(child.run_id, child.definition.name, digest, encode_event(started))
@@ -477,6 +493,13 @@ class LiveRun:
         self.calls = []
         self.transacts = []
         self.backoff = {}
+
+
+def _message(command: Send) -> Signalled | CancelRequested:
+    """Return what a send puts into the inbox of the other run."""
+    if isinstance(command, RequestCancel):
+        return CancelRequested(str(command.payload))
+    return Signalled(command.name, encode_payload(command.payload, command.type))
 
 
 def _is_detached(issued: Issued) -> bool:

@@ -30,10 +30,13 @@ def test_the_list_of_commands_says_what_the_commands_say(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_the_common_options_and_all_have_help(name: str) -> None:
-    options = [parameter for parameter in command(name).params if isinstance(parameter, click.Option)]
+    found = command(name)
+    for each in found.commands.values() if isinstance(found, click.Group) else [found]:
+        options = [parameter for parameter in each.params if isinstance(parameter, click.Option)]
 
-    assert {"--store", "--json", "--debug"} <= {option.opts[0] for option in options}
-    assert [] == [option.opts[0] for option in options if not option.help]
+        assert each.help
+        assert {"--store", "--json", "--debug"} <= {option.opts[0] for option in options}
+        assert [] == [option.opts[0] for option in options if not option.help]
 
 
 def test_help_needs_none_of_the_commands() -> None:

@@ -35,7 +35,7 @@ def command(modules: tuple[str, ...], store_url: str | None, as_json: bool) -> N
     """
     for module in modules:
         import_target(module)
-    names = sorted(workflows())
+    names = sorted(name for name in workflows() if not name.startswith("interp."))
     if not names:
         raise TargetError(", ".join(modules), "has no workflow", "Name the modules that define some with @workflow.")
     log_to_stderr()
