@@ -12,6 +12,7 @@ from interp.commands import (
     cancel,
     child,
     continue_as,
+    emit,
     gather,
     join,
     map_,
@@ -57,7 +58,18 @@ from interp.errors import (
     WorkflowError,
 )
 from interp.policies import Retry
-from interp.runtime import CallInfo, Engine, RepeatedCall, Run, RunLogger, current_call, get_logger, run
+from interp.runtime import (
+    CallInfo,
+    Engine,
+    RepeatedCall,
+    Run,
+    RunLogger,
+    Stream,
+    StreamItem,
+    current_call,
+    get_logger,
+    run,
+)
 from interp.saga import Saga
 from interp.store import RunFilter, RunRow, Status
 
@@ -96,6 +108,8 @@ __all__ = [
     "SignalTimeout",
     "Status",
     "StoreError",
+    "Stream",
+    "StreamItem",
     "Task",
     "TaskCancelled",
     "UndoFailed",
@@ -110,6 +124,7 @@ __all__ = [
     "child",
     "continue_as",
     "current_call",
+    "emit",
     "gather",
     "get_logger",
     "join",

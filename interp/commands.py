@@ -35,6 +35,7 @@ import attrs
 
 from interp.errors import ForgottenYield
 from interp.policies import Retry
+from interp.streams import check_topic
 
 __all__ = [
     "Annotate",
@@ -46,6 +47,7 @@ __all__ = [
     "Command",
     "Compare",
     "ContinueAs",
+    "Emit",
     "Gather",
     "GetRunInfo",
     "Join",
@@ -72,6 +74,7 @@ __all__ = [
     "cancel",
     "child",
     "continue_as",
+    "emit",
     "gather",
     "join",
     "map_",
@@ -377,6 +380,15 @@ class Annotate(Command[None]):
     """Set fields of the run's state."""
 
     fields: dict[str, Any]
+
+
+@attrs.frozen
+class Emit(Command[None]):
+    """Add an item to a stream of the run."""
+
+    topic: str
+    value: Any = None
+    type: Any = None
 
 
 OnParentClose: TypeAlias = Literal["cancel", "abandon", "wait"]
@@ -822,6 +834,23 @@ def annotate(**fields: Any) -> Command[None]:
         **fields: Plain JSON values; other fields stay as they are.
     """
     return Annotate(fields)
+
+
+def emit(topic: str, value: Any = None, *, type: Any = None) -> Command[None]:
+    """Add an item to a stream of the run, which others read while the run goes on: `run.stream(topic)`.
+
+    The item is written in the transaction that holds the command: exactly once, and never by a replay.
+
+    Args:
+        topic: Which stream; at most 200 bytes. It need not be there before, and must not begin with `~`.
+        value: Plain JSON values, or anything of the given type.
+        type: What the value is encoded as; the value's own class by default.
+
+    Raises:
+        NotEncodable: At the yield: the value cannot be recorded.
+    """
+    check_topic("emit", topic)
+    return Emit(topic, value, type)
 
 
 @overload

@@ -24,7 +24,7 @@ Three kinds of event:
 Three kinds of command:
 - recorded and awaited: call, sleep, sleep_until, await_signal, child, send. They become `Issued`, stay in `pending`,
   and the fiber blocks;
-- recorded and answered at once: patched, annotate, and await_signal when the mailbox has one;
+- recorded and answered at once: patched, annotate, emit, and await_signal when the mailbox has one;
 - not recorded: gather, race, timeout, shield, spawn, join, cancel are visible by their leaves (the timer of a timeout
   is a leaf, the sleep in its slot 1); now, random, uuid, run_info are derived from the journal and the command id.
 
@@ -82,6 +82,7 @@ from interp.commands import (
     Child,
     Command,
     ContinueAs,
+    Emit,
     Gather,
     GetRunInfo,
     Join,
@@ -706,6 +707,10 @@ class Interpreter:
         self.state.update(ANY.decode(payload))
         self._annotated = True
 
+    def _emit(self, fiber: Fiber, command: Emit) -> None:
+        payload = encode_payload(command.value, command.type, name="value")
+        self._note(fiber, command, Record(fiber.next_id(), "emit", command.topic, payload, self._line(fiber)))
+
     def _continue_as(self, fiber: Fiber, command: ContinueAs) -> Any:
         if len(self._scheduler.alive) > 1:
             others = ", ".join(other.id for other in self._scheduler.alive.values() if other.id)
@@ -752,6 +757,7 @@ class Interpreter:
         Send: _send,
         Patched: _patched,
         Annotate: _annotate,
+        Emit: _emit,
         ContinueAs: _continue_as,
     }
 

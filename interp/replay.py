@@ -309,5 +309,7 @@ def describe(record: Record, issued: Issued | None = None) -> str:
             return f"{name} {inner}"
         case "child" | "send":
             return f"{record.kind} {record.target}({inner})"
+        case "emit":
+            return f"{name} {arguments}"
         case _:
             return name

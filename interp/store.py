@@ -1,9 +1,10 @@
 """What the runtime needs from a store: the `Store` protocol and its rows.
 
-A store knows bytes and rows and nothing of generators. It keeps four things per run: one **run row**, the
-**journal** (index -> record bytes), the **inbox** (number -> message bytes) and the time at which the run is
-**due** to be looked at. All times are microseconds since the epoch (UTC, from 0 to 2**63 - 1), handed in by the caller:
-a store never reads the clock, which is what makes it testable and lets a simulation drive it.
+A store knows bytes and rows and nothing of generators. It keeps five things per run: one **run row**, the **journal**
+(index -> record bytes), the **inbox** (number -> message bytes), the time at which the run is **due** to be looked at,
+and its **streams** (topic, number -> item bytes), which outlive journals and ends. All times are microseconds since the
+epoch (UTC, from 0 to 2**63 - 1), handed in by the caller: a store never reads the clock, which is what makes it
+testable and lets a simulation drive it.
 
 Ownership. A worker owns a run from `claim` (or from the `Create` that names it) until it releases it, the run
 ends, or the worker is dead. A worker is alive while its lease lasts; each `claim` and `renew` of the worker extends
@@ -34,6 +35,7 @@ from typing import Literal, Protocol
 import attrs
 
 from interp.errors import UsageError
+from interp.streams import TOPIC_BYTES, is_topic
 
 __all__ = [
     "RUN_ID_BYTES",
@@ -42,6 +44,9 @@ __all__ = [
     "Claim",
     "Create",
     "Due",
+    "Emission",
+    "Emit",
+    "Item",
     "Message",
     "Post",
     "Refusal",
@@ -51,6 +56,7 @@ __all__ = [
     "Status",
     "Store",
     "Why",
+    "is_topic",
 ]
 
 
@@ -162,6 +168,50 @@ class Post:
     body: bytes
 
 
+def _is_topic(emit: Emit, field: attrs.Attribute[str], topic: str) -> None:
+    """Refuse a topic that a store cannot keep as a key."""
+    if not is_topic(topic):
+        raise UsageError(f"topic={topic!r}: expected text of 1 to {TOPIC_BYTES} bytes, without NUL and surrogates")
+
+
+@attrs.frozen
+class Emit:
+    """An item for a stream of a run: it gets the next number there, from 0 on.
+
+    Attributes:
+        topic: Which stream; at most 200 bytes of UTF-8 without NUL, not empty.
+        body: The item.
+        keep: Of this stream keep only so many of the newest items, 1 or more; None for all of them.
+    """
+
+    topic: str = attrs.field(validator=_is_topic)
+    body: bytes
+    keep: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+
+
+@attrs.frozen
+class Emission:
+    """Items that activities emit: written while the run's owner is the one that the token names, and not else.
+
+    Attributes:
+        run_id: The run.
+        token: The owner's token.
+        emits: The items.
+    """
+
+    run_id: str
+    token: int
+    emits: Sequence[Emit]
+
+
+@attrs.frozen
+class Item:
+    """One item of a stream; `number` counts from 0 and is never used twice within the stream."""
+
+    number: int
+    body: bytes
+
+
 @attrs.frozen
 class Append:
     """What one run's owner wants to write.
@@ -185,6 +235,7 @@ class Append:
         creates: Runs that the records start (children, owned by nobody yet). Written if, and only if, the append is; a
             refused one is listed under its own id and does not touch the append.
         posts: Messages that the records send to other runs, or to this one; likewise.
+        emits: Items that the records add to streams of the run; likewise.
     """
 
     run_id: str
@@ -202,6 +253,7 @@ class Append:
     release: bool = False
     creates: Sequence[Create] = ()
     posts: Sequence[Post] = ()
+    emits: Sequence[Emit] = ()
 
 
 @attrs.frozen
@@ -225,11 +277,15 @@ class Reopen:
 
 @attrs.frozen
 class Batch:
-    """What is written in one transaction, in this order: creates, posts, appends each with what it starts and sends."""
+    """What is written in one transaction, in this order.
+
+    Creates, posts, emissions, and appends, each of these with what it emits, starts and sends.
+    """
 
     creates: Sequence[Create] = ()
     posts: Sequence[Post] = ()
     appends: Sequence[Append] = ()
+    emissions: Sequence[Emission] = ()
 
 
 @attrs.frozen
@@ -239,7 +295,8 @@ class Refusal:
     Attributes:
         run_id: The run.
         why: `exists` (create: the same was created before), `differs` (create: the id is taken by something else),
-            `fenced` (append: token or index do not match), `unknown` (no such run), `ended` (post: takes no messages).
+            `fenced` (append, emission: token or index do not match), `unknown` (no such run), `ended` (post: takes no
+            messages).
     """
 
     run_id: str
@@ -414,12 +471,30 @@ class Store(Protocol):
         """
         ...
 
+    def stream(self, run_id: str, topic: str, start: int = 0) -> Iterator[Item]:
+        """Give the items of a stream from number `start` on, in order, as they stood when the iteration began or later.
+
+        A stream that nobody has written to is empty. What `Emit.keep` has dropped is left out.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
+    def topics(self, run_id: str) -> tuple[str, ...]:
+        """Return the topics of a run's streams that have items, sorted by their UTF-8.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
     def changed(self, timeout_s: float) -> bool:
         """Wait until somebody (another thread or process) wrote since the last call, or the time is up.
 
-        What counts is what another may wait for: a run created, ended, parked, given up or restarted, a message, a
-        worker that resigned. Appends that only move a run on do not. "The last call" is that of the same thread; its
-        first call may return at once.
+        What counts is what another may wait for: a run created, ended, parked, given up or restarted, a message, an
+        item of a stream, a worker that resigned. Appends that only move a run on do not. "The last call" is that of the
+        same thread; its first call may return at once.
 
         Returns:
             Whether somebody wrote; False when the time is up or the store was closed.

@@ -15,6 +15,7 @@ COMMANDS = {
     "worker": "Move the runs of some modules until it is stopped.",
     "list": "List runs, the newest first.",
     "show": "Show the history of a run as a tree.",
+    "stream": "Print a stream of a run, also while it goes on.",
     "result": "Wait for a run to end and print its result.",
     "signal": "Send a signal to a run.",
     "cancel": "Ask a run to cancel.",

@@ -211,7 +211,7 @@ class Tree:
             self._close(fiber, _number(record.id), at)
         self.fibers[fiber].append(node)
         self.waiting[record.id] = node
-        if record.kind in ("patched", "annotate"):
+        if record.kind in ("patched", "annotate", "emit"):
             self._end(record.id, State.DONE, at)
         elif record.kind == "await_signal":
             self._take_letter(node, at)

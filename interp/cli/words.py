@@ -114,6 +114,8 @@ def heading(record: Record) -> tuple[str, str | None]:
             return f"sleep until {rendered(record.payload)[2:-2]}", None
         case "await_signal":
             return f"signal {record.target!r}", None
+        case "emit":
+            return f"emit {record.target!r}", rendered(record.payload)
         case "annotate":
             return "annotate", _fields(record)
         case "child":

@@ -6,6 +6,7 @@ from interp.runtime.handles import Run
 from interp.runtime.logs import RunLogger, get_logger
 from interp.runtime.repeated import RepeatedCall
 from interp.runtime.stores import default_url, open_store
+from interp.runtime.streams import Stream, StreamItem
 
 __all__ = [
     "CallInfo",
@@ -13,6 +14,8 @@ __all__ = [
     "RepeatedCall",
     "Run",
     "RunLogger",
+    "Stream",
+    "StreamItem",
     "current_call",
     "default_url",
     "get_logger",

@@ -14,12 +14,14 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from interp.codec import ANY
+from interp.codec import ANY, encode_payload
 from interp.commands import CallOptions
 from interp.definitions import ActivityDefinition
 from interp.errors import CallTimeout, Cancelled, CodecError, NotDone, NotEncodable, RetryAfter, UsageError
 from interp.events import Failure
 from interp.failures import Limit, declared_failure, fault, kinds_of, timed_out
+from interp.store import Emit
+from interp.streams import Emitted, check_topic, encode_emitted
 
 __all__ = [
     "Attempt",
@@ -27,6 +29,7 @@ __all__ = [
     "CallInfo",
     "Completion",
     "Deliver",
+    "Told",
     "call_at_work",
     "current_call",
     "later",
@@ -64,7 +67,7 @@ class Attempt:
         cancelled: Whether nobody waits for its result any more.
         begun: When it began to run; None while it is queued.
         stop: Ends it at once, where that is possible (async activities).
-        tell: Takes its heartbeats to the worker; None while it is not dispatched.
+        tell: Takes its heartbeats and items to the worker; None while it is not dispatched.
         beat_at: When it gave its last sign of life; None before the first.
         details: What it told last of how far it is, as JSON; empty for nothing.
         beating: Whether the worker is to look at `details` and has not yet.
@@ -84,7 +87,7 @@ class Attempt:
     cancelled: bool = False
     begun: datetime | None = None
     stop: Callable[[], object] | None = None
-    tell: Callable[[Beat], object] | None = None
+    tell: Callable[[Beat | Told], object] | None = None
     beat_at: datetime | None = None
     details: bytes = b""
     beating: bool = False
@@ -139,6 +142,12 @@ class Attempt:
             self.beating = True
             self.tell(Beat(self))
 
+    def emit(self, topic: str, payload: bytes) -> None:
+        """Hand an item to the worker; called on the thread of the activity."""
+        if self.tell is not None:
+            emitted = Emitted(datetime.now(UTC), self.command_id, self.number, payload, self.round)
+            self.tell(Told(self, Emit(topic, encode_emitted(emitted))))
+
     def cancel(self) -> None:
         """Tell the attempt that nobody waits for it any more."""
         self.cancelled = True
@@ -151,6 +160,14 @@ class Beat:
     """An attempt told anew how far it is."""
 
     attempt: Attempt
+
+
+@attrs.frozen(eq=False)
+class Told:
+    """An attempt emitted an item."""
+
+    attempt: Attempt
+    emit: Emit
 
 
 @attrs.frozen(eq=False)
@@ -176,7 +193,7 @@ class Completion:
     not_done: bool = False
 
 
-Deliver: TypeAlias = Callable[["Completion | Beat"], None]
+Deliver: TypeAlias = Callable[["Completion | Beat | Told"], None]
 
 
 @attrs.frozen
@@ -238,9 +255,33 @@ class CallInfo:
             Cancelled: Nobody waits for the result any more: let it pass, and clean up in `finally`.
             NotEncodable: The details are no JSON.
         """
+        self._check()
+        self._attempt.beat(b"" if details is None else ANY.encode(details))
+
+    def emit(self, topic: str, value: Any = None, *, type: Any = None) -> None:
+        """Add an item to a stream of the run, while the activity is at work; from its own thread or from another one.
+
+        Does not wait: the item is written with what the worker writes next, in the order in which they were emitted,
+        before the result of the activity. What a crash takes along is lost, and the next attempt emits anew: readers
+        tell by `attempt`, in `run.stream(topic).items()`. What is emitted after the attempt has ended is dropped.
+
+        Args:
+            topic: Which stream; at most 200 bytes. It need not be there before, and must not begin with `~`.
+            value: Plain JSON values, or anything of the given type.
+            type: What the value is encoded as; the value's own class by default.
+
+        Raises:
+            Cancelled: Nobody waits for the result any more: let it pass, and clean up in `finally`.
+            NotEncodable: The value cannot be recorded.
+        """
+        check_topic("emit", topic)
+        payload = encode_payload(value, type, name="value")
+        self._check()
+        self._attempt.emit(topic, payload)
+
+    def _check(self) -> None:
         if self._attempt.cancelled:
             raise Cancelled(f"nobody waits for attempt {self.attempt} of {self.idempotency_key} any more")
-        self._attempt.beat(b"" if details is None else ANY.encode(details))
 
 
 _current: ContextVar[CallInfo] = ContextVar("interp_current_call")

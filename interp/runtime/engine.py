@@ -217,6 +217,7 @@ class Engine:
         self._worker.stop((self._grace if grace is None else grace).total_seconds())
         for thread in self._threads:
             thread.join()
+        self._worker.bell.ring()  # those who read streams learn that nothing more will come
         if self._owns_store:
             self.store.close()
 
@@ -226,9 +227,11 @@ class Engine:
             try:
                 if self.store.changed(_LISTEN_S):
                     self._worker.wake()
+                    self._worker.bell.ring()
             except Exception:  # noqa: BLE001  a store that failed or was closed: the worker meets it, too, and tells
                 self._worker.wake()
                 self._closed.wait(_LISTEN_S)
+        self._worker.bell.ring()
 
     def _new(self, definition: WorkflowDefinition, args: bytes, run_id: str | None) -> Start:
         """Prepare a start; nothing has happened yet."""

@@ -29,6 +29,7 @@ _CONSTRUCTORS = frozenset(
         "call",
         "cancel",
         "continue_as",
+        "emit",
         "gather",
         "join",
         "now",

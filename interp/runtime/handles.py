@@ -6,26 +6,31 @@ import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from datetime import timedelta
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
-from interp.codec import ANY, ValueCodec, encode_payload
+from interp.codec import ANY, ValueCodec, codec_for, encode_payload
 from interp.errors import JournalCorrupt, RunCancelled, RunFailed, RunParked, UnknownRun
 from interp.events import CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
 from interp.runtime.live import decoded
 from interp.runtime.repeated import RepeatedCall, repeated_calls
 from interp.runtime.requests import Tell, Watch
 from interp.runtime.retrying import retry
+from interp.runtime.streams import Bell, Stream, Tail, stream_of
 from interp.store import RunRow, Status, Store
+from interp.streams import RESERVED
 
 __all__ = ["Run", "outcome_of"]
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741  an item
 
 
 class _Worker(Protocol):
     """What a handle needs from the worker."""
 
     store: Store
+    bell: Bell
+    trouble: BaseException | None
 
     def put(self, request: Tell | Watch) -> None: ...
 
@@ -86,6 +91,35 @@ class Run(Generic[T]):
             NotEncodable: The payload cannot be recorded.
         """
         self._tell(Signalled(name, encode_payload(payload, type)))
+
+    @overload
+    def stream(self, topic: str, *, type: type[I], start: int = 0) -> Stream[I]: ...
+    @overload
+    def stream(self, topic: str, *, type: Any = ..., start: int = 0) -> Stream[Any]: ...
+    def stream(self, topic: str, *, type: Any = Any, start: int = 0) -> Stream[Any]:
+        """Read a stream of the run: the items that are there, and live those that come.
+
+            for token in run.stream("tokens", type=str):
+                print(token, end="")
+
+        It ends when the run has ended and everything was given; `async for` works as well. Readers may come late and
+        read on where they were; a stream is the same over restarts of the worker and over `continue_as`.
+
+        Args:
+            topic: Which stream; one that nothing was emitted to yet is empty so far.
+            type: What the values are decoded as; plain JSON values by default.
+            start: The number of the first item to give.
+        """
+        return stream_of(self._worker, Tail(self._worker.store, self.id, topic, start), codec_for(type))
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics of the run's streams that have items.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        return tuple(topic for topic in self._worker.store.topics(self.id) if not topic.startswith(RESERVED))
 
     def cancel(self, reason: str = "") -> None:
         """Ask the run to cancel; the request is durable on return. Its cleanup code runs first.

@@ -38,7 +38,8 @@ from interp.fibers import ChildRun, Issued
 from interp.interpreter import Interpreter, Step
 from interp.replay import replay
 from interp.runtime.attempts import Attempt
-from interp.store import Append, Create, Post, Status, Why
+from interp.store import Append, Create, Emit, Post, Status, Why
+from interp.streams import Emitted, encode_emitted
 
 __all__ = ["EPOCH", "LiveRun", "decoded", "microseconds", "moment"]
 
@@ -98,6 +99,8 @@ class LiveRun:
         round: How many times it has continued as new.
         creates: Children to start with the records.
         posts: Messages to send with the records.
+        emits: Items to add to streams with the records.
+        told: Items of activities to add to streams.
         asked: Commands that wait to hear whether what they asked of the store is durable.
         open: Ids of the children and sends that are not answered; some may be answered already.
         parent: The run, its round and the command that wait for this run's end.
@@ -120,6 +123,8 @@ class LiveRun:
     round: int = 0
     creates: list[Create] = attrs.field(factory=list[Create])
     posts: list[Post] = attrs.field(factory=list[Post])
+    emits: list[Emit] = attrs.field(factory=list[Emit])
+    told: list[Emit] = attrs.field(factory=list[Emit])
     asked: list[Issued] = attrs.field(factory=list[Issued])
     open: set[str] = attrs.field(factory=set[str])
     parent: tuple[str, int, str] | None = None
@@ -229,6 +234,7 @@ class LiveRun:
             restart=self.restart,
             creates=self.creates,
             posts=self.posts,
+            emits=self.emits,
         )
 
     def committed(self) -> list[Issued]:
@@ -243,6 +249,7 @@ class LiveRun:
         self.annotated = False
         self.creates = []
         self.posts = []
+        self.emits = []
         return calls
 
     def children(self) -> list[WorkflowDefinition]:
@@ -294,13 +301,16 @@ class LiveRun:
     def _write(self, cause: Event, at: datetime, step: Step) -> None:
         """Collect what came of an event. A workflow that only ever continues as new leaves everything as it was."""
         annotated = self.annotated
+        emits: list[Emit] = []
         for _ in range(_MOST_ROUNDS):
             annotated = annotated or step.annotated
+            emits += self._emitted(step, at, cause)
             if not isinstance(step.outcome, ContinuedAs):
                 if isinstance(cause, Started):
                     self._begin_round(cause)
                 self._collect(cause, at, step)
                 self.annotated = annotated
+                self.emits += emits
                 return
             cause = step.outcome.started
             self.interpreter = Interpreter(self.definition, cause, self.run_id)
@@ -310,6 +320,14 @@ class LiveRun:
             f"{self.definition.name} continued as new {_MOST_ROUNDS} times in a row without ever waiting\n"
             "  Between two rounds it must wait for something: a call, sleep(...) or await_signal(...)."
         )
+
+    def _emitted(self, step: Step, at: datetime, cause: Event) -> Iterator[Emit]:
+        """Give the items that a step adds to streams; they outlive the round."""
+        for issued in step.commands:
+            record = issued.record
+            if record.kind == "emit":
+                number = cause.round if isinstance(cause, Started) else self.round
+                yield Emit(record.target, encode_emitted(Emitted(at, record.id, 0, record.payload, number)))
 
     def _collect(self, cause: Event, at: datetime, step: Step) -> None:
         """Note one transition: its record, and the calls that it makes or withdraws."""

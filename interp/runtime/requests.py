@@ -9,7 +9,7 @@ import attrs
 
 from interp.definitions import WorkflowDefinition
 from interp.events import CancelRequested, Signalled, Started
-from interp.runtime.attempts import Beat, Completion
+from interp.runtime.attempts import Beat, Completion, Told
 from interp.store import Create, RunRow, Why
 
 __all__ = ["Input", "Start", "Stop", "Tell", "Wake", "Watch"]
@@ -54,4 +54,4 @@ class Stop:
     grace_s: float
 
 
-Input: TypeAlias = Completion | Beat | Start | Tell | Watch | Wake | Stop
+Input: TypeAlias = Completion | Beat | Told | Start | Tell | Watch | Wake | Stop

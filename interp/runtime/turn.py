@@ -12,7 +12,7 @@ from interp.errors import RunEnded, UnknownRun
 from interp.events import encode_event
 from interp.runtime.live import LiveRun
 from interp.runtime.requests import Start, Tell
-from interp.store import Append, Batch, Post, Refusal, Store, Why
+from interp.store import Append, Batch, Emission, Post, Refusal, Store, Why
 
 __all__ = ["Turn"]
 
@@ -28,6 +28,7 @@ class Turn:
         told: Messages that were fed to runs that are here.
         dirty: Runs that moved, by id.
         parked: Runs that could not be loaded.
+        telling: Runs whose activities emitted something, by id.
     """
 
     starts: dict[str, tuple[Start, LiveRun]] = attrs.field(factory=dict[str, tuple[Start, LiveRun]])
@@ -36,10 +37,11 @@ class Turn:
     told: list[Tell] = attrs.field(factory=list[Tell])
     dirty: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
     parked: list[Append] = attrs.field(factory=list[Append])
+    telling: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.starts or self.tells or self.dirty or self.parked)
+        return bool(self.starts or self.tells or self.dirty or self.parked or self.telling)
 
     def runs(self) -> Iterator[LiveRun]:
         """Give the runs that have something to write, the new ones first."""
@@ -51,6 +53,7 @@ class Turn:
             creates=[start.create for start, _ in self.starts.values()],
             posts=[Post(tell.run_id, encode_event(tell.event)) for tell in self.tells],
             appends=[run.append(now, draining=draining) for run in self.runs()] + self.parked,
+            emissions=[Emission(run.run_id, run.token, run.told) for run in self.telling.values()],
         )
 
     def acknowledge(self, refusals: list[Refusal], store: Store) -> list[LiveRun]:

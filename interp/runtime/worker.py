@@ -34,10 +34,11 @@ from interp.errors import (
     UsageError,
 )
 from interp.events import ChildEnded, Event, Fired, Heartbeat, Started, WorkerLost, decode_event
-from interp.runtime.attempts import Attempt, Beat, Completion
+from interp.runtime.attempts import Attempt, Beat, Completion, Told
 from interp.runtime.dispatcher import Dispatcher
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
+from interp.runtime.streams import Bell
 from interp.runtime.turn import Turn
 from interp.runtime.verdicts import poison, refusal, verdict
 from interp.runtime.watches import Watches
@@ -107,6 +108,7 @@ class Worker:
         self.store = store
         self.name = name
         self.trouble: BaseException | None = None
+        self.bell = Bell()
         self._options = options
         self._clock = options.clock
         self._inputs: SimpleQueue[Input] = SimpleQueue()
@@ -228,6 +230,8 @@ class Worker:
                 self._completed(taken)
             case Beat():
                 self._dispatcher.beaten(taken.attempt)
+            case Told():
+                self._emitted(taken)
             case Start():
                 self._start(taken)
             case Tell():
@@ -304,6 +308,14 @@ class Worker:
         if run is None or not self._dispatcher.ended(run, attempt):
             return
         self._conclude(run, completion)
+
+    def _emitted(self, told: Told) -> None:
+        """Take an item of an attempt, unless nobody waits for that any more."""
+        attempt = told.attempt
+        run = self._live.get(attempt.run_id)
+        if run is not None and not run.parked and run.attempts.get(attempt.command_id) is attempt:
+            run.told.append(told.emit)
+            self._turn.telling[run.run_id] = run
 
     def _conclude(self, run: LiveRun, completion: Completion) -> None:
         """Record what follows from the end of an attempt: the result, the failure, or that another attempt follows."""
@@ -474,6 +486,10 @@ class Worker:
                 for event in run.answers(refused) if self._live.get(run.run_id) is run else ():
                     self._feed(run, event, now)
         self._dispatcher.begin(calls)
+        for run in turn.telling.values():
+            run.told = []
+            if run.run_id in fenced and run.run_id not in turn.dirty:
+                self._forget(run)
         for append in turn.parked:
             self._watches.look(append.run_id)
 
@@ -514,6 +530,8 @@ class Worker:
         self._idle.pop(run.run_id, None)
         if self._live.get(run.run_id) is run:
             del self._live[run.run_id]
+        if self._turn.telling.get(run.run_id) is run:  # the run has come back in this turn: its owner is another one
+            del self._turn.telling[run.run_id]
 
     def _shut_down(self) -> None:
         for run in list(self._live.values()):

@@ -25,12 +25,13 @@ __all__ = ["Node", "Program", "Token", "blocks", "loaded", "orderly_programs", "
 Kind: TypeAlias = Literal[
     "call", "sleep", "sleep_until", "signal", "gather", "race", "spawn", "join", "cancel", "now", "random", "uuid",
     "info", "annotate", "patched", "sub", "try", "raise", "loop", "map", "timeout", "shield", "saga", "child", "send",
+    "emit",
 ]  # fmt: skip
 Block: TypeAlias = "list[Node]"
 
 _OPTIONS = ("limit", "return_errors", "min_successful", "tolerated_failures")
 
-RECORDED: tuple[Kind, ...] = ("call", "sleep", "sleep_until", "signal", "annotate", "child", "send")
+RECORDED: tuple[Kind, ...] = ("call", "sleep", "sleep_until", "signal", "annotate", "child", "send", "emit")
 
 
 @attrs.define(eq=False)
@@ -234,6 +235,8 @@ class Source:
                 return f"{node.kind}(tasks[{data['k']} % len(tasks)])"
             case "info":
                 return "run_info()"
+            case "emit":
+                return f"emit({data['topic']!r}, {data['value']})"
             case "annotate":
                 return f"annotate(field={data['value']})"
             case "sub":
@@ -445,6 +448,8 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
             data |= {"to": draw(_SIGNALS), "name": draw(_SIGNALS), "arg": draw(_KEYS)}
         case "annotate":
             data |= {"value": draw(_KEYS)}
+        case "emit":
+            data |= {"topic": draw(_SIGNALS), "value": draw(_KEYS)}
         case "map":
             count = draw(st.integers(0, 3))
             data |= {"fn": draw(st.sampled_from(sorted(ACTIVITIES))), "count": count, **_policy(draw, count)}
@@ -458,6 +463,7 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
 _LEAVES: tuple[Kind, ...] = (
     "call", "call", "call", "call", "sleep", "sleep_until", "signal", "signal", "now", "random", "uuid", "info",
     "annotate", "join", "cancel", "call", "call", "sleep", "signal", "join", "raise", "map", "child", "child", "send",
+    "emit",
 )  # fmt: skip
 _TREES: tuple[Kind, ...] = (
     "gather",
@@ -478,7 +484,7 @@ _TREES: tuple[Kind, ...] = (
 
 _ORDERLY_LEAVES: tuple[Kind, ...] = (
     "call", "call", "sleep", "sleep_until", "signal", "now", "random", "uuid", "info", "annotate", "map", "child",
-    "send",
+    "send", "emit",
 )  # fmt: skip
 _ORDERLY_TREES: tuple[Kind, ...] = ("gather", "gather", "spawn", "sub", "loop", "patched", "shield", "saga")
 
