@@ -1,5 +1,6 @@
 """Durable execution as a Python library: workflows are generators, and what they did is never done twice."""
 
+from interp.asking import Request
 from interp.commands import (
     Call,
     Command,
@@ -20,6 +21,7 @@ from interp.commands import (
     patched,
     race,
     random,
+    reply,
     run_info,
     send,
     shield,
@@ -32,6 +34,11 @@ from interp.commands import (
 from interp.definitions import activity, workflow
 from interp.errors import (
     ActivityError,
+    AskError,
+    AskFailed,
+    AskRefused,
+    AskTimeout,
+    AskUnanswered,
     CallFailed,
     CallTimeout,
     Cancelled,
@@ -75,6 +82,11 @@ from interp.store import RunFilter, RunRow, Status
 
 __all__ = [
     "ActivityError",
+    "AskError",
+    "AskFailed",
+    "AskRefused",
+    "AskTimeout",
+    "AskUnanswered",
     "Call",
     "CallFailed",
     "CallInfo",
@@ -92,6 +104,7 @@ __all__ = [
     "OutcomeUnknown",
     "PartTimeout",
     "RepeatedCall",
+    "Request",
     "Retry",
     "RetryAfter",
     "Run",
@@ -133,6 +146,7 @@ __all__ = [
     "patched",
     "race",
     "random",
+    "reply",
     "run",
     "run_info",
     "send",

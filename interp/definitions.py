@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
@@ -24,6 +24,7 @@ from interp.policies import Retry
 
 __all__ = [
     "ActivityDefinition",
+    "Validator",
     "WorkflowDefinition",
     "activity",
     "activity_of",
@@ -62,6 +63,19 @@ class ActivityDefinition:
 
 
 @attrs.frozen(eq=False)
+class Validator:
+    """A function that may refuse a request, by raising an exception.
+
+    Attributes:
+        fn: It is called with the payload and the state that the workflow has annotated.
+        arguments: How the two are decoded: as it annotates them.
+    """
+
+    fn: Callable[..., object]
+    arguments: ArgumentsCodec
+
+
+@attrs.frozen(eq=False)
 class WorkflowDefinition:
     """A generator function that must be deterministic.
 
@@ -70,12 +84,14 @@ class WorkflowDefinition:
         fn: The generator function.
         compare: How replay compares commands with their records.
         arguments: How its arguments and result are recorded.
+        validators: What may refuse requests before anything is recorded, by the name of the request.
     """
 
     name: str
     fn: Callable[..., Generator[Command[Any], Any, Any]]
     compare: Compare
     arguments: ArgumentsCodec
+    validators: Mapping[str, Validator] = attrs.field(factory=dict[str, "Validator"])
 
     @functools.cached_property
     def code(self) -> str:
@@ -198,13 +214,19 @@ def _activity(
 @overload
 def workflow(fn: W, /) -> W: ...
 @overload
-def workflow(*, name: str | None = None, compare: Compare = "strict") -> Callable[[W], W]: ...
+def workflow(
+    *,
+    name: str | None = None,
+    compare: Compare = "strict",
+    validators: Mapping[str, Callable[[Any, Any], object]] | None = None,
+) -> Callable[[W], W]: ...
 def workflow(
     fn: Callable[..., Generator[Command[Any], Any, Any]] | None = None,
     /,
     *,
     name: str | None = None,
     compare: Compare = "strict",
+    validators: Mapping[str, Callable[[Any, Any], object]] | None = None,
 ) -> Any:
     """Declare a generator function a workflow; the function itself is returned, and registered by its name.
 
@@ -212,13 +234,16 @@ def workflow(
         fn: A generator function that yields commands and is deterministic.
         name: What the journal calls it; its qualified name by default. Keep it when the function moves or is renamed.
         compare: How replay compares commands with their records: `strict`, or `names` to accept other arguments.
+        validators: By the name of a request, a function of its payload and of the run's state (what was annotated
+            last) that raises an exception to refuse it: nothing is recorded then, and whoever asked gets `AskRefused`
+            with its text. It must be quick and have no effects.
 
     Raises:
-        InvalidDefinition: The function is no generator function.
+        InvalidDefinition: The function is no generator function, or a validator cannot be one.
     """
 
     def declare(fn: Callable[..., Generator[Command[Any], Any, Any]]) -> Callable[..., Any]:
-        definition = _workflow(fn, name or _name_of(fn), compare)
+        definition = _workflow(fn, name or _name_of(fn), compare, validators or {})
         _register(definition)
         fn.__interp_workflow__ = definition  # type: ignore[attr-defined]  # any function takes attributes
         return fn
@@ -226,7 +251,9 @@ def workflow(
     return declare if fn is None else declare(fn)
 
 
-def _workflow(fn: Callable[..., Any], name: str, compare: Compare) -> WorkflowDefinition:
+def _workflow(
+    fn: Callable[..., Any], name: str, compare: Compare, validators: Mapping[str, Callable[..., object]]
+) -> WorkflowDefinition:
     if inspect.isasyncgenfunction(fn) or inspect.iscoroutinefunction(fn):
         raise InvalidDefinition(
             name,
@@ -241,7 +268,35 @@ def _workflow(fn: Callable[..., Any], name: str, compare: Compare) -> WorkflowDe
             "never yields, so it is no generator function and cannot be a workflow",
             "Yield its commands: `result = yield from call(...)`. A function with side effects is an @activity.",
         )
-    return WorkflowDefinition(name=name, fn=fn, compare=compare, arguments=ArgumentsCodec.of(fn))
+    return WorkflowDefinition(
+        name=name,
+        fn=fn,
+        compare=compare,
+        arguments=ArgumentsCodec.of(fn),
+        validators={asked: _validator(name, asked, check) for asked, check in validators.items()},
+    )
+
+
+def _validator(name: str, asked: str, fn: Callable[..., object]) -> Validator:
+    problem = ""
+    if not callable(fn):
+        problem = "which is no function"
+    elif inspect.iscoroutinefunction(fn) or inspect.isgeneratorfunction(fn):
+        problem = "which is async or a generator function"
+    else:
+        arguments = ArgumentsCodec.of(fn)
+        try:
+            arguments.signature.bind(None, None)
+        except TypeError:
+            problem = f"whose parameters are {arguments.signature}"
+        else:
+            return Validator(fn, arguments)
+    raise InvalidDefinition(
+        name,
+        _where(fn),
+        f"declares for request {asked!r} the validator {getattr(fn, '__qualname__', repr(fn))}, {problem}",
+        "A validator is a plain function of two: `def check(payload: Order, state: dict[str, Any]) -> None`.",
+    )
 
 
 def workflow_of(fn: Callable[..., Any]) -> WorkflowDefinition:
@@ -253,7 +308,7 @@ def workflow_of(fn: Callable[..., Any]) -> WorkflowDefinition:
     definition = getattr(fn, "__interp_workflow__", None)
     if definition is None:
         name = getattr(fn, "__qualname__", repr(fn))
-        _workflow(fn, name, "strict")
+        _workflow(fn, name, "strict", {})
         raise InvalidDefinition(name, _where(fn), "is not declared a workflow", "Write @workflow above its `def`.")
     return cast("WorkflowDefinition", definition)
 

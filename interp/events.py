@@ -19,6 +19,7 @@ from typing import TypeAlias
 import msgspec
 
 __all__ = [
+    "Asked",
     "AttemptFailed",
     "CancelRequested",
     "ChildEnded",
@@ -120,6 +121,8 @@ class Started(_Shape, frozen=True, tag="start"):
         parent: The run, its round and the command that wait for this run; None when nobody does.
         forked_from: The runs that its history began with, the oldest first; empty unless it was forked.
         failures: Why it failed at its very start, each time before somebody asked that it be tried again.
+        asked: Requests that came before a `continue_as` and are not answered: (id, name, payload) each; the payload is
+            None when the workflow has taken it.
     """
 
     workflow: str
@@ -134,6 +137,7 @@ class Started(_Shape, frozen=True, tag="start"):
     parent: tuple[str, int, str] | None = None
     forked_from: tuple[Origin, ...] = ()
     failures: tuple[Failure, ...] = ()
+    asked: tuple[tuple[str, str, bytes | None], ...] = ()
 
 
 class Resolved(_Shape, frozen=True, tag="ok"):
@@ -227,6 +231,22 @@ class Signalled(_Shape, frozen=True, tag="sig"):
 
     name: str
     payload: bytes
+
+
+class Asked(_Shape, frozen=True, tag="ask"):
+    """A request came in from outside.
+
+    Attributes:
+        name: What it is asked under.
+        payload: What is asked, as JSON.
+        id: Tells it from all others of the run.
+        again: Whether it is the cause of a record that a retry has taken back: it was accepted before.
+    """
+
+    name: str
+    payload: bytes
+    id: str
+    again: bool = False
 
 
 class CancelRequested(_Shape, frozen=True, tag="stop"):
@@ -334,6 +354,7 @@ Event: TypeAlias = (
     | Reconciled
     | Fired
     | Signalled
+    | Asked
     | CancelRequested
     | WorkerLost
     | Delivered

@@ -18,6 +18,7 @@ COMMANDS = {
     "stream": "Print a stream of a run, also while it goes on.",
     "result": "Wait for a run to end and print its result.",
     "signal": "Send a signal to a run.",
+    "ask": "Ask a run something and print its answer.",
     "cancel": "Ask a run to cancel.",
     "retry": "Make a parked or failed run go on from where it stands.",
     "fork": "Start a new run from the first records of another.",

@@ -29,7 +29,7 @@ _HEAD = """\
 _TAIL = """\
 ## Arguments and payloads
 
-Each argument of `interp run`, and the payload of `interp signal`, is one JSON value.
+Each argument of `interp run`, and the payload of `interp signal` and `interp ask`, is one JSON value.
 A text that is no JSON is taken as a string, if the parameter accepts one: `hello` needs no quotes.
 So is a text whose JSON value does not fit the parameter while the string does: `42` for `order_id: str`, `3.10` for a `Decimal`, `2026-03-01` for a `date`.
 Text that begins with `{`, `[` or `"` must be JSON.
@@ -49,6 +49,7 @@ Times are UTC in ISO 8601.
 | `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "forked_from": [origin, ...], "failures": [failure, ...], "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome}` |
 | `stream` | `{"run": id, "topic": topic, "items": [item, ...]}`; with `--follow` each item as a line of its own; without a topic `{"run": id, "topics": [topic, ...]}` |
 | `signal` | `{"run": id, "signal": name, "payload": value}` |
+| `ask` | `{"run": id, "request": name, "id": id of the request, "answer": value}` |
 | `cancel` | `{"run": id, "cancel_requested": true, "reason": text}` |
 | `retry` | `{"run": id, "released": true, "reason": why it was parked or had failed, "call": id of the call that is made anew or null}` |
 | `fork` | `{"run": id of the new run, "forked_from": id, "at": n, "given": [command id, ...]}` |
@@ -66,7 +67,7 @@ Times are UTC in ISO 8601.
 - With `--records` the document of `show` has `records`, too: each has `index`, `at`, `cause` (its tag in the journal), `id` (the command that it answers, or null), `commands` (their ids) and `outcome` (its tag, or null).
 - A **failure** has `type`, `message` and `traceback`.
 - An **event** is `{"event": "worker_lost", "at", "worker", "successor"}` `{"event": "cancel_requested", "at", "reason"}` or `{"event": "retried", "at", "failure", "call"}`.
-- The **mailbox** holds the signals that came and were not taken: `signal`, `payload`, `at`.
+- The **mailbox** holds what came and was not taken: a signal has `signal`, `payload`, `at`; a request has `request`, `payload`, `at` and `id`.
 - An **outcome** has a `status` (`completed`, `failed`, `cancelled`, `continued`), and `result`, `failure`, `reason` or `arguments`; it is null while the run goes on.
 
 `withdrawn` is concluded from what follows, since records do not say it: a command that a lost race or a cancelled branch left behind may be listed as waiting until its fiber goes on. One that a `shield` keeps waiting in a cancelled run is listed as withdrawn until its answer comes.

@@ -116,6 +116,11 @@ def heading(record: Record) -> tuple[str, str | None]:
             return f"signal {record.target!r}", None
         case "emit":
             return f"emit {record.target!r}", rendered(record.payload)
+        case "await_request":
+            return f"request {record.target!r}", None
+        case "reply":
+            _, how, value = _parts(record)
+            return f"reply to {record.target!r}", rendered(value) if how == b'"ok"' else f"error={rendered(value)}"
         case "annotate":
             return "annotate", _fields(record)
         case "child":

@@ -36,6 +36,7 @@ _CONSTRUCTORS = frozenset(
         "patched",
         "race",
         "random",
+        "reply",
         "run_info",
         "sleep",
         "sleep_until",

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import msgspec
 
+from interp.asking import Answer, answer_topic
 from interp.codec import ANY, encode_payload
-from interp.commands import Child, Send
+from interp.commands import Child, Reply, Send
 from interp.definitions import WorkflowDefinition
 from interp.errors import JournalCorrupt
 from interp.events import (
@@ -196,6 +197,15 @@ class LiveRun:
             self.backoff.pop(issued.id, None)
         return step
 
+    def answer(self, request_id: str, given: Answer, at: datetime) -> None:
+        """Answer a request of which nothing is recorded, with the next commit."""
+        self.emits.append(_answered(request_id, given, at, self.round))
+
+    def has_answered(self, request_id: str) -> bool:
+        """Whether an answer to the request is yet to be written."""
+        topic = answer_topic(request_id)
+        return any(emit.topic == topic for emit in self.emits)
+
     def ready_calls(self, now: datetime) -> None:
         """Move calls whose pause is over to those that are dispatched."""
         for command_id in [command_id for command_id, at in self.backoff.items() if at <= now]:
@@ -323,11 +333,16 @@ class LiveRun:
 
     def _emitted(self, step: Step, at: datetime, cause: Event) -> Iterator[Emit]:
         """Give the items that a step adds to streams; they outlive the round."""
+        number = cause.round if isinstance(cause, Started) else self.round
         for issued in step.commands:
             record = issued.record
             if record.kind == "emit":
-                number = cause.round if isinstance(cause, Started) else self.round
                 yield Emit(record.target, encode_emitted(Emitted(at, record.id, 0, record.payload, number)))
+            elif isinstance(issued.command, Reply):
+                topic = answer_topic(issued.command.request.id)
+                yield Emit(topic, encode_emitted(Emitted(at, record.id, 0, record.payload, number)))
+        for request_id, reason in step.refused:
+            yield _answered(request_id, Answer.refusal(reason), at, number)
 
     def _collect(self, cause: Event, at: datetime, step: Step) -> None:
         """Note one transition: its record, and the calls that it makes or withdraws."""
@@ -398,6 +413,10 @@ class LiveRun:
         self.records = []
         self.calls = []
         self.backoff = {}
+
+
+def _answered(request_id: str, given: Answer, at: datetime, round_no: int) -> Emit:
+    return Emit(answer_topic(request_id), encode_emitted(Emitted(at, "", 0, given.encode(request_id), round_no)))
 
 
 def _is_detached(issued: Issued) -> bool:

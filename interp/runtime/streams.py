@@ -23,7 +23,7 @@ from interp.errors import EngineClosed, JournalCorrupt, NotDecodable, RunParked,
 from interp.store import Item, RunRow, Status, Store
 from interp.streams import Emitted, decode_emitted
 
-__all__ = ["Bell", "Stream", "StreamItem", "Tail", "recorded", "stream_of"]
+__all__ = ["Bell", "Reader", "Stream", "StreamItem", "Tail", "looked", "recorded", "stream_of"]
 
 T = TypeVar("T")
 
@@ -53,10 +53,10 @@ class Bell:
             with suppress(RuntimeError):  # its event loop was closed meanwhile
                 tell()
 
-    def wait(self, seen: int) -> None:
-        """Wait until it was rung more often than `seen` times, or a look is due anyway."""
+    def wait(self, seen: int, timeout_s: float | None = None) -> None:
+        """Wait until it was rung more often than `seen` times, the time is up, or a look is due anyway."""
         with self._rung:
-            self._rung.wait_for(lambda: self.rings > seen, _LOOK_S)
+            self._rung.wait_for(lambda: self.rings > seen, _LOOK_S if timeout_s is None else min(timeout_s, _LOOK_S))
 
     async def heard(self, seen: int) -> None:
         """Wait likewise, on an event loop."""
@@ -79,7 +79,7 @@ class Bell:
                 self._told.discard(tell)
 
 
-class _Worker(Protocol):
+class Reader(Protocol):
     """What a reader needs from the worker of its engine."""
 
     store: Store
@@ -163,7 +163,7 @@ class Stream(Generic[T]):
 
     def __init__(
         self,
-        worker: _Worker,
+        worker: Reader,
         tail: Tail,
         show: Callable[[StreamItem[Any]], T],
         opened: Callable[[Item], StreamItem[Any]],
@@ -224,15 +224,19 @@ class Stream(Generic[T]):
                 await self._worker.bell.heard(seen)
 
     def _look(self, tail: Tail) -> tuple[list[Item], RunRow]:
-        """Look, unless the engine is gone: nobody would ring any more."""
-        if self._worker.trouble is not None:
-            raise self._worker.trouble
-        try:
-            return tail.look()
-        except UsageError as error:
-            if isinstance(error, UnknownRun):
-                raise
-            raise EngineClosed(str(error)) from None
+        return looked(self._worker, tail)
+
+
+def looked(worker: Reader, tail: Tail) -> tuple[list[Item], RunRow]:
+    """Look, unless the engine is gone: nobody would ring any more."""
+    if worker.trouble is not None:
+        raise worker.trouble
+    try:
+        return tail.look()
+    except UsageError as error:
+        if isinstance(error, UnknownRun):
+            raise
+        raise EngineClosed(str(error)) from None
 
 
 def recorded(run_id: str, topic: str, item: Item) -> Emitted:
@@ -247,7 +251,7 @@ def recorded(run_id: str, topic: str, item: Item) -> Emitted:
         raise JournalCorrupt(f"item {item.number} of stream {topic!r} of run {run_id!r}", str(error)) from None
 
 
-def stream_of(worker: _Worker, tail: Tail, codec: ValueCodec[T]) -> Stream[T]:
+def stream_of(worker: Reader, tail: Tail, codec: ValueCodec[T]) -> Stream[T]:
     """Return the stream behind a place, its values decoded."""
 
     def opened(item: Item) -> StreamItem[T]:

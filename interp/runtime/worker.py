@@ -22,6 +22,7 @@ from typing import TypeAlias
 import attrs
 import msgspec
 
+from interp.asking import Answer
 from interp.definitions import WorkflowDefinition, find_workflow, workflows
 from interp.errors import (
     EngineClosed,
@@ -33,7 +34,8 @@ from interp.errors import (
     StoreReadOnly,
     UsageError,
 )
-from interp.events import ChildEnded, Event, Fired, Heartbeat, Started, WorkerLost, decode_event
+from interp.events import Asked, ChildEnded, Event, Fired, Heartbeat, Started, WorkerLost, decode_event
+from interp.runtime.asking import has_answer, objection
 from interp.runtime.attempts import Attempt, Beat, Completion, Told
 from interp.runtime.dispatcher import Dispatcher
 from interp.runtime.live import LiveRun, microseconds, moment
@@ -369,7 +371,24 @@ class Worker:
         """Feed a message to a run that is here, after those that came to its inbox before."""
         now = self._clock()
         self._read(run, self.store.inbox(run.run_id), now)
-        return run.outcome is None and self._feed(run, event, now)
+        if run.outcome is not None or run.parked:
+            return False
+        return self._is_settled(run, event, now) or self._feed(run, event, now)
+
+    def _is_settled(self, run: LiveRun, event: Event, now: datetime) -> bool:
+        """Whether a message needs no record: nobody waits for it any more, or it is refused, or came before."""
+        if isinstance(event, ChildEnded):
+            return not run.awaits(event)
+        if not isinstance(event, Asked) or event.again:
+            return False
+        self._turn.dirty[run.run_id] = run
+        asked_before = event.id in run.interpreter.asked or run.has_answered(event.id)
+        if asked_before or has_answer(self.store, run.run_id, event.id):
+            return True
+        reason = objection(run.interpreter, event)
+        if reason:
+            run.answer(event.id, Answer.refusal(reason), now)
+        return bool(reason)
 
     def _read(self, run: LiveRun, messages: Iterable[Message], now: datetime) -> None:
         """Take the messages in that were not taken in yet."""
@@ -381,8 +400,7 @@ class Worker:
                 except JournalCorrupt as error:
                     run.parked = str(error)
                     return
-                late = isinstance(event, ChildEnded) and not run.awaits(event)
-                if late or self._feed(run, event, now):
+                if self._is_settled(run, event, now) or self._feed(run, event, now):
                     run.consumed.append(message.number)
 
     # Claiming and loading.

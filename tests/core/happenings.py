@@ -67,6 +67,7 @@ _WHAT = st.sampled_from(
     + ["fail", "fault", "timeout"]
     + ["timer"] * 5
     + ["signal"] * 5
+    + ["ask"] * 3
     + ["child", "stored"] * 4
     + ["retry", "beat", "know", "lost", "cancel"]
 )
@@ -111,6 +112,8 @@ def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> Non
             driver.fires()
         case "signal":
             driver.signals(draw(st.sampled_from(["a", "b"])), draw(_PAYLOADS))
+        case "ask":
+            driver.asks(draw(st.sampled_from(["a", "b"])), draw(_PAYLOADS))
         case "cancel":
             driver.cancels(draw(_TEXT))
         case _:

@@ -25,13 +25,13 @@ __all__ = ["Node", "Program", "Token", "blocks", "loaded", "orderly_programs", "
 Kind: TypeAlias = Literal[
     "call", "sleep", "sleep_until", "signal", "gather", "race", "spawn", "join", "cancel", "now", "random", "uuid",
     "info", "annotate", "patched", "sub", "try", "raise", "loop", "map", "timeout", "shield", "saga", "child", "send",
-    "emit",
+    "emit", "request", "reply",
 ]  # fmt: skip
 Block: TypeAlias = "list[Node]"
 
 _OPTIONS = ("limit", "return_errors", "min_successful", "tolerated_failures")
 
-RECORDED: tuple[Kind, ...] = ("call", "sleep", "sleep_until", "signal", "annotate", "child", "send", "emit")
+RECORDED: tuple[Kind, ...] = ("call", "sleep", "sleep_until", "signal", "annotate", "child", "send", "emit", "request")
 
 
 @attrs.define(eq=False)
@@ -155,6 +155,13 @@ class Source:
             case "spawn":
                 self._plain_command(depth, node)
                 self._line(depth, "tasks.append(value)")
+            case "request":
+                self._command(depth, node)
+                self._line(depth, "if isinstance(value, Request):")
+                self._line(depth + 1, "requests.append(value)")
+            case "reply":
+                self._line(depth, "if requests:")
+                self._command(depth + 1, node)
             case "join" | "cancel":
                 self._line(depth, "if tasks:")
                 self._command(depth + 1, node)
@@ -235,6 +242,12 @@ class Source:
                 return f"{node.kind}(tasks[{data['k']} % len(tasks)])"
             case "info":
                 return "run_info()"
+            case "request":
+                timeout = f", timeout=timedelta(seconds={data['s']})" if data["s"] is not None else ""
+                return f"await_signal({data['name']!r}, Request{'[int]' if data.get('typed') else ''}{timeout})"
+            case "reply":
+                error = ", error='no'" if data["fails"] else f", {data['k']}"
+                return f"reply(requests[{data['k']} % len(requests)]{error})"
             case "emit":
                 return f"emit({data['topic']!r}, {data['value']})"
             case "annotate":
@@ -251,7 +264,7 @@ class Source:
         return (
             node.kind in {"gather", "race", "spawn", "timeout", "shield"}
             and len(block) == 1
-            and block[0].kind in {"call", "sleep", "sleep_until", "signal", "child", "send"}
+            and block[0].kind in {"call", "sleep", "sleep_until", "signal", "request", "child", "send"}
             and bool(block[0].data.get("bare"))
         )
 
@@ -392,7 +405,15 @@ def loaded(program: Program, file: str = "program.py") -> Loaded:
         return begin
 
     names |= ACTIVITIES | {"registering": registering, "core_child": core_child}
-    names |= {"Token": token, "seen": seen, "tracked": tracked, "timedelta": timedelta, "EPOCH": EPOCH, "tasks": []}
+    names |= {
+        "Token": token,
+        "seen": seen,
+        "tracked": tracked,
+        "timedelta": timedelta,
+        "EPOCH": EPOCH,
+        "tasks": [],
+        "requests": [],
+    }
     names |= {"Declined": Declined, "__name__": "program"}
     exec(compile(source.text, file, "exec"), names)
     # Not by @workflow: that would register each of them for ever.
@@ -437,7 +458,9 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
             data |= {"fn": draw(st.sampled_from(sorted(ACTIVITIES))), "arg": draw(_KEYS), "options": _bare(draw)}
         case "sleep" | "sleep_until":
             data |= {"s": draw(_SECONDS)}
-        case "signal":
+        case "reply":
+            data |= {"k": draw(_KEYS), "fails": draw(st.booleans())}
+        case "signal" | "request":
             data |= {"name": draw(_SIGNALS), "s": draw(st.sampled_from([None, None, 0, 5])), "typed": _bare(draw)}
         case "join" | "cancel":
             data |= {"k": draw(_KEYS)}
@@ -463,7 +486,7 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
 _LEAVES: tuple[Kind, ...] = (
     "call", "call", "call", "call", "sleep", "sleep_until", "signal", "signal", "now", "random", "uuid", "info",
     "annotate", "join", "cancel", "call", "call", "sleep", "signal", "join", "raise", "map", "child", "child", "send",
-    "emit",
+    "emit", "request", "request", "reply",
 )  # fmt: skip
 _TREES: tuple[Kind, ...] = (
     "gather",
@@ -484,7 +507,7 @@ _TREES: tuple[Kind, ...] = (
 
 _ORDERLY_LEAVES: tuple[Kind, ...] = (
     "call", "call", "sleep", "sleep_until", "signal", "now", "random", "uuid", "info", "annotate", "map", "child",
-    "send", "emit",
+    "send", "emit", "request",
 )  # fmt: skip
 _ORDERLY_TREES: tuple[Kind, ...] = ("gather", "gather", "spawn", "sub", "loop", "patched", "shield", "saga")
 
@@ -552,6 +575,6 @@ def orderly_programs(depth: int = 3) -> st.SearchStrategy[Program]:
 def _without_winners(program: Program) -> Program:
     for node in program.nodes():
         node.data.pop("min_successful", None)
-        if node.kind == "signal":
+        if node.kind in {"signal", "request"}:
             node.data |= {"s": None, "typed": False}
     return program
