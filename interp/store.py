@@ -435,8 +435,8 @@ class Store(Protocol):
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch in one transaction; durable on return unless the store's durability level says later.
 
-        Each part stands or falls alone: a refused one is listed and has changed nothing. An append for a run whose
-        create in the same batch was refused is refused as well (its token cannot match).
+        Each part stands or falls alone: a refused one is listed and has changed nothing. An append or an emission
+        for a run whose create in the same batch was refused is refused as well (its token cannot match).
         """
         ...
 

@@ -65,7 +65,7 @@ class Change:
         barred = {refusal.run_id for refusal in refusals}
         refusals += [Refusal(post.run_id, why) for post in batch.posts if (why := self._post(post, now_us))]
         for emission in batch.emissions:
-            if why := self._emission(emission):
+            if why := "fenced" if emission.run_id in barred else self._emission(emission):
                 refusals.append(Refusal(emission.run_id, why))
         for append, entries in zip(batch.appends, encoded, strict=True):
             if why := "fenced" if append.run_id in barred else self._append(append, entries):

@@ -16,6 +16,7 @@ COMMANDS = {
     "list": "List runs, the newest first.",
     "show": "Show the history of a run as a tree.",
     "stream": "Print a stream of a run, also while it goes on.",
+    "logs": "Show the captured log lines of a run.",
     "result": "Wait for a run to end and print its result.",
     "signal": "Send a signal to a run.",
     "ask": "Ask a run something and print its answer.",

@@ -48,6 +48,7 @@ Times are UTC in ISO 8601.
 | `list` | `{"store": url, "total": n, "runs": [run, ...]}`; `total` counts those beyond `--limit` too |
 | `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "forked_from": [origin, ...], "failures": [failure, ...], "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome}` |
 | `stream` | `{"run": id, "topic": topic, "items": [item, ...]}`; with `--follow` each item as a line of its own; without a topic `{"run": id, "topics": [topic, ...]}` |
+| `logs` | `{"run": id, "lines": [line, ...]}`; with `--follow` each line as a document of its own |
 | `signal` | `{"run": id, "signal": name, "payload": value}` |
 | `ask` | `{"run": id, "request": name, "id": id of the request, "answer": value}` |
 | `cancel` | `{"run": id, "cancel_requested": true, "reason": text}` |
@@ -61,6 +62,7 @@ Times are UTC in ISO 8601.
 - A **check** has `id`, `workflow`, `status`, `verdict` (`fits`, `diverges`, `undecodable`, `unknown`, `broken`), `records` (how many were replayed), `tolerated` (how many differences `compare="names"` accepted) and `record` (where it does not fit, or null).
 - A **cause** has `verdict`, `workflow`, `runs` (how many have it), `examples` (ids of some), and `error` as below, that of the first run.
 - An **item** has `number`, `at`, `command` (which emitted it, or the call whose activity did), `attempt` (0 for what the workflow itself emitted), `round` and `value`.
+- A **line** has `number`, `at`, `level`, `logger`, `command` (which the workflow passed last, or the call whose activity wrote it), `attempt` (0 in the workflow itself) and `text`.
 - A **wait** has `id`, `kind`, `target`, `where`, `since`, `due`.
 - A **command** has `id`, `kind`, `target`, `arguments`, `where` (`file:line`), `at`, `state` (`waits`, `done`, `failed`, `timed out`, `withdrawn`), `ended`, `result`, `failure`, `attempt` and `earlier_attempts`; each of those has `attempt`, `begun`, `ended`, `failure` (null when its worker was lost: its outcome is unknown) and `retry_at`.
 - An **origin** is a run that the history began with, the oldest first: `run`, `records` (how many are its own; 0 in a later round), `given` (the calls whose results were given by hand). The list is empty unless the run was forked.

@@ -20,6 +20,7 @@ from interp.definitions import ActivityDefinition
 from interp.errors import CallTimeout, Cancelled, CodecError, NotDone, NotEncodable, RetryAfter, UsageError
 from interp.events import Failure
 from interp.failures import Limit, declared_failure, fault, kinds_of, timed_out
+from interp.runtime.capture import Line, line_of
 from interp.store import Emit
 from interp.streams import Emitted, check_topic, encode_emitted
 
@@ -30,7 +31,7 @@ __all__ = [
     "Completion",
     "Deliver",
     "Told",
-    "call_at_work",
+    "attempt_at_work",
     "current_call",
     "later",
     "overdue",
@@ -67,6 +68,7 @@ class Attempt:
         cancelled: Whether nobody waits for its result any more.
         begun: When it began to run; None while it is queued.
         stop: Ends it at once, where that is possible (async activities).
+        captures: The lowest level of its log lines that are captured; None for none.
         tell: Takes its heartbeats and items to the worker; None while it is not dispatched.
         beat_at: When it gave its last sign of life; None before the first.
         details: What it told last of how far it is, as JSON; empty for nothing.
@@ -92,6 +94,7 @@ class Attempt:
     details: bytes = b""
     beating: bool = False
     quiet_until: datetime | None = None
+    captures: int | None = None
 
     @property
     def fn(self) -> Callable[..., Any]:
@@ -145,8 +148,15 @@ class Attempt:
     def emit(self, topic: str, payload: bytes) -> None:
         """Hand an item to the worker; called on the thread of the activity."""
         if self.tell is not None:
-            emitted = Emitted(datetime.now(UTC), self.command_id, self.number, payload, self.round)
-            self.tell(Told(self, Emit(topic, encode_emitted(emitted))))
+            self.tell(Told(self, Emit(topic, encode_emitted(self._emitted(payload)))))
+
+    def log(self, line: Line) -> None:
+        """Hand a log line to the worker, likewise."""
+        if self.tell is not None:
+            self.tell(Told(self, line_of(self._emitted(b""), line)))
+
+    def _emitted(self, payload: bytes) -> Emitted:
+        return Emitted(datetime.now(UTC), self.command_id, self.number, payload, self.round)
 
     def cancel(self) -> None:
         """Tell the attempt that nobody waits for it any more."""
@@ -287,9 +297,10 @@ class CallInfo:
 _current: ContextVar[CallInfo] = ContextVar("interp_current_call")
 
 
-def call_at_work() -> CallInfo | None:
-    """Return the call that is served here; None outside of activities."""
-    return _current.get(None)
+def attempt_at_work() -> Attempt | None:
+    """Return the attempt that is made here; None outside of activities."""
+    call = _current.get(None)
+    return None if call is None else call._attempt  # pyright: ignore[reportPrivateUsage]  # hidden from users only
 
 
 def current_call() -> CallInfo:

@@ -58,6 +58,7 @@ class Engine:
         cache: int = 1_000,
         grace: timedelta = timedelta(seconds=10),
         poison_after: int | None = 5,
+        capture_logs: int | None = None,
     ) -> None:
         """Open the store and start the worker.
 
@@ -70,6 +71,8 @@ class Engine:
             poison_after: A run is parked when it has lost so many workers in a row without any progress of its own, as
                 when an activity uses up the memory; None for never. An engine that is closed, and whose `grace` is too
                 short for the run's calls, counts too.
+            capture_logs: From this level on, such as `logging.INFO`, lines of `interp.get_logger()` are kept with their
+                run, the newest 1,000: `interp logs RUN` shows them. None keeps none.
 
         Raises:
             UnknownStore: The URL names no kind of store that is installed.
@@ -84,7 +87,8 @@ class Engine:
         self.name = f"{platform.node() or 'host'}-{os.getpid()}-{secrets.token_hex(4)}"
         self._grace = grace
         self._closed = threading.Event()
-        self._worker = Worker(self.store, self.name, WorkerOptions(threads, cache, _utc_now, poison_after))
+        options = WorkerOptions(threads, cache, _utc_now, poison_after, capture_logs=capture_logs)
+        self._worker = Worker(self.store, self.name, options)
         self._threads = [
             threading.Thread(target=target, name=f"interp-{name}", daemon=True)
             for name, target in (("worker", self._worker.run), ("doorbell", self._listen))

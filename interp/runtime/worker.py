@@ -37,6 +37,7 @@ from interp.errors import (
 from interp.events import Asked, ChildEnded, Event, Fired, Heartbeat, Started, WorkerLost, decode_event
 from interp.runtime.asking import has_answer, objection
 from interp.runtime.attempts import Attempt, Beat, Completion, Told
+from interp.runtime.capture import Capture, capturing
 from interp.runtime.dispatcher import Dispatcher
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
@@ -87,6 +88,7 @@ class WorkerOptions:
         clock: Tells the time, UTC.
         poison_after: After how many lost workers in a row, without progress, a run is parked; None for never.
         chance: Gives random numbers from [0, 1), for the jitter of retries.
+        capture_logs: The lowest level of log lines that are kept with their run; None for none.
     """
 
     threads: int
@@ -94,6 +96,7 @@ class WorkerOptions:
     clock: Clock
     poison_after: int | None = None
     chance: Callable[[], float] = random.random
+    capture_logs: int | None = None
 
 
 class Worker:
@@ -115,7 +118,8 @@ class Worker:
         self._clock = options.clock
         self._inputs: SimpleQueue[Input] = SimpleQueue()
         self._taken: deque[Input] = deque()
-        self._dispatcher = Dispatcher(options.threads, self._inputs.put, options.clock)
+        self._dispatcher = Dispatcher(options.threads, self._inputs.put, options.clock, options.capture_logs)
+        self._capture = None if options.capture_logs is None else Capture(options.capture_logs)
         self._live: dict[str, LiveRun] = {}
         self._idle: OrderedDict[str, LiveRun] = OrderedDict()
         self._turn = Turn()
@@ -160,6 +164,7 @@ class Worker:
         """Work until stopped. Whatever ends the loop is told to everyone who waits."""
         trouble: BaseException = EngineClosed(CLOSED)
         self._thread = threading.get_ident()
+        capturing.set(self._capture)  # for this thread alone
         try:
             self.store.register(self.name)
             while not self._stopped():
@@ -274,7 +279,13 @@ class Worker:
         else:
             for issued in step.withdrawn:
                 self._dispatcher.call_off(run, issued.id)
+        self._keep_lines(run)
         return not run.parked
+
+    def _keep_lines(self, run: LiveRun) -> None:
+        """Write what the workflow has just logged with the record of its step."""
+        if self._capture is not None:
+            run.emits += self._capture.taken(run.run_id, run.round)
 
     def _start(self, start: Start) -> None:
         """Start a run that is not there yet; the store has the last word on that when it commits."""
@@ -295,6 +306,7 @@ class Worker:
         run.seen = 0
         if not run.parked:
             run.consumed.append(0)
+        self._keep_lines(run)
         self._turn.starts[run_id] = (start, run)
 
     def _compared(self, create: Create) -> Why:
@@ -463,6 +475,7 @@ class Worker:
         run.seen = first.number
         if not run.parked:
             run.consumed.append(first.number)
+        self._keep_lines(run)
         return run
 
     def _signed(self, event: Event, definition: WorkflowDefinition) -> Started:
