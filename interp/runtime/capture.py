@@ -90,7 +90,8 @@ class Message:
             text = logging.LogRecord(logger, level, "", 0, str(self.msg), self.args, None).getMessage()
             text += self._trouble()
         except Exception:  # noqa: BLE001  as `logging` does, which tells of its own mistakes on stderr
-            text = f"{self.msg!s:.200} (it could not be formatted)"
+            written = self.msg if isinstance(self.msg, str) else type(self.msg).__name__
+            text = f"{written} (it could not be formatted)"
         if len(text) > _MOST_CHARACTERS:
             text = f"{text[:_MOST_CHARACTERS]}… ({len(text):,} characters)"
         # A lone surrogate cannot be written as UTF-8.

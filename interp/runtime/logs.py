@@ -48,6 +48,8 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         captured = _captured_level()
         if captured is not None and level >= captured:
             _capture(place, Message(msg, args, kwargs.get("exc_info")), self.logger.name, level)
+            if not super().isEnabledFor(level):
+                return
         extra = cast("Mapping[str, object]", kwargs.pop("extra", None) or {})
         prefix = str(place)
         if args:

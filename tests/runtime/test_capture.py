@@ -29,6 +29,7 @@ def logging_activity() -> None:
     except OSError:
         log.exception("trouble")
     log.info("%s", Unprintable())
+    log.info(Unprintable())
     log.info("\ud800 %s", "x" * 9_000)
 
 
@@ -61,10 +62,12 @@ def test_lines_of_workflows_and_activities_are_kept_once_whatever_is_replayed(ur
 
     assert [("", 0, "begins"), ("1", 1, "at work, 50 %")] == [(at, n, line.text) for at, n, line in kept[:2]]
     assert [("1", 0, "waits"), ("2", 0, "ends")] == [(at, n, line.text) for at, n, line in kept[-2:]]
-    assert [20, 20, 40, 20, 20, 30, 20] == [line.level for _, _, line in kept]
-    trouble, unprintable, long = (line.text for _, _, line in kept[2:5])
+    assert [20, 20, 40, 20, 20, 20, 30, 20] == [line.level for _, _, line in kept]
+    trouble, unprintable, unprinted, long = (line.text for _, _, line in kept[2:6])
     assert trouble.startswith("trouble\nTraceback") and trouble.endswith("OSError: the line broke")
-    assert "%s (it could not be formatted)" == unprintable
+    assert ("%s", "Unprintable") == tuple(
+        text.removesuffix(" (it could not be formatted)") for text in (unprintable, unprinted)
+    )
     assert long.startswith("\\ud800 xxx") and long.endswith("… (9,002 characters)")
     assert {"captured"} == {line.logger for _, _, line in kept}
 

@@ -53,7 +53,8 @@ def command(run_id: str, follow: bool, level: str | None, store_url: str | None,
             else:
                 _show(line[1], line[2])
         if is_empty and not follow:
-            note(f"run {run_id!r} has no captured lines{f' from {level} on' if level else ''}")
+            from_level = f" from {level} on" if level else ""
+            note(f"run {run_id!r} has no captured lines{from_level}; workers with --capture-logs keep them")
 
 
 def _lines(run_id: str, items: Iterator[Item], least: int) -> Iterator[tuple[Item, Emitted, Line]]:
