@@ -1,5 +1,6 @@
 """Durable execution as a Python library: workflows are generators, and what they did is never done twice."""
 
+from interp.asking import Request
 from interp.budget import HistoryBudget
 from interp.commands import (
     Call,
@@ -13,6 +14,7 @@ from interp.commands import (
     cancel,
     child,
     continue_as,
+    emit,
     gather,
     join,
     map_,
@@ -20,6 +22,7 @@ from interp.commands import (
     patched,
     race,
     random,
+    reply,
     run_info,
     send,
     shield,
@@ -33,6 +36,11 @@ from interp.commands import (
 from interp.definitions import activity, workflow
 from interp.errors import (
     ActivityError,
+    AskError,
+    AskFailed,
+    AskRefused,
+    AskTimeout,
+    AskUnanswered,
     CallFailed,
     CallTimeout,
     Cancelled,
@@ -70,6 +78,8 @@ from interp.runtime import (
     RunLogger,
     Schedule,
     ScheduleInfo,
+    Stream,
+    StreamItem,
     current_call,
     get_logger,
     run,
@@ -81,6 +91,11 @@ from interp.tables import Table, Transaction
 
 __all__ = [
     "ActivityError",
+    "AskError",
+    "AskFailed",
+    "AskRefused",
+    "AskTimeout",
+    "AskUnanswered",
     "Call",
     "CallFailed",
     "CallInfo",
@@ -104,6 +119,7 @@ __all__ = [
     "PayloadCodec",
     "PayloadLocked",
     "RepeatedCall",
+    "Request",
     "Retry",
     "RetryAfter",
     "Run",
@@ -122,6 +138,8 @@ __all__ = [
     "SignalTimeout",
     "Status",
     "StoreError",
+    "Stream",
+    "StreamItem",
     "Table",
     "Task",
     "TaskCancelled",
@@ -139,6 +157,7 @@ __all__ = [
     "child",
     "continue_as",
     "current_call",
+    "emit",
     "gather",
     "get_logger",
     "join",
@@ -147,6 +166,7 @@ __all__ = [
     "patched",
     "race",
     "random",
+    "reply",
     "run",
     "run_info",
     "send",

@@ -362,8 +362,13 @@ def _unwritable(root: str, value: object, error: Exception) -> NotEncodable:
     return NotEncodable(root, type(value).__name__, str(error))
 
 
-def encode_payload(payload: Any, annotation: Any = None) -> bytes:
-    """Encode what goes with a signal: as the given type, else as plain JSON, else as its own class.
+def encode_payload(payload: Any, annotation: Any = None, *, name: str = "payload") -> bytes:
+    """Encode a value that has no declared type: as the given type, else as plain JSON, else as its own class.
+
+    Args:
+        payload: The value, such as what goes with a signal.
+        annotation: The given type; None for none.
+        name: What it is called where it was given, for messages.
 
     Raises:
         NotEncodable: The payload cannot be recorded.
@@ -377,4 +382,4 @@ def encode_payload(payload: Any, annotation: Any = None) -> bytes:
     try:
         return codec.encode(payload)
     except NotEncodable as error:
-        raise attrs.evolve(error, path=f"payload{error.path.removeprefix('$')}") from None
+        raise attrs.evolve(error, path=f"{name}{error.path.removeprefix('$')}") from None

@@ -34,8 +34,10 @@ from uuid import UUID
 
 import attrs
 
+from interp.asking import Request
 from interp.errors import ForgottenYield
 from interp.policies import Retry
+from interp.streams import check_topic
 from interp.tables import Transaction
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "Command",
     "Compare",
     "ContinueAs",
+    "Emit",
     "FireRun",
     "Gather",
     "GetRunInfo",
@@ -59,6 +62,7 @@ __all__ = [
     "Patched",
     "Race",
     "Random",
+    "Reply",
     "RequestCancel",
     "RunInfo",
     "Send",
@@ -77,6 +81,7 @@ __all__ = [
     "cancel",
     "child",
     "continue_as",
+    "emit",
     "gather",
     "join",
     "map_",
@@ -85,6 +90,7 @@ __all__ = [
     "patched",
     "race",
     "random",
+    "reply",
     "run_info",
     "send",
     "shield",
@@ -408,6 +414,25 @@ class Annotate(Command[None]):
     fields: dict[str, Any]
 
 
+@attrs.frozen
+class Emit(Command[None]):
+    """Add an item to a stream of the run."""
+
+    topic: str
+    value: Any = None
+    type: Any = None
+
+
+@attrs.frozen
+class Reply(Command[None]):
+    """Answer a request."""
+
+    request: Request[Any]
+    value: Any = None
+    error: str | None = None
+    type: Any = None
+
+
 OnParentClose: TypeAlias = Literal["cancel", "abandon", "wait"]
 """What becomes of a child when the fiber that waits for it is cancelled."""
 
@@ -550,9 +575,12 @@ def await_signal(name: str, type: Any = ..., *, timeout: timedelta | None = None
 def await_signal(name: str, type: Any = Any, *, timeout: timedelta | None = None) -> Command[Any]:
     """Wait for a signal. Signals that came before are kept, in order; each is taken once.
 
+    With `Request[...]` as the type it waits for a request (`run.ask`) in place of a signal (`run.signal`). The two do
+    not mix: each is kept until one is awaited of its kind and name.
+
     Args:
-        name: Which signal.
-        type: What its payload is decoded as.
+        name: Which signal, or request.
+        type: What its payload is decoded as; `Request[T]` for requests with a payload of type T.
         timeout: How long to wait; None for ever.
 
     Raises:
@@ -898,6 +926,47 @@ def annotate(**fields: Any) -> Command[None]:
         **fields: Plain JSON values; other fields stay as they are.
     """
     return Annotate(fields)
+
+
+def emit(topic: str, value: Any = None, *, type: Any = None) -> Command[None]:
+    """Add an item to a stream of the run, which others read while the run goes on: `run.stream(topic)`.
+
+    The item is written in the transaction that holds the command: exactly once, and never by a replay.
+
+    Args:
+        topic: Which stream; at most 200 bytes. It need not be there before, and must not begin with `~`.
+        value: Plain JSON values, or anything of the given type.
+        type: What the value is encoded as; the value's own class by default.
+
+    Raises:
+        NotEncodable: At the yield: the value cannot be recorded.
+    """
+    check_topic("emit", topic)
+    return Emit(topic, value, type)
+
+
+def reply(
+    request: Request[Any], value: Any = None, *, error: str | Exception | None = None, type: Any = None
+) -> Command[None]:
+    """Answer a request: exactly once, and durable with the record that holds the command.
+
+    Args:
+        request: What `await_signal(name, Request[...])` returned.
+        value: The answer: plain JSON values, or anything of the given type.
+        error: Why there is none, in place of a value: whoever asked gets `AskFailed` with this text.
+        type: What the value is encoded as; the value's own class by default.
+
+    Raises:
+        UsageError: At the yield: the request was answered before, or this run was never asked it.
+        NotEncodable: At the yield: the value cannot be recorded.
+    """
+    if not isinstance(request, Request):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
+        raise TypeError(f'reply({request!r}, ...): takes a Request, as from await_signal("name", Request[...])')
+    if error is not None and value is not None:
+        raise ValueError("reply(request, value, error=...): give a value or an error, not both")
+    if isinstance(error, Exception):
+        error = f"{error.__class__.__name__}: {error}"
+    return Reply(request, value, error, type)
 
 
 @overload

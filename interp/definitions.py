@@ -26,6 +26,7 @@ from interp.versions import explicit, family_of, split, tag_of
 __all__ = [
     "ActivityDefinition",
     "ByName",
+    "Validator",
     "WorkflowDefinition",
     "activity",
     "activity_of",
@@ -68,6 +69,19 @@ class ActivityDefinition:
 
 
 @attrs.frozen(eq=False)
+class Validator:
+    """A function that may refuse a request, by raising an exception.
+
+    Attributes:
+        fn: It is called with the payload and the state that the workflow has annotated.
+        arguments: How the two are decoded: as it annotates them.
+    """
+
+    fn: Callable[..., object]
+    arguments: ArgumentsCodec
+
+
+@attrs.frozen(eq=False)
 class WorkflowDefinition:
     """A generator function that must be deterministic.
 
@@ -76,12 +90,14 @@ class WorkflowDefinition:
         fn: The generator function.
         compare: How replay compares commands with their records.
         arguments: How its arguments and result are recorded.
+        validators: What may refuse requests before anything is recorded, by the name of the request.
     """
 
     name: str
     fn: Callable[..., Generator[Command[Any], Any, Any]]
     compare: Compare
     arguments: ArgumentsCodec
+    validators: Mapping[str, Validator] = attrs.field(factory=dict[str, "Validator"])
 
     @property
     def family(self) -> str:
@@ -282,7 +298,13 @@ def _activity(
 @overload
 def workflow(fn: W, /) -> W: ...
 @overload
-def workflow(*, name: str | None = None, version: int = 1, compare: Compare = "strict") -> Callable[[W], W]: ...
+def workflow(
+    *,
+    name: str | None = None,
+    version: int = 1,
+    compare: Compare = "strict",
+    validators: Mapping[str, Callable[[Any, Any], object]] | None = None,
+) -> Callable[[W], W]: ...
 def workflow(
     fn: Callable[..., Generator[Command[Any], Any, Any]] | None = None,
     /,
@@ -290,6 +312,7 @@ def workflow(
     name: str | None = None,
     version: int = 1,
     compare: Compare = "strict",
+    validators: Mapping[str, Callable[[Any, Any], object]] | None = None,
 ) -> Any:
     """Declare a generator function a workflow; the function itself is returned, and registered by its name.
 
@@ -300,13 +323,17 @@ def workflow(
         version: Which version this is, from 1. Versions of one name stand side by side: new runs take the newest that
             is registered, open runs stay on theirs.
         compare: How replay compares commands with their records: `strict`, or `names` to accept other arguments.
+        validators: By the name of a request, a function of its payload and of the run's state (what was annotated
+            last) that raises an exception to refuse it: nothing is recorded then, and whoever asked gets `AskRefused`
+            with its text. It must be quick and have no effects.
 
     Raises:
-        InvalidDefinition: The function is no generator function, or name or version cannot be recorded.
+        InvalidDefinition: The function is no generator function, name or version cannot be recorded, or a validator
+            cannot be one.
     """
 
     def declare(fn: Callable[..., Generator[Command[Any], Any, Any]]) -> Callable[..., Any]:
-        definition = _workflow(fn, name or _name_of(fn), version, compare)
+        definition = _workflow(fn, name or _name_of(fn), version, compare, validators or {})
         _register(definition)
         fn.__interp_workflow__ = definition  # type: ignore[attr-defined]  # any function takes attributes
         return fn
@@ -328,7 +355,13 @@ def by_name(name: str) -> Callable[..., Generator[Command[Any], Any, Any]]:
     return elsewhere
 
 
-def _workflow(fn: Callable[..., Any], name: str, version: int, compare: Compare) -> WorkflowDefinition:
+def _workflow(
+    fn: Callable[..., Any],
+    name: str,
+    version: int,
+    compare: Compare,
+    validators: Mapping[str, Callable[..., object]],
+) -> WorkflowDefinition:
     if inspect.isasyncgenfunction(fn) or inspect.iscoroutinefunction(fn):
         raise InvalidDefinition(
             name,
@@ -349,7 +382,35 @@ def _workflow(fn: Callable[..., Any], name: str, version: int, compare: Compare)
     if type(version) is not int or version < 1:
         cure = "Versions are whole numbers from 1 on; leave it out for the first."
         raise InvalidDefinition(name, _where(fn), f"declares version={version!r}", cure)
-    return WorkflowDefinition(tag_of(name, version), fn, compare, ArgumentsCodec.of(fn))
+    return WorkflowDefinition(
+        name=tag_of(name, version),
+        fn=fn,
+        compare=compare,
+        arguments=ArgumentsCodec.of(fn),
+        validators={asked: _validator(name, asked, check) for asked, check in validators.items()},
+    )
+
+
+def _validator(name: str, asked: str, fn: Callable[..., object]) -> Validator:
+    problem = ""
+    if not callable(fn):
+        problem = "which is no function"
+    elif inspect.iscoroutinefunction(fn) or inspect.isgeneratorfunction(fn):
+        problem = "which is async or a generator function"
+    else:
+        arguments = ArgumentsCodec.of(fn)
+        try:
+            arguments.signature.bind(None, None)
+        except TypeError:
+            problem = f"whose parameters are {arguments.signature}"
+        else:
+            return Validator(fn, arguments)
+    raise InvalidDefinition(
+        name,
+        _where(fn),
+        f"declares for request {asked!r} the validator {getattr(fn, '__qualname__', repr(fn))}, {problem}",
+        "A validator is a plain function of two: `def check(payload: Order, state: dict[str, Any]) -> None`.",
+    )
 
 
 def workflow_of(fn: Callable[..., Any]) -> WorkflowDefinition:
@@ -361,7 +422,7 @@ def workflow_of(fn: Callable[..., Any]) -> WorkflowDefinition:
     definition = getattr(fn, "__interp_workflow__", None)
     if definition is None:
         name = getattr(fn, "__qualname__", repr(fn))
-        _workflow(fn, name, 1, "strict")
+        _workflow(fn, name, 1, "strict", {})
         raise InvalidDefinition(name, _where(fn), "is not declared a workflow", "Write @workflow above its `def`.")
     return cast("WorkflowDefinition", definition)
 

@@ -28,6 +28,11 @@
     |   |-- RunFailed
     |   |-- RunCancelled
     |   `-- RunParked
+    |-- AskError                   what `run.ask()` raises when there is no answer
+    |   |-- AskFailed
+    |   |-- AskRefused
+    |   |-- AskTimeout             also a TimeoutError
+    |   `-- AskUnanswered
     |-- StoreError                 the operator
     |   |-- JournalCorrupt
     |   |-- LeaseLost
@@ -66,6 +71,11 @@ import attrs
 
 __all__ = [
     "ActivityError",
+    "AskError",
+    "AskFailed",
+    "AskRefused",
+    "AskTimeout",
+    "AskUnanswered",
     "CallFailed",
     "CallTimeout",
     "Cancelled",
@@ -140,6 +150,16 @@ class ChildError(InterpError):
 
 class RunError(InterpError):
     """A run ended, or was set aside, without a result."""
+
+
+class AskError(InterpError):
+    """A request was not answered by a value.
+
+    Attributes of all of its kinds:
+        run_id: The run that was asked.
+        name: What it was asked under.
+        request_id: The id of the request.
+    """
 
 
 class StoreError(InterpError):
@@ -648,6 +668,96 @@ class RunParked(RunError):
     def __str__(self) -> str:
         """Give the reason."""
         return f"{self.reason}\nThe run is parked; `interp retry {self.run_id}` releases it when that is mended."
+
+
+# --- requests -----------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class AskRefused(AskError):
+    """A request was refused before the workflow saw it: by its validator, or since the payload does not fit.
+
+    Attributes:
+        run_id: The run that was asked.
+        name: What it was asked under.
+        request_id: The id of the request.
+        reason: Why.
+    """
+
+    run_id: str
+    name: str
+    request_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Give the reason."""
+        return f"run {self.run_id!r} refused request {self.name!r}: {self.reason}"
+
+
+@attrs.frozen(eq=False)
+class AskFailed(AskError):
+    """The workflow answered a request by `reply(request, error=...)`.
+
+    Attributes:
+        run_id: The run that was asked.
+        name: What it was asked under.
+        request_id: The id of the request.
+        reason: The error that it gave.
+    """
+
+    run_id: str
+    name: str
+    request_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Give the error."""
+        return f"run {self.run_id!r} answered request {self.name!r} with an error: {self.reason}"
+
+
+@attrs.frozen(eq=False)
+class AskTimeout(AskError, TimeoutError):
+    """A request was not answered in time. It stays with the run, which may answer it yet.
+
+    Attributes:
+        run_id: The run that was asked.
+        name: What it was asked under.
+        request_id: The id of the request.
+        timeout_s: How long was waited, in seconds.
+    """
+
+    run_id: str
+    name: str
+    request_id: str
+    timeout_s: float
+
+    def __str__(self) -> str:
+        """Name the request, and how to get its answer later."""
+        return (
+            f"run {self.run_id!r} has not answered request {self.name!r} within {self.timeout_s:g} s\n"
+            f"The request stays with the run: asked again with id={self.request_id!r} it is only waited for."
+        )
+
+
+@attrs.frozen(eq=False)
+class AskUnanswered(AskError):
+    """The run ended without answering a request.
+
+    Attributes:
+        run_id: The run that was asked.
+        name: What it was asked under.
+        request_id: The id of the request.
+        status: How the run ended.
+    """
+
+    run_id: str
+    name: str
+    request_id: str
+    status: str
+
+    def __str__(self) -> str:
+        """Name the request and how the run ended."""
+        return f"run {self.run_id!r} has ended ({self.status}) without answering request {self.name!r}"
 
 
 # --- the store ----------------------------------------------------------------------------------

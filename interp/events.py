@@ -19,6 +19,7 @@ from typing import TypeAlias
 import msgspec
 
 __all__ = [
+    "Asked",
     "AttemptFailed",
     "CancelRequested",
     "ChildEnded",
@@ -124,6 +125,8 @@ class Started(_Shape, frozen=True, tag="start"):
         start_at: When its workflow begins; None for at once.
         scheduled_at: The time for which a schedule started the run; None when none did.
         tells: The run, and the name of the signal, that are told how this run ended; None for nobody.
+        asked: Requests that came before a `continue_as` and are not answered: (id, name, payload) each; the payload is
+            None when the workflow has taken it.
     """
 
     workflow: str
@@ -141,6 +144,7 @@ class Started(_Shape, frozen=True, tag="start"):
     start_at: datetime | None = None
     scheduled_at: datetime | None = None
     tells: tuple[str, str] | None = None
+    asked: tuple[tuple[str, str, bytes | None], ...] = ()
 
 
 class Resolved(_Shape, frozen=True, tag="ok"):
@@ -234,6 +238,22 @@ class Signalled(_Shape, frozen=True, tag="sig"):
 
     name: str
     payload: bytes
+
+
+class Asked(_Shape, frozen=True, tag="ask"):
+    """A request came in from outside.
+
+    Attributes:
+        name: What it is asked under.
+        payload: What is asked, as JSON.
+        id: Tells it from all others of the run.
+        again: Whether it is the cause of a record that a retry has taken back: it was accepted before.
+    """
+
+    name: str
+    payload: bytes
+    id: str
+    again: bool = False
 
 
 class CancelRequested(_Shape, frozen=True, tag="stop"):
@@ -353,6 +373,7 @@ Event: TypeAlias = (
     | Reconciled
     | Fired
     | Signalled
+    | Asked
     | CancelRequested
     | WorkerLost
     | Delivered

@@ -15,8 +15,9 @@ Inputs, and nothing else: the definition (code), the run id, the `Started` event
 the time at which each happened. No clock, no chance, no I/O, no threads.
 
 Three kinds of event:
-- those that answer a command: `Resolved` and `Rejected` (calls), `Fired` (timers), `Signalled` (the oldest waiter for
-  that name, or else the mailbox), `ChildEnded` (children), `Delivered` and `Refused` (what was asked of the store);
+- those that answer a command: `Resolved` and `Rejected` (calls), `Fired` (timers), `Signalled` and `Asked` (the oldest
+  waiter for that name, or else the mailbox), `ChildEnded` (children), `Delivered` and `Refused` (what was asked of the
+  store);
 - `CancelRequested`, which cancels the root fiber;
 - those that only inform: `AttemptFailed`, `WorkerLost` and `Retried` count attempts, `Heartbeat` keeps what the next
   one is told, `Reconciled` tells what came of them, `Outgrown` that the history is long; they move nothing.
@@ -24,7 +25,7 @@ Three kinds of event:
 Three kinds of command:
 - recorded and awaited: call, transact, sleep, sleep_until, await_signal, child, send. They become `Issued`, stay in
   `pending`, and the fiber blocks;
-- recorded and answered at once: patched, annotate, and await_signal when the mailbox has one;
+- recorded and answered at once: patched, annotate, emit, reply, and await_signal when the mailbox has one;
 - not recorded: gather, race, timeout, shield, spawn, join, cancel are visible by their leaves (the timer of a timeout
   is a leaf, the sleep in its slot 1); now, random, uuid, run_info are derived from the journal and the command id.
 
@@ -73,6 +74,7 @@ from uuid import UUID
 
 import attrs
 
+from interp.asking import Answer, Request, asked_type
 from interp.codec import ANY, codec_for, encode_payload, render_value
 from interp.commands import (
     Annotate,
@@ -82,6 +84,7 @@ from interp.commands import (
     Child,
     Command,
     ContinueAs,
+    Emit,
     FireRun,
     Gather,
     GetRunInfo,
@@ -91,6 +94,7 @@ from interp.commands import (
     Patched,
     Race,
     Random,
+    Reply,
     RequestCancel,
     RunInfo,
     Send,
@@ -120,6 +124,7 @@ from interp.errors import (
     UsageError,
 )
 from interp.events import (
+    Asked,
     AttemptFailed,
     CancelRequested,
     ChildEnded,
@@ -182,12 +187,14 @@ class Step:
         withdrawn: Calls, timers and waits of before that are cancelled; nobody waits for them any more.
         outcome: How the run ended, if it did.
         annotated: Whether the run's state changed.
+        refused: Requests whose payload does not fit what the workflow awaits: id and reason of each.
     """
 
     commands: tuple[Issued, ...]
     withdrawn: tuple[Issued, ...]
     outcome: Outcome | None
     annotated: bool
+    refused: tuple[tuple[str, str], ...] = ()
 
 
 class Interpreter:
@@ -213,6 +220,15 @@ class Interpreter:
         self.mailbox: dict[str, deque[bytes]] = {}
         for name, payload in started.mailbox:
             self.mailbox.setdefault(name, deque()).append(payload)
+        self.asked: set[str] = (
+            set()
+        )  # ids of the requests that came in this round, or are carried over from earlier ones
+        self._requests: dict[str, deque[Asked]] = {}
+        self._unanswered: dict[str, str] = {}
+        for request_id, name, question in started.asked:
+            self._note_asked(request_id, name)
+            if question is not None:
+                self._requests.setdefault(name, deque()).append(Asked(name, question, request_id))
         self._started = started
         self._started_at: datetime | None = None
         self._at = _NEVER
@@ -220,13 +236,14 @@ class Interpreter:
         self._scheduler = Scheduler(self._perform, self._withdraw)
         self._timers: list[tuple[datetime, int, str]] = []
         self._timer_count = 0
-        self._waiters: dict[str, deque[str]] = {}
+        self._waiters: dict[tuple[str, str], deque[str]] = {}  # by kind and name
         self._patches: set[str] = set()
         self._allowed: Collection[str] | None = None
         self._continued: Started | None = None
         self._issued: list[Issued] = []
         self._withdrawn: list[Issued] = []
         self._annotated = False
+        self._refusals: list[tuple[str, str]] = []
         self._dropped = False
 
     # The fold.
@@ -279,7 +296,7 @@ class Interpreter:
         assert self._root is not None and self.outcome is None, "fed before the start or after the end"
         self._begin(at, patches)
         # These come from outside, and are no progress.
-        if not isinstance(event, (WorkerLost, Signalled, CancelRequested, Outgrown)):
+        if not isinstance(event, (WorkerLost, Signalled, Asked, CancelRequested, Outgrown)):
             self.losses = 0
         match event:
             case Resolved():
@@ -290,6 +307,8 @@ class Interpreter:
                 self._fired(event)
             case Signalled():
                 self._signalled(event)
+            case Asked():
+                self._ask(event)
             case AttemptFailed():
                 self._attempt_failed(event)
             case Heartbeat():
@@ -355,6 +374,16 @@ class Interpreter:
         due = self.next_due
         return self._timers[0][2] if due is not None and due <= now else None
 
+    def misfit(self, asked: Asked) -> str:
+        """Tell why a request does not fit what the workflow awaits just now; empty when it fits, or must wait."""
+        issued = self._waiting("await_request", asked.name)
+        if issued is not None:
+            try:
+                codec_for(asked_type(cast("Any", issued.command).type)).decode(asked.payload)
+            except CodecError as error:
+                return str(error)
+        return ""
+
     @property
     def fibers(self) -> Mapping[str, Fiber]:
         """The fibers that have not ended, by id."""
@@ -386,6 +415,7 @@ class Interpreter:
         self._issued = []
         self._withdrawn = []
         self._annotated = False
+        self._refusals = []
 
     def _run(self) -> Step:
         scheduler = self._scheduler
@@ -401,7 +431,8 @@ class Interpreter:
             self.outcome = self._settle(root)
             self.pending.clear()
             self.close()
-        return Step(tuple(self._issued), tuple(self._withdrawn), self.outcome, self._annotated)
+        issued, withdrawn, refused = tuple(self._issued), tuple(self._withdrawn), tuple(self._refusals)
+        return Step(issued, withdrawn, self.outcome, self._annotated, refused)
 
     def _settle(self, root: Fiber) -> Outcome:
         """Say how the run ended."""
@@ -469,16 +500,50 @@ class Interpreter:
             self._scheduler.resume(issued.fiber, None)
 
     def _signalled(self, event: Signalled) -> None:
-        waiters = self._waiters.get(event.name)
+        issued = self._waiting("await_signal", event.name)
+        if issued is None:
+            self.mailbox.setdefault(event.name, deque()).append(event.payload)
+            return
+        del self.pending[issued.id]
+        try:
+            self._scheduler.resume(issued.fiber, _signal_value(issued.command, event.payload))
+        except SignalPayloadError as error:
+            self._scheduler.throw(issued.fiber, error)
+
+    def _waiting(self, kind: str, name: str) -> Issued | None:
+        """Return who has waited the longest for a signal or request of this name, and waits still."""
+        waiters = self._waiters.get((kind, name))
         while waiters:
-            issued = self.pending.pop(waiters.popleft(), None)
+            issued = self.pending.get(waiters[0])
             if issued is not None:
-                try:
-                    self._scheduler.resume(issued.fiber, _signal_value(issued.command, event.payload))
-                except SignalPayloadError as error:
-                    self._scheduler.throw(issued.fiber, error)
-                return
-        self.mailbox.setdefault(event.name, deque()).append(event.payload)
+                return issued
+            waiters.popleft()
+        return None
+
+    def _ask(self, event: Asked) -> None:
+        self._note_asked(event.id, event.name)
+        issued = self._waiting("await_request", event.name)
+        if issued is None:
+            self._requests.setdefault(event.name, deque()).append(event)
+            return
+        del self.pending[issued.id]
+        try:
+            self._scheduler.resume(issued.fiber, self._request(issued.command, event))
+        except SignalPayloadError as error:
+            self._scheduler.throw(issued.fiber, error)
+
+    def _note_asked(self, request_id: str, name: str) -> None:
+        self.asked.add(request_id)
+        self._unanswered[request_id] = name
+
+    def _request(self, command: Any, event: Asked) -> Request[Any]:
+        """Return a request as the workflow gets it; one whose payload does not fit is refused, as nobody will reply."""
+        try:
+            return Request(event.id, codec_for(asked_type(command.type)).decode(event.payload), event.name)
+        except CodecError as error:
+            del self._unanswered[event.id]
+            self._refusals.append((event.id, str(error)))
+            raise SignalPayloadError(command.name, render_value(event.payload), str(error)) from None
 
     def _child_ended(self, event: ChildEnded) -> None:
         issued = self._awaited(event.id)
@@ -622,12 +687,15 @@ class Interpreter:
         due = None if command.timeout is None else self._due(command.timeout)
         payload = b"[null]" if command.timeout is None else _seconds(command.timeout)
         command_id = fiber.next_id()
-        record = Record(command_id, "await_signal", command.name, payload, self._line(fiber))
-        waiting = self.mailbox.get(command.name)
-        if waiting:
+        kind = "await_signal" if asked_type(command.type) is None else "await_request"
+        record = Record(command_id, kind, command.name, payload, self._line(fiber))
+        if kind == "await_request" and (requests := self._requests.get(command.name)):
+            self._note(fiber, command, record)
+            return self._request(command, requests.popleft())
+        if kind == "await_signal" and (waiting := self.mailbox.get(command.name)):
             self._note(fiber, command, record)
             return _signal_value(command, waiting.popleft())
-        self._waiters.setdefault(command.name, deque()).append(command_id)
+        self._waiters.setdefault((kind, command.name), deque()).append(command_id)
         self._issue(Issued(command_id, command, record, self.definition.compare, fiber, due=due))
         return BLOCKED
 
@@ -752,6 +820,21 @@ class Interpreter:
         self.state.update(ANY.decode(payload))
         self._annotated = True
 
+    def _emit(self, fiber: Fiber, command: Emit) -> None:
+        payload = encode_payload(command.value, command.type, name="value")
+        self._note(fiber, command, Record(fiber.next_id(), "emit", command.topic, payload, self._line(fiber)))
+
+    def _reply(self, fiber: Fiber, command: Reply) -> None:
+        request = command.request
+        if request.id not in self._unanswered:
+            told = "was answered before" if request.id in self.asked else "was never asked of this run"
+            raise UsageError(f"reply: request {request.id!r} ({request.name!r}) {told}")
+        value = encode_payload(command.value, command.type, name="value")
+        answer = Answer("ok", value) if command.error is None else Answer("error", ANY.encode(command.error))
+        payload = answer.encode(request.id)
+        name = self._unanswered.pop(request.id)
+        self._note(fiber, command, Record(fiber.next_id(), "reply", name, payload, self._line(fiber)))
+
     def _continue_as(self, fiber: Fiber, command: ContinueAs) -> Any:
         if len(self._scheduler.alive) > 1:
             others = ", ".join(other.id for other in self._scheduler.alive.values() if other.id)
@@ -769,9 +852,15 @@ class Interpreter:
             forked_from=tuple(Origin(origin.run_id, 0, origin.given) for origin in started.forked_from),
             scheduled_at=started.scheduled_at,
             tells=started.tells,
+            asked=self._open_requests(),
         )
         self._scheduler.block(fiber, None)
         return BLOCKED
+
+    def _open_requests(self) -> tuple[tuple[str, str, bytes | None], ...]:
+        """Return the requests that are not answered, in the order in which they came."""
+        waiting = {asked.id: asked.payload for requests in self._requests.values() for asked in requests}
+        return tuple((request_id, name, waiting.get(request_id)) for request_id, name in self._unanswered.items())
 
     def _line(self, fiber: Fiber) -> str:
         return where(fiber.generator) or fiber.where
@@ -803,6 +892,8 @@ class Interpreter:
         RequestCancel: _send,
         Patched: _patched,
         Annotate: _annotate,
+        Emit: _emit,
+        Reply: _reply,
         ContinueAs: _continue_as,
     }
 

@@ -309,11 +309,13 @@ def describe(record: Record, issued: Issued | None = None) -> str:
     match record.kind:
         case "sleep":
             return f"{name} {inner} s"
-        case "await_signal":
+        case "await_signal" | "await_request":
             return name if inner in ("null", "None") else f"{name} timeout={inner} s"
         case "sleep_until" | "annotate":
             return f"{name} {inner}"
         case "child" | "send":
             return f"{record.kind} {record.target}({inner})"
+        case "emit":
+            return f"{name} {arguments}"
         case _:
             return name

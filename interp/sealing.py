@@ -47,7 +47,7 @@ TEXTS: dict[type[msgspec.Struct], frozenset[str]] = {
 }
 """The texts of records that may quote values. All others are names, ids and places."""
 
-TIMERS = frozenset({"sleep", "sleep_until", "await_signal", "patched"})
+TIMERS = frozenset({"sleep", "sleep_until", "await_signal", "await_request", "patched"})
 """Kinds of commands whose payload is how long they wait, or nothing: structure, no value."""
 
 

@@ -1,9 +1,10 @@
 """What the runtime needs from a store: the `Store` protocol and its rows.
 
-A store knows bytes and rows and nothing of generators. It keeps four things per run: one **run row**, the
-**journal** (index -> record bytes), the **inbox** (number -> message bytes) and the time at which the run is
-**due** to be looked at. All times are microseconds since the epoch (UTC, from 0 to 2**63 - 1), handed in by the caller:
-a store never reads the clock, which is what makes it testable and lets a simulation drive it.
+A store knows bytes and rows and nothing of generators. It keeps five things per run: one **run row**, the **journal**
+(index -> record bytes), the **inbox** (number -> message bytes), the time at which the run is **due** to be looked at,
+and its **streams** (topic, number -> item bytes), which outlive journals and ends. All times are microseconds since the
+epoch (UTC, from 0 to 2**63 - 1), handed in by the caller: a store never reads the clock, which is what makes it
+testable and lets a simulation drive it.
 
 Ownership. A worker owns a run from `claim` (or from the `Create` that names it) until it releases it, the run
 ends, or the worker is dead. A worker is alive while its lease lasts; each `claim` and `renew` of the worker extends
@@ -36,6 +37,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 import attrs
 
 from interp.errors import UsageError
+from interp.streams import TOPIC_BYTES, is_topic
 from interp.tables import Transaction
 from interp.versions import family_of, is_of
 
@@ -46,6 +48,9 @@ __all__ = [
     "Claim",
     "Create",
     "Due",
+    "Emission",
+    "Emit",
+    "Item",
     "Message",
     "Nest",
     "Post",
@@ -59,6 +64,7 @@ __all__ = [
     "Transact",
     "Transactional",
     "Why",
+    "is_topic",
 ]
 
 
@@ -179,6 +185,50 @@ class Post:
     body: bytes
 
 
+def _is_topic(emit: Emit, field: attrs.Attribute[str], topic: str) -> None:
+    """Refuse a topic that a store cannot keep as a key."""
+    if not is_topic(topic):
+        raise UsageError(f"topic={topic!r}: expected text of 1 to {TOPIC_BYTES} bytes, without NUL and surrogates")
+
+
+@attrs.frozen
+class Emit:
+    """An item for a stream of a run: it gets the next number there, from 0 on.
+
+    Attributes:
+        topic: Which stream; at most 200 bytes of UTF-8 without NUL, not empty.
+        body: The item.
+        keep: Of this stream keep only so many of the newest items, 1 or more; None for all of them.
+    """
+
+    topic: str = attrs.field(validator=_is_topic)
+    body: bytes
+    keep: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+
+
+@attrs.frozen
+class Emission:
+    """Items that activities emit: written while the run's owner is the one that the token names, and not else.
+
+    Attributes:
+        run_id: The run.
+        token: The owner's token.
+        emits: The items.
+    """
+
+    run_id: str
+    token: int
+    emits: Sequence[Emit]
+
+
+@attrs.frozen
+class Item:
+    """One item of a stream; `number` counts from 0 and is never used twice within the stream."""
+
+    number: int
+    body: bytes
+
+
 @attrs.frozen
 class Append:
     """What one run's owner wants to write.
@@ -204,6 +254,7 @@ class Append:
         creates: Runs that the records start (children, owned by nobody yet). Written if, and only if, the append is; a
             refused one is listed under its own id and does not touch the append.
         posts: Messages that the records send to other runs, or to this one; likewise.
+        emits: Items that the records add to streams of the run; likewise.
     """
 
     run_id: str
@@ -223,6 +274,7 @@ class Append:
     posts: Sequence[Post] = ()
     workflow: str | None = None
     misfit: bool = False
+    emits: Sequence[Emit] = ()
 
 
 @attrs.frozen
@@ -286,15 +338,17 @@ class Reopen:
 
 @attrs.frozen
 class Batch:
-    """What is written in one transaction, in this order: creates, posts, appends each with what it starts and sends.
+    """What is written in one transaction, in this order.
 
-    Last come the transacts, each with the append that follows from it.
+    Creates, posts, emissions, and appends, each of these with what it emits, starts and sends; last come the transacts,
+    each with the append that follows from it.
     """
 
     creates: Sequence[Create] = ()
     posts: Sequence[Post] = ()
     appends: Sequence[Append] = ()
     transacts: Sequence[Transact] = ()
+    emissions: Sequence[Emission] = ()
 
 
 @attrs.frozen
@@ -304,8 +358,8 @@ class Refusal:
     Attributes:
         run_id: The run.
         why: `exists` (create: the same was created before), `differs` (create: the id is taken by something else),
-            `fenced` (append, transact: token or index do not match), `unknown` (no such run), `ended` (post: takes no
-            messages).
+            `fenced` (append, emission, transact: token or index do not match), `unknown` (no such run), `ended` (post:
+            takes no messages).
     """
 
     run_id: str
@@ -455,8 +509,8 @@ class Store(Protocol):
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch in one transaction; durable on return unless the store's durability level says later.
 
-        Each part stands or falls alone: a refused one is listed and has changed nothing. An append for a run whose
-        create in the same batch was refused is refused as well (its token cannot match).
+        Each part stands or falls alone: a refused one is listed and has changed nothing. An append or an emission
+        for a run whose create in the same batch was refused is refused as well (its token cannot match).
 
         Raises:
             TryAgain: Only of a batch with transacts: nothing was written, and the same may be asked for again at once.
@@ -494,12 +548,30 @@ class Store(Protocol):
         """
         ...
 
+    def stream(self, run_id: str, topic: str, start: int = 0) -> Iterator[Item]:
+        """Give the items of a stream from number `start` on, in order, as they stood when the iteration began or later.
+
+        A stream that nobody has written to is empty. What `Emit.keep` has dropped is left out.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
+    def topics(self, run_id: str) -> tuple[str, ...]:
+        """Return the topics of a run's streams that have items, sorted by their UTF-8.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
     def changed(self, timeout_s: float) -> bool:
         """Wait until somebody (another thread or process) wrote since the last call, or the time is up.
 
-        What counts is what another may wait for: a run created, ended, parked, given up or restarted, a message, a
-        worker that resigned. Appends that only move a run on do not. "The last call" is that of the same thread; its
-        first call may return at once.
+        What counts is what another may wait for: a run created, ended, parked, given up or restarted, a message, an
+        item of a stream, a worker that resigned. Appends that only move a run on do not. "The last call" is that of the
+        same thread; its first call may return at once.
 
         Returns:
             Whether somebody wrote; False when the time is up or the store was closed.

@@ -6,12 +6,26 @@ hot path is `append`: two lookups, one new journal record, and the row and its i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 import lmdb
 
-from interp.store import Append, Batch, Claim, Create, Post, Refusal, Release, Reopen, Status, Transact, Why
+from interp.store import (
+    Append,
+    Batch,
+    Claim,
+    Create,
+    Emission,
+    Emit,
+    Post,
+    Refusal,
+    Release,
+    Reopen,
+    Status,
+    Transact,
+    Why,
+)
 from interp.tables import Transaction
 from stores._lmdb_cells import LmdbCells
 from stores._lmdb_claim import NOBODY
@@ -22,11 +36,15 @@ from stores._lmdb_rows import (
     Worker,
     due_key,
     encode_entries,
+    encode_item,
     encode_texts,
     inbox_key,
+    item_key,
+    number_of,
     record_key,
     running_key,
     status_key,
+    stream_key,
     worker_key,
 )
 from stores._lmdb_tables import CHANGES, Table, Tables, View
@@ -78,6 +96,9 @@ class Change:
         refusals = [Refusal(new.run_id, why) for new in batch.creates if (why := self._create(new, now_us))]
         barred = {refusal.run_id for refusal in refusals}
         refusals += [Refusal(post.run_id, why) for post in batch.posts if (why := self._post(post, now_us))]
+        for emission in batch.emissions:
+            if why := "fenced" if emission.run_id in barred else self._emission(emission):
+                refusals.append(Refusal(emission.run_id, why))
         for append, entries in zip(batch.appends, encoded, strict=True):
             if why := "fenced" if append.run_id in barred else self._append(append, entries):
                 refusals.append(Refusal(append.run_id, why))
@@ -254,6 +275,8 @@ class Change:
             # overwrite=False is the second fence: two owners of one run could never both write a record.
             fresh = self._journal.put(record_key(run, entry.index), entry.value, overwrite=False)
             assert fresh, "a record lies beyond the end of its journal"
+        if append.emits:
+            self._emit(run, append.emits)
         if _only_longer(before, append):
             return None
         row = self._appended(run, before, append)
@@ -307,6 +330,39 @@ class Change:
     def _unseen(self, run: bytes, seen: int) -> bool:
         with self._txn.cursor(self._tables.inbox) as cursor:
             return cursor.set_range(inbox_key(run, seen)) and cursor.key().startswith(run)
+
+    # --- streams ---
+
+    def _emission(self, emission: Emission) -> Why | None:
+        run = self._find(emission.run_id)
+        if run is None:
+            return "unknown"
+        row = self.view.row(run)
+        if row.token != emission.token or row.owner == NOBODY:
+            return "fenced"
+        self._emit(run, emission.emits)
+        return None
+
+    def _emit(self, run: bytes, emits: Iterable[Emit]) -> None:
+        """Add items to the ends of their streams."""
+        numbers: dict[bytes, int] = {}
+        for emit in emits:
+            stream = stream_key(run, emit.topic)
+            number = numbers[stream] if stream in numbers else self.view.next_item(stream)
+            key = item_key(stream, number)
+            fresh = self._txn.put(key, encode_item(key, emit.body), db=self._tables.streams, overwrite=False)
+            assert fresh, "an item lies beyond the end of its stream"
+            numbers[stream] = number + 1
+            if emit.keep is not None:
+                self._drop_before(stream, number + 1 - emit.keep)
+            self.wakes = True
+
+    def _drop_before(self, stream: bytes, number: int) -> None:
+        """Delete the items of a stream below a number."""
+        with self._txn.cursor(self._tables.streams) as cursor:
+            found = cursor.set_range(stream)
+            while found and cursor.key().startswith(stream) and number_of(cursor.key()[-8:]) < number:
+                found = cursor.delete()
 
     # --- workers ---
 

@@ -22,17 +22,22 @@ __all__ = [
     "Row",
     "Worker",
     "decode_due",
+    "decode_item",
     "decode_record",
     "due_key",
     "encode_entries",
+    "encode_item",
     "encode_texts",
     "inbox_key",
+    "item_key",
     "number_of",
     "number_within",
     "record_key",
     "record_time",
     "running_key",
     "status_key",
+    "stream_key",
+    "topic_of",
     "worker_key",
 ]
 
@@ -88,6 +93,41 @@ def decode_due(key: bytes) -> tuple[int, bytes]:
     """Return due time and run key."""
     _, due_us, run = _DUE.unpack(key)
     return due_us, run
+
+
+def stream_key(run: bytes, topic: str) -> bytes:
+    """Return what the keys of a stream begin with. No topic has a NUL: none begins like another one's."""
+    return run + topic.encode() + b"\0"
+
+
+def item_key(stream: bytes, number: int) -> bytes:
+    """Return the key of an item of a stream."""
+    return stream + number.to_bytes(8, "big")
+
+
+def topic_of(key: bytes) -> str:
+    """Return the topic from the key of an item."""
+    return key[8:-9].decode()
+
+
+def encode_item(key: bytes, body: bytes) -> bytes:
+    """Encode an item: a checksum over number and body, and the body."""
+    return _U32.pack(crc32(body, crc32(key[-8:]))) + body
+
+
+def decode_item(key: bytes, value: bytes) -> bytes:
+    """Return the body of an item.
+
+    Raises:
+        JournalCorrupt: The checksum does not match.
+    """
+    body = value[_U32.size :]
+    if value[: _U32.size] != _U32.pack(crc32(body, crc32(key[-8:]))):
+        raise JournalCorrupt(
+            f"item {number_of(key[-8:])} of stream {topic_of(key)!r} of run number {number_of(key[:8])}",
+            "its checksum does not match",
+        )
+    return body
 
 
 def status_key(status: Status) -> bytes:

@@ -13,21 +13,25 @@ from collections.abc import Iterator
 import attrs
 import lmdb
 
-from interp.store import Message, RunFilter, RunRow, Status
+from interp.store import Item, Message, RunFilter, RunRow, Status
 from stores._lmdb_rows import (
     Parking,
     Row,
     Worker,
     decode_due,
+    decode_item,
     decode_record,
     due_key,
     inbox_key,
+    item_key,
     number_of,
     number_within,
     record_key,
     record_time,
     running_key,
     status_key,
+    stream_key,
+    topic_of,
     worker_key,
 )
 
@@ -58,6 +62,7 @@ class Tables:
         parked: Run key -> how it was parked, and whose code has released it.
         user: Name of a user's table, NUL, key -> value.
         by_status: Status -> run keys.
+        streams: Run key, topic, number -> item. Younger than the others: a store may have been made without it.
     """
 
     meta: Table
@@ -71,6 +76,7 @@ class Tables:
     parked: Table
     user: Table
     by_status: Table
+    streams: Table
 
     @classmethod
     def open(cls, env: lmdb.Environment, txn: lmdb.Transaction[bytes], *, create: bool) -> Tables:
@@ -80,11 +86,12 @@ class Tables:
             lmdb.NotFoundError: One is missing.
         """
 
-        def table(name: str, *, many: bool = False) -> Table:
+        def table(name: str, *, many: bool = False, create: bool = create) -> Table:
             return env.open_db(name.encode(), txn, create=create, dupsort=many, dupfixed=many)
 
-        names = [field.name for field in attrs.fields(cls) if field.name != "by_status"]
-        return cls(**{name: table(name) for name in names}, by_status=table("by_status", many=True))
+        names = [field.name for field in attrs.fields(cls) if field.name not in ("by_status", "streams")]
+        by_status = table("by_status", many=True)
+        return cls(**{name: table(name) for name in names}, by_status=by_status, streams=table("streams", create=True))
 
 
 class View:
@@ -144,6 +151,34 @@ class View:
         return tuple(
             Message(number_within(key), value) for key, value in self._under(self.tables.inbox, run, inbox_key(run, 0))
         )
+
+    def items(self, run: bytes, topic: str, start: int, *, most: int, most_bytes: int) -> list[Item]:
+        """Return items of a stream from number `start` on, as many as fit: at least one if there is one."""
+        found: list[Item] = []
+        size = 0
+        stream = stream_key(run, topic)
+        for key, value in itertools.islice(self._under(self.tables.streams, stream, item_key(stream, start)), most):
+            found.append(Item(number_of(key[-8:]), decode_item(key, value)))
+            size += len(value)
+            if size >= most_bytes:
+                break
+        return found
+
+    def next_item(self, stream: bytes) -> int:
+        """Return the number that the next item of a stream gets."""
+        with self.txn.cursor(self.tables.streams) as cursor:
+            found = cursor.prev() if cursor.set_range(stream[:-1] + b"\1") else cursor.last()
+            return number_of(cursor.key()[-8:]) + 1 if found and cursor.key().startswith(stream) else 0
+
+    def topics(self, run: bytes) -> tuple[str, ...]:
+        """Return the topics of a run's streams: one look for each, however many items there are."""
+        topics: list[str] = []
+        with self.txn.cursor(self.tables.streams) as cursor:
+            found = cursor.set_range(run)
+            while found and cursor.key().startswith(run):
+                topics.append(topic_of(cursor.key()))
+                found = cursor.set_range(stream_key(run, topics[-1])[:-1] + b"\1")
+        return tuple(topics)
 
     def runs(self, where: RunFilter, after: bytes, most: int) -> tuple[list[RunRow], bytes | None]:
         """Look at up to `most` runs beyond the key `after`; return those asked for and the key to go on from."""

@@ -15,7 +15,21 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore, UsageError
-from interp.store import Batch, Claim, Create, Due, Message, Post, Refusal, Release, Reopen, RunFilter, RunRow
+from interp.store import (
+    Batch,
+    Claim,
+    Create,
+    Due,
+    Item,
+    Message,
+    Post,
+    Refusal,
+    Release,
+    Reopen,
+    RunFilter,
+    RunRow,
+    is_topic,
+)
 from interp.tables import Transaction
 from stores._lmdb_change import Change
 from stores._lmdb_claim import ready
@@ -25,7 +39,7 @@ from stores._lmdb_tables import View
 
 __all__ = ["LmdbStore", "open"]
 
-# What one read transaction copies out: long ones keep pages from being reused.
+# What one read transaction copies out, of records and of items: long ones keep pages from being reused.
 _RECORDS = 1000
 _RECORD_BYTES = 4 << 20
 _ROWS = 1000
@@ -249,6 +263,20 @@ class LmdbStore:
         """Return the messages that wait."""
         return self._env.read(lambda view: view.messages(_found(view, run_id, self.url)))
 
+    def stream(self, run_id: str, topic: str, start: int = 0) -> Iterator[Item]:
+        """Give the items of a stream from number `start` on; no transaction is open between two of them."""
+        run = self._env.read(lambda view: _found(view, run_id, self.url))
+        return self._items(run, topic, start) if is_topic(topic) else iter(())
+
+    def _items(self, run: bytes, topic: str, start: int) -> Iterator[Item]:
+        while items := self._env.read(functools.partial(_item_chunk, run, topic, start)):
+            yield from items
+            start = items[-1].number + 1
+
+    def topics(self, run_id: str) -> tuple[str, ...]:
+        """Return the topics of a run's streams that have items."""
+        return self._env.read(lambda view: view.topics(_found(view, run_id, self.url)))
+
     # --- waiting and closing ---
 
     def changed(self, timeout_s: float) -> bool:
@@ -278,6 +306,10 @@ def _listed(where: RunFilter, after: bytes, view: View) -> tuple[list[RunRow], b
 
 def _chunk(run: bytes, start: int, view: View) -> tuple[int, list[bytes]]:
     return view.row(run).restarts, view.records(run, start, most=_RECORDS, most_bytes=_RECORD_BYTES)
+
+
+def _item_chunk(run: bytes, topic: str, start: int, view: View) -> list[Item]:
+    return view.items(run, topic, start, most=_RECORDS, most_bytes=_RECORD_BYTES)
 
 
 def _found(view: View, run_id: str, url: str) -> bytes:

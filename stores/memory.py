@@ -10,7 +10,8 @@ from __future__ import annotations
 import bisect
 import itertools
 import threading
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 import attrs
@@ -22,6 +23,9 @@ from interp.store import (
     Claim,
     Create,
     Due,
+    Emission,
+    Emit,
+    Item,
     Message,
     Post,
     Refusal,
@@ -54,14 +58,23 @@ def open(url: str) -> MemoryStore:
 
 
 @attrs.define
+class _Stream:
+    """The items of one topic that are kept, and how many there ever were."""
+
+    items: deque[Item] = attrs.field(factory=deque[Item])
+    emitted: int = 0
+
+
+@attrs.define
 class _Run:
-    """One run: its row, its journal, the messages that wait, how many there ever were, and whose code released it."""
+    """One run: its row, journal and streams, its messages and how many there ever were, and whose code released it."""
 
     row: RunRow
     inbox: dict[int, bytes]
     posted: int = 1
     journal: list[bytes] = attrs.field(factory=list[bytes])
     released_by: tuple[str, ...] = ()
+    streams: dict[str, _Stream] = attrs.field(factory=dict[str, _Stream])
 
 
 @attrs.define
@@ -252,6 +265,9 @@ class MemoryStore:
             refusals = [Refusal(new.run_id, why) for new in batch.creates if (why := self._create(new, now_us))]
             barred = {refusal.run_id for refusal in refusals}
             refusals += [Refusal(post.run_id, why) for post in batch.posts if (why := self._post(post, now_us))]
+            for emission in batch.emissions:
+                if why := "fenced" if emission.run_id in barred else self._emission(emission):
+                    refusals.append(Refusal(emission.run_id, why))
             for append in batch.appends:
                 if why := "fenced" if append.run_id in barred else self._append(append):
                     refusals.append(Refusal(append.run_id, why))
@@ -347,6 +363,24 @@ class MemoryStore:
         self._wake()
         return None
 
+    def _emission(self, emission: Emission) -> Why | None:
+        run = self._contents.runs.get(emission.run_id)
+        if run is None:
+            return "unknown"
+        if run.row.owner is None or run.row.token != emission.token:
+            return "fenced"
+        self._emit(run, emission.emits)
+        return None
+
+    def _emit(self, run: _Run, emits: Iterable[Emit]) -> None:
+        for emit in emits:
+            stream = run.streams.setdefault(emit.topic, _Stream())
+            stream.items.append(Item(stream.emitted, emit.body))
+            stream.emitted += 1
+            while emit.keep is not None and len(stream.items) > emit.keep:
+                stream.items.popleft()
+            self._wake()
+
     def _append(self, append: Append) -> Why | None:
         run = self._contents.runs.get(append.run_id)
         if run is None:
@@ -362,6 +396,7 @@ class MemoryStore:
         if append.status.ended:
             run.inbox.clear()
             run.released_by = ()
+        self._emit(run, append.emits)
         run.row = self._appended(run, append)
         if append.restart or run.row.owner is None:
             self._wake()
@@ -412,6 +447,20 @@ class MemoryStore:
         """Return the messages that wait."""
         with self._lock:
             return _messages(self._find(run_id))
+
+    def stream(self, run_id: str, topic: str, start: int = 0) -> Iterator[Item]:
+        """Give the items of a stream from number `start` on."""
+        with self._lock:
+            stream = self._find(run_id).streams.get(topic, _Stream())
+            # The newest are wanted most often, and a stream may be long.
+            newest = itertools.takewhile(lambda item: item.number >= start, reversed(stream.items))
+            return iter([*newest][::-1])
+
+    def topics(self, run_id: str) -> tuple[str, ...]:
+        """Return the topics of a run's streams that have items."""
+        with self._lock:
+            streams = self._find(run_id).streams
+            return tuple(sorted((topic for topic in streams if streams[topic].items), key=str.encode))
 
     def changed(self, timeout_s: float) -> bool:
         """Wait until somebody wrote, or the time is up."""

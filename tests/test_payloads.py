@@ -114,7 +114,7 @@ NAMES = {
     "Failure": {"type_name"},
     "Record": {"id", "kind", "target", "where"},
     "Origin": {"run_id", "given"},
-    "Started": {"workflow", "code", "worker", "mailbox", "parent", "tells"},
+    "Started": {"workflow", "code", "worker", "mailbox", "parent", "tells", "asked"},
     "Resolved": {"id"},
     "Rejected": {"id"},
     "AttemptFailed": {"id"},
@@ -122,6 +122,7 @@ NAMES = {
     "Reconciled": {"id"},
     "Fired": {"id"},
     "Signalled": {"name"},
+    "Asked": {"id", "name"},
     "WorkerLost": {"worker", "successor", "code"},
     "Delivered": {"id"},
     "Refused": {"id", "why"},
@@ -157,10 +158,10 @@ def test_every_field_of_a_row_is_known_to_the_store_behind_the_codec() -> None:
         "Post": "run_id body",
         "Append": (
             "run_id token index records status due_us at_us consumed seen attributes reason restart release "
-            "creates posts workflow misfit"
+            "creates posts workflow misfit emits"
         ),
         "Reopen": "run_id length record messages attributes",
-        "Batch": "creates posts appends transacts",
+        "Batch": "creates posts appends transacts emissions",
         "Claim": "run messages lost",
     } == fields
 

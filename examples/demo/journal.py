@@ -9,6 +9,7 @@ import attrs
 
 from interp.codec import render_value
 from interp.events import (
+    Asked,
     AttemptFailed,
     CancelRequested,
     ChildEnded,
@@ -149,6 +150,8 @@ def _happened(event: Event, names: dict[str, str]) -> str:
             return f"{names[event.id]}: the time has come"
         case Signalled():
             return f"signal {event.name} {render_value(event.payload)}"
+        case Asked():
+            return f"request {event.name} {render_value(event.payload)}"
         case CancelRequested():
             return f"asked to cancel: {event.reason}"
         case WorkerLost():

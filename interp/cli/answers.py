@@ -19,8 +19,8 @@ def wait_line(node: Node, now: datetime) -> tuple[str, str]:
         if left:
             return head, f"attempt {node.attempt} in {left}"
         return head, f"attempt {node.attempt}" if node.attempt > 1 else ""
-    if record.kind == "await_signal":
-        return one_line(f"signal {record.target!r}"), f"times out {_in_time(left)}" if due is not None else ""
+    if record.kind in ("await_signal", "await_request"):
+        return one_line(heading(record)[0]), f"times out {_in_time(left)}" if due is not None else ""
     if record.kind in ("child", "send"):
         return one_line(heading(record)[0]), ""
     return heading(record)[0], f"ends {_in_time(left)}"

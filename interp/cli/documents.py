@@ -76,7 +76,13 @@ def history_document(tree: Tree) -> dict[str, Any]:
         "failures": [] if started is None else [_failure(failure) for failure in started.failures],
         "events": [_happening(happening) for happening in tree.happenings],
         "mailbox": [
-            {"signal": letter.name, "payload": msgspec.Raw(letter.payload), "at": letter.at} for letter in tree.mailbox
+            {
+                "request" if letter.request_id else "signal": letter.name,
+                "payload": msgspec.Raw(letter.payload),
+                "at": letter.at,
+                **({"id": letter.request_id} if letter.request_id else {}),
+            }
+            for letter in tree.mailbox
         ],
         "waits_for": wait_documents(tree),
         "outcome": None if tree.outcome is None else _outcome(tree.outcome),

@@ -6,7 +6,15 @@ import logging
 
 from interp.cli.output import note
 
-__all__ = ["log_to_stderr"]
+__all__ = ["LEVELS", "level_of", "log_to_stderr"]
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+"""The levels that can be chosen on the command line."""
+
+
+def level_of(name: str | None) -> int | None:
+    """Return the number of a level; None for none."""
+    return None if name is None else logging.getLevelNamesMapping()[name.upper()]
 
 
 class _Notes(logging.Handler):

@@ -109,8 +109,20 @@ class Happening:
 
 @attrs.frozen
 class Letter:
-    """A signal that came and was not taken yet. `at` is None when it came before a `continue_as`."""
+    """A signal or request that came and was not taken yet.
+
+    Attributes:
+        name: Its name.
+        payload: Its payload, as JSON.
+        at: When it came; None for before a `continue_as`.
+        request_id: The id of a request; empty for a signal.
+    """
 
     name: str
     payload: bytes
     at: datetime | None
+    request_id: str = ""
+
+    def is_for(self, record: Record) -> bool:
+        """Whether a command awaits it."""
+        return record.kind == ("await_request" if self.request_id else "await_signal") and record.target == self.name

@@ -16,7 +16,18 @@ from interp.cli.words import clean
 from interp.errors import InterpError, RunFailed
 from interp.runtime import default_url
 
-__all__ = ["FAILED", "INTERRUPTED", "TERMINATED", "error_document", "fail", "hint", "note", "say", "write_document"]
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "TERMINATED",
+    "error_document",
+    "fail",
+    "hint",
+    "note",
+    "say",
+    "write_document",
+    "write_line",
+]
 
 FAILED = 1
 INTERRUPTED = 130
@@ -26,6 +37,12 @@ TERMINATED = 143
 def write_document(document: Mapping[str, Any]) -> None:
     """Write one JSON document to stdout. Values may be `msgspec.Raw`: recorded JSON is passed on as it is."""
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+
+
+def write_line(value: Any) -> None:
+    """Write a value to stdout as JSON on one line, at once: whoever reads along sees it."""
+    click.echo(msgspec.json.encode(value))
+    sys.stdout.flush()
 
 
 def say(text: str) -> None:

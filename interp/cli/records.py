@@ -8,6 +8,7 @@ from typing import Any
 
 from interp.cli.words import count, elide, failure_line, heading, long_history, one_line, rendered, stamp
 from interp.events import (
+    Asked,
     AttemptFailed,
     CancelRequested,
     ChildEnded,
@@ -83,6 +84,8 @@ def _cause(event: Event) -> str:
             return f"time of {event.id} came"
         case Signalled():
             return f"signal {one_line(repr(event.name))} {_value(event.payload)}"
+        case Asked():
+            return f"request {one_line(repr(event.name))} {_value(event.payload)}"
         case CancelRequested():
             return one_line(f"cancellation asked for: {event.reason}".removesuffix(": "))
         case WorkerLost():

@@ -29,7 +29,7 @@ _HEAD = """\
 _TAIL = """\
 ## Arguments and payloads
 
-Each argument of `interp run`, and the payload of `interp signal`, is one JSON value.
+Each argument of `interp run`, and the payload of `interp signal` and `interp ask`, is one JSON value.
 A text that is no JSON is taken as a string, if the parameter accepts one: `hello` needs no quotes.
 So is a text whose JSON value does not fit the parameter while the string does: `42` for `order_id: str`, `3.10` for a `Decimal`, `2026-03-01` for a `date`.
 Text that begins with `{`, `[` or `"` must be JSON.
@@ -51,7 +51,10 @@ Times are UTC in ISO 8601.
 | `schedule pause`, `resume`, `trigger`, `backfill`, `delete` | `{"schedule": id, "asked": command, ...}`, with `run` (the id that a triggered run has) or `times` (how many times are in the span of a backfill) |
 | `list` | `{"store": url, "total": n, "runs": [run, ...]}`; `total` counts those beyond `--limit` too |
 | `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "forked_from": [origin, ...], "failures": [failure, ...], "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome, "repeated_calls": [repeated, ...]}` |
+| `stream` | `{"run": id, "topic": topic, "items": [item, ...]}`; with `--follow` each item as a line of its own; without a topic `{"run": id, "topics": [topic, ...]}` |
+| `logs` | `{"run": id, "lines": [line, ...]}`; with `--follow` each line as a document of its own |
 | `signal` | `{"run": id, "signal": name, "payload": value}` |
+| `ask` | `{"run": id, "request": name, "id": id of the request, "answer": value}` |
 | `cancel` | `{"run": id, "cancel_requested": true, "reason": text}` |
 | `retry` | `{"run": id, "released": true, "reason": why it was parked or had failed, "call": id of the call that is made anew or null}` |
 | `fork` | `{"run": id of the new run, "forked_from": id, "at": n, "given": [command id, ...]}` |
@@ -63,6 +66,8 @@ Times are UTC in ISO 8601.
 - A **schedule** has `id`, `workflow`, `cron`, `every` (seconds), `timezone`, `overlap`, `catch_up`, `jitter` (seconds), `start`, `end`, `paused`, `reason`, `next_fires` (a list of times), `running` (run ids), `waiting`, `fired`, `skipped`, `missed`, `refused`, `recent` (each with `scheduled_at`, `at`, `run_id`, `outcome`, `how`) and `troubles`.
 - A **check** has `id`, `workflow`, `status`, `verdict` (`fits`, `diverges`, `undecodable`, `unknown`, `broken`), `records` (how many were replayed), `tolerated` (how many differences `compare="names"` accepted) and `record` (where it does not fit, or null).
 - A **cause** has `verdict`, `workflow`, `runs` (how many have it), `examples` (ids of some), and `error` as below, that of the first run.
+- An **item** has `number`, `at`, `command` (which emitted it, or the call whose activity did), `attempt` (0 for what the workflow itself emitted), `round` and `value`.
+- A **line** has `number`, `at`, `level`, `logger`, `command` (which the workflow passed last, or the call whose activity wrote it), `attempt` (0 in the workflow itself) and `text`.
 - A **wait** has `id`, `kind`, `target`, `where`, `since`, `due`.
 - A **command** has `id`, `kind`, `target`, `arguments`, `where` (`file:line`), `at`, `state` (`waits`, `done`, `failed`, `timed out`, `withdrawn`), `ended`, `result`, `failure`, `attempt` and `earlier_attempts`; each of those has `attempt`, `begun`, `ended`, `failure` (null when its worker was lost: its outcome is unknown) and `retry_at`.
 - An **origin** is a run that the history began with, the oldest first: `run`, `records` (how many are its own; 0 in a later round), `given` (the calls whose results were given by hand). The list is empty unless the run was forked.
@@ -70,7 +75,7 @@ Times are UTC in ISO 8601.
 - A **failure** has `type`, `message` and `traceback`.
 - An **event** is `{"event": "worker_lost", "at", "worker", "successor"}`, `{"event": "cancel_requested", "at", "reason"}`, `{"event": "retried", "at", "failure", "call"}` or `{"event": "long_history", "at", "records", "replay_s"}` (null if it was the number of records).
 - A **repeated** call has attempts whose worker was lost, so that its effect may have happened twice: `id`, `activity`, `where`, `attempts` (their numbers), `idempotency_key`.
-- The **mailbox** holds the signals that came and were not taken: `signal`, `payload`, `at`.
+- The **mailbox** holds what came and was not taken: a signal has `signal`, `payload`, `at`; a request has `request`, `payload`, `at` and `id`.
 - An **outcome** has a `status` (`completed`, `failed`, `cancelled`, `continued`), and `result`, `failure`, `reason` or `arguments`; it is null while the run goes on.
 
 `withdrawn` is concluded from what follows, since records do not say it: a command that a lost race or a cancelled branch left behind may be listed as waiting until its fiber goes on. One that a `shield` keeps waiting in a cancelled run is listed as withdrawn until its answer comes.

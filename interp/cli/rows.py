@@ -135,7 +135,7 @@ class _Layout:
     def command(self, node: Node, guide: str, lead: str | None = None) -> Iterator[Row]:
         """Give the rows of one command: itself, and before it the attempts that it took."""
         head, inside = heading(node.record)
-        is_instant = node.record.kind in ("annotate", "patched") or node.early is not None
+        is_instant = node.record.kind in ("annotate", "patched", "emit", "reply") or node.early is not None
         yield Row(
             _STATES[node.state],
             guide if lead is None else lead,

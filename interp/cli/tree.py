@@ -22,6 +22,7 @@ import attrs
 
 from interp.cli.nodes import Happening, Letter, Node, State, Try
 from interp.events import (
+    Asked,
     AttemptFailed,
     CancelRequested,
     ChildEnded,
@@ -108,12 +109,19 @@ class Tree:
             case Started():
                 self.started, self.at = event, at
                 self.mailbox += [Letter(name, payload, None) for name, payload in event.mailbox]
+                self.mailbox += [
+                    Letter(name, payload, None, request_id)
+                    for request_id, name, payload in event.asked
+                    if payload is not None
+                ]
             case Resolved() | Rejected():
                 self._answered(event, at)
             case Fired():
                 self._fired(event.id, at)
             case Signalled():
-                self._signalled(event, at)
+                self._delivered(Letter(event.name, event.payload, at), at)
+            case Asked():
+                self._delivered(Letter(event.name, event.payload, at, event.id), at)
             case AttemptFailed():
                 self._attempt_failed(event, at)
             case Heartbeat() | Reconciled():
@@ -177,16 +185,16 @@ class Tree:
 
     def _fired(self, command_id: str, at: datetime) -> None:
         node = self._end(command_id, State.DONE, at)
-        if node is not None and node.record.kind == "await_signal":
+        if node is not None and node.record.kind in ("await_signal", "await_request"):
             node.state = State.TIMED_OUT
 
-    def _signalled(self, event: Signalled, at: datetime) -> None:
+    def _delivered(self, letter: Letter, at: datetime) -> None:
         for node in self.waiting.values():
-            if node.record.kind == "await_signal" and node.record.target == event.name:
+            if letter.is_for(node.record):
                 self._end(node.id, State.DONE, at)
-                node.payload = event.payload
+                node.payload = letter.payload
                 return
-        self.mailbox.append(Letter(event.name, event.payload, at))
+        self.mailbox.append(letter)
 
     def _attempt_failed(self, event: AttemptFailed, at: datetime) -> None:
         node = self.nodes.get(event.id)
@@ -223,9 +231,9 @@ class Tree:
             self._close(fiber, _number(record.id), at)
         self.fibers[fiber].append(node)
         self.waiting[record.id] = node
-        if record.kind in ("patched", "annotate"):
+        if record.kind in ("patched", "annotate", "emit", "reply"):
             self._end(record.id, State.DONE, at)
-        elif record.kind == "await_signal":
+        elif record.kind in ("await_signal", "await_request"):
             self._take_letter(node, at)
 
     def _enlist(self, fiber: str, at: datetime) -> None:
@@ -260,7 +268,7 @@ class Tree:
 
     def _take_letter(self, node: Node, at: datetime) -> None:
         for letter in self.mailbox:
-            if letter.name == node.record.target:
+            if letter.is_for(node.record):
                 self.mailbox.remove(letter)
                 self._end(node.id, State.DONE, at)
                 node.payload, node.early = letter.payload, letter.at or at

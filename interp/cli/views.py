@@ -312,9 +312,11 @@ def _at(row: Row, clock: str, zone: tzinfo | None) -> str:
 
 
 def _letters(page: RunPage) -> list[Text]:
-    """List the signals that came and were not taken."""
+    """List the signals and requests that came and were not taken."""
     letters = page.tree.mailbox if not page.fiber else []
-    lines = [Text(f"\n{count(len(letters), 'signal')} not taken", "bold")] if letters else []
+    kinds = {"request" if letter.request_id else "signal" for letter in letters}
+    what = kinds.pop() if len(kinds) == 1 else "message"
+    lines = [Text(f"\n{count(len(letters), what)} not taken", "bold")] if letters else []
     for letter in letters:
         came = f"  came {stamp(letter.at, page.zone)}" if letter.at is not None else "  from an earlier round"
         lines.append(Text(f"  {one_line(repr(letter.name))} {one_line(rendered(letter.payload))}{came}"))

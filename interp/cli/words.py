@@ -129,6 +129,13 @@ def heading(record: Record) -> tuple[str, str | None]:
             return f"sleep until {rendered(record.payload)[2:-2]}", None
         case "await_signal":
             return f"signal {record.target!r}", None
+        case "emit":
+            return f"emit {record.target!r}", rendered(record.payload)
+        case "await_request":
+            return f"request {record.target!r}", None
+        case "reply":
+            _, how, value = _parts(record)
+            return f"reply to {record.target!r}", rendered(value) if how == b'"ok"' else f"error={rendered(value)}"
         case "annotate":
             return "annotate", _fields(record)
         case "child":

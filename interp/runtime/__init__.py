@@ -7,6 +7,7 @@ from interp.runtime.logs import RunLogger, get_logger
 from interp.runtime.repeated import RepeatedCall
 from interp.runtime.schedules import Schedule, ScheduleInfo
 from interp.runtime.stores import default_url, open_store
+from interp.runtime.streams import Stream, StreamItem
 
 __all__ = [
     "CallInfo",
@@ -16,6 +17,8 @@ __all__ = [
     "RunLogger",
     "Schedule",
     "ScheduleInfo",
+    "Stream",
+    "StreamItem",
     "current_call",
     "default_url",
     "get_logger",

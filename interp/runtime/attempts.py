@@ -15,12 +15,15 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from interp.codec import ANY
+from interp.codec import ANY, encode_payload
 from interp.commands import CallOptions
 from interp.definitions import ActivityDefinition
 from interp.errors import CallTimeout, Cancelled, CodecError, NotDone, NotEncodable, RetryAfter, UsageError
 from interp.events import Failure
 from interp.failures import Limit, declared_failure, fault, kinds_of, timed_out
+from interp.runtime.capture import Line, line_of
+from interp.store import Emit
+from interp.streams import Emitted, check_topic, encode_emitted
 
 __all__ = [
     "Attempt",
@@ -28,7 +31,8 @@ __all__ = [
     "CallInfo",
     "Completion",
     "Deliver",
-    "call_at_work",
+    "Told",
+    "attempt_at_work",
     "current_call",
     "idempotency_key",
     "later",
@@ -77,7 +81,8 @@ class Attempt:
         begun: When it began to run; None while it is queued.
         ended: Whether it has ended, also when nobody waits for it any more.
         stop: Ends it at once, where that is possible (async activities).
-        tell: Takes its heartbeats to the worker; None while it is not dispatched.
+        captures: The lowest level of its log lines that are captured; None for none.
+        tell: Takes its heartbeats and items to the worker; None while it is not dispatched.
         beat_at: When it gave its last sign of life; None before the first.
         details: What it told last of how far it is, as JSON; empty for nothing.
         beating: Whether the worker is to look at `details` and has not yet.
@@ -99,11 +104,12 @@ class Attempt:
     begun: datetime | None = None
     ended: bool = False
     stop: Callable[[], object] | None = None
-    tell: Callable[[Beat], object] | None = None
+    tell: Callable[[Beat | Told], object] | None = None
     beat_at: datetime | None = None
     details: bytes = b""
     beating: bool = False
     quiet_until: datetime | None = None
+    captures: int | None = None
 
     @property
     def fn(self) -> Callable[..., Any]:
@@ -174,6 +180,19 @@ class Attempt:
             self.cancelled = self.cancelled or self.begun is None
             return self.begun is None
 
+    def emit(self, topic: str, payload: bytes) -> None:
+        """Hand an item to the worker; called on the thread of the activity."""
+        if self.tell is not None:
+            self.tell(Told(self, Emit(topic, encode_emitted(self._emitted(payload)))))
+
+    def log(self, line: Line) -> None:
+        """Hand a log line to the worker, likewise."""
+        if self.tell is not None:
+            self.tell(Told(self, line_of(self._emitted(b""), line)))
+
+    def _emitted(self, payload: bytes) -> Emitted:
+        return Emitted(datetime.now(UTC), self.command_id, self.number, payload, self.round)
+
     def cancel(self) -> None:
         """Tell the attempt that nobody waits for it any more."""
         with _beginning:
@@ -187,6 +206,14 @@ class Beat:
     """An attempt told anew how far it is."""
 
     attempt: Attempt
+
+
+@attrs.frozen(eq=False)
+class Told:
+    """An attempt emitted an item."""
+
+    attempt: Attempt
+    emit: Emit
 
 
 @attrs.frozen(eq=False)
@@ -212,7 +239,7 @@ class Completion:
     not_done: bool = False
 
 
-Deliver: TypeAlias = Callable[["Completion | Beat"], None]
+Deliver: TypeAlias = Callable[["Completion | Beat | Told"], None]
 
 
 @attrs.frozen
@@ -272,17 +299,42 @@ class CallInfo:
             Cancelled: Nobody waits for the result any more: let it pass, and clean up in `finally`.
             NotEncodable: The details are no JSON.
         """
+        self._check()
+        self._attempt.beat(b"" if details is None else ANY.encode(details))
+
+    def emit(self, topic: str, value: Any = None, *, type: Any = None) -> None:
+        """Add an item to a stream of the run, while the activity is at work; from its own thread or from another one.
+
+        Does not wait: the item is written with what the worker writes next, in the order in which they were emitted,
+        before the result of the activity. What a crash takes along is lost, and the next attempt emits anew: readers
+        tell by `attempt`, in `run.stream(topic).items()`. What is emitted after the attempt has ended is dropped.
+
+        Args:
+            topic: Which stream; at most 200 bytes. It need not be there before, and must not begin with `~`.
+            value: Plain JSON values, or anything of the given type.
+            type: What the value is encoded as; the value's own class by default.
+
+        Raises:
+            Cancelled: Nobody waits for the result any more: let it pass, and clean up in `finally`.
+            NotEncodable: The value cannot be recorded.
+        """
+        check_topic("emit", topic)
+        payload = encode_payload(value, type, name="value")
+        self._check()
+        self._attempt.emit(topic, payload)
+
+    def _check(self) -> None:
         if self._attempt.cancelled:
             raise Cancelled(f"nobody waits for attempt {self.attempt} of {self.idempotency_key} any more")
-        self._attempt.beat(b"" if details is None else ANY.encode(details))
 
 
 _current: ContextVar[CallInfo] = ContextVar("interp_current_call")
 
 
-def call_at_work() -> CallInfo | None:
-    """Return the call that is served here; None outside of activities."""
-    return _current.get(None)
+def attempt_at_work() -> Attempt | None:
+    """Return the attempt that is made here; None outside of activities."""
+    call = _current.get(None)
+    return None if call is None else call._attempt  # pyright: ignore[reportPrivateUsage]  # hidden from users only
 
 
 def current_call() -> CallInfo:

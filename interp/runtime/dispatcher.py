@@ -27,14 +27,18 @@ _FEW = 64
 class Dispatcher:
     """The attempts of all runs of one worker; used by the worker's thread alone."""
 
-    def __init__(self, threads: int, deliver: Deliver, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, threads: int, deliver: Deliver, clock: Callable[[], datetime], capture_logs: int | None = None
+    ) -> None:
         """Begin with nothing in flight.
 
         Args:
             threads: How many sync activities may run at once.
             deliver: Called with each completion and heartbeat, on the thread where the activity runs.
             clock: Tells the time, UTC.
+            capture_logs: The lowest level of log lines that are captured; None for none.
         """
+        self._capture_logs = capture_logs
         self.in_flight = 0
         self._clock = clock
         self._threads = ThreadExecutor(threads, deliver)
@@ -63,6 +67,7 @@ class Dispatcher:
             reconcile=options.on_unknown if issued.unknown and callable(options.on_unknown) else None,
             until=deadline_of(issued),
             tell=self._deliver,
+            captures=self._capture_logs,
         )
         limit = attempt.limit(now)
         if limit is not None:

@@ -83,6 +83,7 @@ class Engine:
         grace: timedelta = timedelta(seconds=10),
         poison_after: int | None = 5,
         history_budget: HistoryBudget = _DEFAULT_BUDGET,
+        capture_logs: int | None = None,
     ) -> None:
         """Open the store and start the worker.
 
@@ -97,6 +98,8 @@ class Engine:
                 when an activity uses up the memory; None for never. An engine that is closed, and whose `grace` is too
                 short for the run's calls, counts too.
             history_budget: How long the history of a run may grow before a warning is logged and recorded.
+            capture_logs: From this level on, such as `logging.INFO`, lines of `interp.get_logger()` are kept with their
+                run, the newest 1,000: `interp logs RUN` shows them. None keeps none.
 
         Raises:
             UnknownStore: The URL names no kind of store that is installed.
@@ -112,7 +115,9 @@ class Engine:
         self.name = f"{platform.node() or 'host'}-{os.getpid()}-{secrets.token_hex(4)}"
         self._grace = grace
         self._closed = threading.Event()
-        options = WorkerOptions(threads, cache, _utc_now, poison_after, budget=history_budget)
+        options = WorkerOptions(
+            threads, cache, _utc_now, poison_after, budget=history_budget, capture_logs=capture_logs
+        )
         self._worker = Worker(self.store, self.name, options)
         self._threads = [
             threading.Thread(target=target, name=f"interp-{name}", daemon=True)
@@ -359,6 +364,7 @@ class Engine:
         self._worker.stop((self._grace if grace is None else grace).total_seconds())
         for thread in self._threads:
             thread.join()
+        self._worker.bell.ring()  # those who read streams learn that nothing more will come
         if self._owns_store:
             self.store.close()
 
@@ -368,10 +374,12 @@ class Engine:
             try:
                 if self.store.changed(_LISTEN_S):
                     self._worker.wake()
+                    self._worker.bell.ring()
                 self._worker.warn()
             except Exception:  # noqa: BLE001  a store that failed or was closed: the worker meets it, too, and tells
                 self._worker.wake()
                 self._closed.wait(_LISTEN_S)
+        self._worker.bell.ring()
 
     def _look_after(self) -> None:
         """Look after what earlier deploys have left, once the worker is there to take it."""

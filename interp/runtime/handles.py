@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from datetime import timedelta
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
-from interp.codec import ANY, ValueCodec, encode_payload
+import attrs
+
+from interp.asking import answer_topic, check_request_id
+from interp.codec import ANY, ValueCodec, codec_for, encode_payload
 from interp.definitions import find_workflow
 from interp.errors import (
     InvalidDefinition,
     JournalCorrupt,
+    NotDecodable,
     RunCancelled,
     RunFailed,
     RunParked,
     UnknownRun,
     UnknownWorkflow,
 )
-from interp.events import CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
+from interp.events import Asked, CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
+from interp.runtime.asking import answer
 from interp.runtime.live import decoded
 from interp.runtime.repeated import RepeatedCall, repeated_calls
 from interp.runtime.requests import Tell, Watch
 from interp.runtime.retrying import retry
 from interp.runtime.sealed import readable
+from interp.runtime.streams import Bell, Stream, Tail, looked, stream_of
 from interp.store import RunRow, Status, Store
+from interp.streams import RESERVED
 
 __all__ = ["Run", "outcome_of", "result_codec"]
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741  an item
 
 
 class _Worker(Protocol):
     """What a handle needs from the worker."""
 
     store: Store
+    bell: Bell
+    trouble: BaseException | None
 
     def put(self, request: Tell | Watch) -> None: ...
 
@@ -98,6 +109,114 @@ class Run(Generic[T]):
         """
         self._tell(Signalled(name, encode_payload(payload, type)))
 
+    @overload
+    def ask(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        type: type[I],
+        timeout: timedelta | None = None,
+        id: str | None = None,
+        payload_type: Any = None,
+    ) -> I: ...
+    @overload
+    def ask(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        type: Any = ...,
+        timeout: timedelta | None = None,
+        id: str | None = None,
+        payload_type: Any = None,
+    ) -> Any: ...
+    def ask(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        type: Any = Any,
+        timeout: timedelta | None = None,
+        id: str | None = None,
+        payload_type: Any = None,
+    ) -> Any:
+        """Send a request and wait for the workflow's answer, which it gives by `reply`.
+
+        The request is durable as soon as it is sent, and kept until the workflow awaits it.
+
+        Args:
+            name: What it is asked under: `await_signal(name, Request[...])` takes it.
+            payload: What is asked: plain JSON values, or anything of the payload's type.
+            type: What the answer is decoded as; plain JSON values by default.
+            timeout: How long to wait; None for ever. The request stays with the run when the time is up.
+            id: Tells the request from all others of the run, at most 180 bytes; a random one by default. Asked again
+                under the same id, the request is not repeated, and its answer is the same.
+            payload_type: What the payload is encoded as; its own class by default.
+
+        Raises:
+            AskRefused: The validator refused it, or the payload does not fit; the workflow has not seen it.
+            AskFailed: The workflow answered with an error.
+            AskTimeout: The time was up.
+            AskUnanswered: The run ended without answering.
+            RunEnded: The run had ended before.
+            RunParked: The run is set aside until someone acts; the request stays with it.
+            UnknownRun: There is no such run.
+            NotEncodable: The payload cannot be recorded.
+            NotDecodable: The answer does not fit the type.
+        """
+        request_id = secrets.token_hex(8) if id is None else check_request_id(id)
+        worker = self._worker
+        seen = worker.bell.rings  # before the look that follows, so that no ring is missed
+
+        def wait(left_s: float | None) -> None:
+            nonlocal seen
+            worker.bell.wait(seen, left_s)
+            seen = worker.bell.rings
+
+        given = answer(
+            Asked(name, encode_payload(payload, payload_type), request_id),
+            Tail(worker.store, self.id, answer_topic(request_id)),
+            send=self._tell,
+            look=lambda tail: looked(worker, tail),
+            wait=wait,
+            timeout=timeout,
+        )
+        try:
+            return codec_for(type).decode(given)
+        except NotDecodable as error:
+            path = f"answer to request {name!r}{error.path.removeprefix('$')}"
+            raise attrs.evolve(error, path=path) from None
+
+    @overload
+    def stream(self, topic: str, *, type: type[I], start: int = 0) -> Stream[I]: ...
+    @overload
+    def stream(self, topic: str, *, type: Any = ..., start: int = 0) -> Stream[Any]: ...
+    def stream(self, topic: str, *, type: Any = Any, start: int = 0) -> Stream[Any]:
+        """Read a stream of the run: the items that are there, and live those that come.
+
+            for token in run.stream("tokens", type=str):
+                print(token, end="")
+
+        It ends when the run has ended and everything was given; `async for` works as well. Readers may come late and
+        read on where they were; a stream is the same over restarts of the worker and over `continue_as`.
+
+        Args:
+            topic: Which stream; one that nothing was emitted to yet is empty so far.
+            type: What the values are decoded as; plain JSON values by default.
+            start: The number of the first item to give.
+        """
+        return stream_of(self._worker, Tail(self._worker.store, self.id, topic, start), codec_for(type))
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics of the run's streams that have items.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        return tuple(topic for topic in self._worker.store.topics(self.id) if not topic.startswith(RESERVED))
+
     def cancel(self, reason: str = "") -> None:
         """Ask the run to cancel; the request is durable on return. Its cleanup code runs first.
 
@@ -158,7 +277,7 @@ class Run(Generic[T]):
         """
         return repeated_calls(self.history())
 
-    def _tell(self, event: Signalled | CancelRequested) -> None:
+    def _tell(self, event: Signalled | Asked | CancelRequested) -> None:
         done: Future[None] = Future()
         self._worker.put(Tell(self.id, event, done))
         done.result()

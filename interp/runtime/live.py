@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import msgspec
 
+from interp.asking import Answer, answer_topic
 from interp.codec import ANY, encode_payload
-from interp.commands import Child, FireRun, RequestCancel, Send, Transact
+from interp.commands import Child, FireRun, Reply, RequestCancel, Send, Transact
 from interp.definitions import ByName, WorkflowDefinition, successor_of
 from interp.errors import UndecodableHistory
 from interp.events import (
@@ -40,7 +41,8 @@ from interp.replay import replay
 from interp.runtime.attempts import Attempt
 from interp.runtime.sealed import unreadable
 from interp.schedules.book import Message
-from interp.store import Append, Create, Post, Status, Why
+from interp.store import Append, Create, Emit, Post, Status, Why
+from interp.streams import Emitted, encode_emitted
 
 __all__ = ["EPOCH", "LiveRun", "decoded", "microseconds", "moment"]
 
@@ -105,6 +107,8 @@ class LiveRun:
         round: How many times it has continued as new.
         creates: Children to start with the records.
         posts: Messages to send with the records.
+        emits: Items to add to streams with the records.
+        told: Items of activities to add to streams.
         asked: Commands that wait to hear whether what they asked of the store is durable.
         open: Ids of the children and sends that are not answered; some may be answered already.
         parent: The run, its round and the command that wait for this run's end.
@@ -132,6 +136,8 @@ class LiveRun:
     round: int = 0
     creates: list[Create] = attrs.field(factory=list[Create])
     posts: list[Post] = attrs.field(factory=list[Post])
+    emits: list[Emit] = attrs.field(factory=list[Emit])
+    told: list[Emit] = attrs.field(factory=list[Emit])
     asked: list[Issued] = attrs.field(factory=list[Issued])
     open: set[str] = attrs.field(factory=set[str])
     parent: tuple[str, int, str] | None = None
@@ -215,6 +221,15 @@ class LiveRun:
         """Whether there is a transact to perform, and somebody to hear of it."""
         return bool(self.transacts) and not self.parked and self.outcome is None
 
+    def answer(self, request_id: str, given: Answer, at: datetime) -> None:
+        """Answer a request of which nothing is recorded, with the next commit."""
+        self.emits.append(_answered(request_id, given, at, self.round))
+
+    def has_answered(self, request_id: str) -> bool:
+        """Whether an answer to the request is yet to be written."""
+        topic = answer_topic(request_id)
+        return any(emit.topic == topic for emit in self.emits)
+
     def ready_calls(self, now: datetime) -> None:
         """Move calls whose pause is over to those that are dispatched."""
         for command_id in [command_id for command_id, at in self.backoff.items() if at <= now]:
@@ -255,6 +270,7 @@ class LiveRun:
             posts=self.posts,
             workflow=self.definition.name if self.restart else None,
             misfit=self.misfit,
+            emits=self.emits,
         )
 
     def committed(self) -> list[Issued]:
@@ -270,6 +286,7 @@ class LiveRun:
         self.annotated = False
         self.creates = []
         self.posts = []
+        self.emits = []
         return [issued for issued in calls if not isinstance(issued.command, Transact)]
 
     # Going ahead within a commit that may yet fail.
@@ -292,6 +309,7 @@ class LiveRun:
             annotated=False,
             creates=[],
             posts=[],
+            emits=[],
             asked=[],
             open=set(self.open),
         )
@@ -374,13 +392,16 @@ class LiveRun:
     def _write(self, cause: Event, at: datetime, step: Step) -> None:
         """Collect what came of an event. A workflow that only ever continues as new leaves everything as it was."""
         annotated = self.annotated
+        emits: list[Emit] = []
         for _ in range(_MOST_ROUNDS):
             annotated = annotated or step.annotated
+            emits += self._emitted(step, at, cause)
             if not isinstance(step.outcome, ContinuedAs):
                 if isinstance(cause, Started):
                     self._begin_round(cause)
                 self._collect(cause, at, step)
                 self.annotated = annotated
+                self.emits += emits
                 return
             # A fresh journal fits any code: this is where a run moves on to the newest version (decision 0023).
             self.definition = successor_of(self.definition)
@@ -397,6 +418,19 @@ class LiveRun:
             f"{self.definition.name} continued as new {_MOST_ROUNDS} times in a row without ever waiting\n"
             "  Between two rounds it must wait for something: a call, sleep(...) or await_signal(...)."
         )
+
+    def _emitted(self, step: Step, at: datetime, cause: Event) -> Iterator[Emit]:
+        """Give the items that a step adds to streams; they outlive the round."""
+        number = cause.round if isinstance(cause, Started) else self.round
+        for issued in step.commands:
+            record = issued.record
+            if record.kind == "emit":
+                yield Emit(record.target, encode_emitted(Emitted(at, record.id, 0, record.payload, number)))
+            elif isinstance(issued.command, Reply):
+                topic = answer_topic(issued.command.request.id)
+                yield Emit(topic, encode_emitted(Emitted(at, record.id, 0, record.payload, number)))
+        for request_id, reason in step.refused:
+            yield _answered(request_id, Answer.refusal(reason), at, number)
 
     def _collect(self, cause: Event, at: datetime, step: Step) -> None:
         """Note one transition: its record, and the calls that it makes or withdraws."""
@@ -500,6 +534,10 @@ def _message(command: Send) -> Signalled | CancelRequested:
     if isinstance(command, RequestCancel):
         return CancelRequested(str(command.payload))
     return Signalled(command.name, encode_payload(command.payload, command.type))
+
+
+def _answered(request_id: str, given: Answer, at: datetime, round_no: int) -> Emit:
+    return Emit(answer_topic(request_id), encode_emitted(Emitted(at, "", 0, given.encode(request_id), round_no)))
 
 
 def _is_detached(issued: Issued) -> bool:

@@ -9,7 +9,8 @@ from typing import Any, cast
 import attrs
 
 from interp.interpreter import at_work
-from interp.runtime.attempts import call_at_work
+from interp.runtime.attempts import attempt_at_work
+from interp.runtime.capture import Message, capturing
 
 __all__ = ["RunLogger", "get_logger"]
 
@@ -32,15 +33,23 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger for workflows and activities; see `get_logger`."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  the name is logging's
-        """Tell whether a line of this level would be written here and now; never in a replay."""
+        """Tell whether a line of this level would be written or captured here and now; never in a replay."""
         workflow = at_work()
-        return (workflow is None or workflow.is_first_time) and super().isEnabledFor(level)
+        if workflow is not None and not workflow.is_first_time:
+            return False
+        captured = _captured_level()
+        return (captured is not None and level >= captured) or super().isEnabledFor(level)
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Write a line, with the place where it comes from."""
         if not self.isEnabledFor(level):
             return
         place = _place()
+        captured = _captured_level()
+        if captured is not None and level >= captured:
+            _capture(place, Message(msg, args, kwargs.get("exc_info")), self.logger.name, level)
+            if not super().isEnabledFor(level):
+                return
         extra = cast("Mapping[str, object]", kwargs.pop("extra", None) or {})
         prefix = str(place)
         if args:
@@ -71,5 +80,24 @@ def _place() -> _Place:
     workflow = at_work()
     if workflow is not None:
         return _Place(workflow.run_id, workflow.position)
-    call = call_at_work()
-    return _Place() if call is None else _Place(call.run_id, call.command_id, call.attempt)
+    attempt = attempt_at_work()
+    return _Place() if attempt is None else _Place(attempt.run_id, attempt.command_id, attempt.number)
+
+
+def _captured_level() -> int | None:
+    """Return the lowest level that is captured here; None for none."""
+    if at_work() is not None:
+        capture = capturing.get()
+        return None if capture is None else capture.level
+    attempt = attempt_at_work()
+    return None if attempt is None else attempt.captures
+
+
+def _capture(place: _Place, message: Message, logger: str, level: int) -> None:
+    """Keep a line with its run."""
+    line = message.line(logger, level)
+    attempt = attempt_at_work()
+    if at_work() is None and attempt is not None:
+        attempt.log(line)
+    elif (capture := capturing.get()) is not None:
+        capture.add(place.run_id, place.command_id, line)

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import attrs
 
 from interp.definitions import WorkflowDefinition
-from interp.events import CancelRequested, Signalled, Started
-from interp.runtime.attempts import Beat, Completion
+from interp.events import Asked, CancelRequested, Signalled, Started
+from interp.runtime.attempts import Beat, Completion, Told
 from interp.store import Create, RunRow, Why
 
 __all__ = ["Input", "Start", "Stop", "Tell", "Wake", "Watch"]
@@ -30,7 +30,7 @@ class Tell:
     """Send a message to a run. `done` gets None when the message is durable."""
 
     run_id: str
-    event: Signalled | CancelRequested
+    event: Signalled | Asked | CancelRequested
     done: Future[None]
 
 
@@ -54,4 +54,4 @@ class Stop:
     grace_s: float
 
 
-Input: TypeAlias = Completion | Beat | Start | Tell | Watch | Wake | Stop
+Input: TypeAlias = Completion | Beat | Told | Start | Tell | Watch | Wake | Stop

@@ -21,7 +21,7 @@ import msgspec
 
 from interp.codec import ANY
 from interp.errors import JournalCorrupt, UnknownRun, UsageError
-from interp.events import Event, Failed, Rejected, Retried, Started, Transition, encode_event, encode_transition
+from interp.events import Asked, Event, Failed, Rejected, Retried, Started, Transition, encode_event, encode_transition
 from interp.runtime.live import decoded, microseconds
 from interp.store import Reopen, Status, Store
 
@@ -79,7 +79,8 @@ def _reopened(run_id: str, history: tuple[Transition, ...], failed: Failed, now:
             retried = msgspec.structs.replace(retried, rejected=cause)
             again = []
         else:
-            retried = msgspec.structs.replace(retried, id=getattr(cause, "id", ""))
+            retried = msgspec.structs.replace(retried, id="" if isinstance(cause, Asked) else getattr(cause, "id", ""))
+            again = [msgspec.structs.replace(cause, again=True)] if isinstance(cause, Asked) else again
         record = Transition(last.index, now, retried)
     return retried, Reopen(
         run_id,

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
+import msgspec
 
 from interp.errors import JournalCorrupt, PayloadLocked, RunExists
 from interp.payloads import PayloadCodec
@@ -21,6 +22,8 @@ from interp.store import (
     Claim,
     Create,
     Due,
+    Emit,
+    Item,
     Message,
     Nest,
     Post,
@@ -33,6 +36,7 @@ from interp.store import (
     Transact,
     Transactional,
 )
+from interp.streams import decode_emitted, encode_emitted
 from interp.tables import Transaction
 
 __all__ = ["REDACTED", "Locked", "SealedStore", "readable", "sealed_store", "unreadable"]
@@ -130,6 +134,7 @@ class SealedStore:
             posts=[self._posted(post) for post in batch.posts],
             appends=[self._appended(append, digests) for append in batch.appends],
             transacts=[self._transacting(transact, creates) for transact in batch.transacts],
+            emissions=[attrs.evolve(each, emits=self._all_emitted(each.emits)) for each in batch.emissions],
         )
         refusals = self._store.commit(sealed, now_us)
         return [self._compared(creates, each) if each.why == "differs" else each for each in refusals]
@@ -198,7 +203,15 @@ class SealedStore:
             reason=seal_text(append.reason, self._encode),
             creates=[self._created(create, digests) for create in append.creates],
             posts=[self._posted(post) for post in append.posts],
+            emits=self._all_emitted(append.emits),
         )
+
+    def _all_emitted(self, emits: Sequence[Emit]) -> list[Emit]:
+        """Seal the values of items; when, and by which command, stays readable."""
+        return [attrs.evolve(emit, body=_with_value(emit.body, self._sealed_bytes)) for emit in emits]
+
+    def _sealed_bytes(self, data: bytes) -> bytes:
+        return seal_bytes(data, self._encode)
 
     def _all_sealed(self, parts: Sequence[bytes]) -> list[bytes]:
         return [self._sealing.seal(part) for part in parts]
@@ -242,6 +255,24 @@ class SealedStore:
     def _records(self, run_id: str, start: int, records: Iterator[bytes]) -> Iterator[bytes]:
         for index, record in enumerate(records, start):
             yield self._opened(record, f"record {index} of run {run_id!r}")
+
+    def stream(self, run_id: str, topic: str, start: int = 0) -> Iterator[Item]:
+        """Give the items of a stream from number `start` on.
+
+        Raises:
+            UnknownRun: There is no such run.
+            PayloadLocked: At the first item that cannot be opened.
+        """
+        for item in self._store.stream(run_id, topic, start):
+            try:
+                yield Item(item.number, _with_value(item.body, self._bytes))
+            except PayloadLocked as error:
+                place = f"item {item.number} of stream {topic!r} of run {run_id!r}"
+                raise PayloadLocked(place, error.reason) from error.__cause__
+
+    def topics(self, run_id: str) -> tuple[str, ...]:
+        """Return the topics of a run's streams."""
+        return self._store.topics(run_id)
 
     def inbox(self, run_id: str) -> tuple[Message, ...]:
         """Return the messages that wait; those that cannot be opened are `Locked`."""
@@ -334,6 +365,15 @@ class SealedStore:
     def close(self) -> None:
         """Close the store behind."""
         self._store.close()
+
+
+def _with_value(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return an item with its value changed; what is no item is changed whole."""
+    try:
+        emitted = decode_emitted(body)
+    except msgspec.MsgspecError:
+        return change(body)
+    return encode_emitted(msgspec.structs.replace(emitted, payload=change(emitted.payload)))
 
 
 class _SealedTables(SealedStore):

@@ -12,7 +12,7 @@ from interp.errors import RunEnded, UnknownRun
 from interp.events import encode_event
 from interp.runtime.live import LiveRun
 from interp.runtime.requests import Start, Tell
-from interp.store import Append, Batch, Post, Refusal, Store, Transact, Why
+from interp.store import Append, Batch, Emission, Post, Refusal, Store, Transact, Why
 
 __all__ = ["Turn"]
 
@@ -29,6 +29,7 @@ class Turn:
         dirty: Runs that moved, by id.
         parked: Runs that could not be loaded.
         ready: Runs with transacts to perform within the commit, by id.
+        telling: Runs whose activities emitted something, by id.
     """
 
     starts: dict[str, tuple[Start, LiveRun]] = attrs.field(factory=dict[str, tuple[Start, LiveRun]])
@@ -38,10 +39,11 @@ class Turn:
     dirty: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
     parked: list[Append] = attrs.field(factory=list[Append])
     ready: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
+    telling: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.starts or self.tells or self.dirty or self.parked or self.ready)
+        return bool(self.starts or self.tells or self.dirty or self.parked or self.ready or self.telling)
 
     def runs(self) -> Iterator[LiveRun]:
         """Give the runs that have something to write, the new ones first."""
@@ -54,6 +56,7 @@ class Turn:
             posts=[Post(tell.run_id, encode_event(tell.event)) for tell in self.tells],
             appends=[run.append(now, draining=draining) for run in self.runs()] + self.parked,
             transacts=transacts,
+            emissions=[Emission(run.run_id, run.token, run.told) for run in self.telling.values()],
         )
 
     def acknowledge(self, refusals: list[Refusal], store: Store) -> list[LiveRun]:

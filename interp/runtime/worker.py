@@ -23,6 +23,7 @@ from typing import TypeAlias
 import attrs
 import msgspec
 
+from interp.asking import Answer
 from interp.budget import HistoryBudget
 from interp.definitions import WorkflowDefinition, find_workflow, workflows
 from interp.errors import (
@@ -37,12 +38,15 @@ from interp.errors import (
     TryAgain,
     UsageError,
 )
-from interp.events import ChildEnded, Event, Fired, Heartbeat, Outgrown, Started, WorkerLost, decode_event
-from interp.runtime.attempts import Attempt, Beat, Completion, later
+from interp.events import Asked, ChildEnded, Event, Fired, Heartbeat, Outgrown, Started, WorkerLost, decode_event
+from interp.runtime.asking import has_answer, objection
+from interp.runtime.attempts import Attempt, Beat, Completion, Told, later
+from interp.runtime.capture import Capture, capturing
 from interp.runtime.dispatcher import Dispatcher
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
 from interp.runtime.sealed import unreadable
+from interp.runtime.streams import Bell
 from interp.runtime.transacting import ADVICE, LONG_S, Holding, Performance, Stage, broken, refused
 from interp.runtime.turn import Turn
 from interp.runtime.verdicts import poison, refusal, verdict
@@ -96,6 +100,7 @@ class WorkerOptions:
         chance: Gives random numbers from [0, 1), for the jitter of retries.
         budget: How long a history may grow before it is told.
         stopwatch: Tells seconds that have passed since some moment: what replays are measured with.
+        capture_logs: The lowest level of log lines that are kept with their run; None for none.
     """
 
     threads: int
@@ -105,6 +110,7 @@ class WorkerOptions:
     chance: Callable[[], float] = random.random
     budget: HistoryBudget = attrs.field(factory=HistoryBudget)
     stopwatch: Callable[[], float] = time.perf_counter
+    capture_logs: int | None = None
 
 
 class Worker:
@@ -122,11 +128,13 @@ class Worker:
         self.name = name
         self.trouble: BaseException | None = None
         self.ready = threading.Event()  # the store knows that it lives, or it has ended
+        self.bell = Bell()
         self._options = options
         self._clock = options.clock
         self._inputs: SimpleQueue[Input] = SimpleQueue()
         self._taken: deque[Input] = deque()
-        self._dispatcher = Dispatcher(options.threads, self._inputs.put, options.clock)
+        self._dispatcher = Dispatcher(options.threads, self._inputs.put, options.clock, options.capture_logs)
+        self._capture = None if options.capture_logs is None else Capture(options.capture_logs)
         self._live: dict[str, LiveRun] = {}
         self._idle: OrderedDict[str, LiveRun] = OrderedDict()
         self._turn = Turn()
@@ -188,6 +196,7 @@ class Worker:
         """Work until stopped. Whatever ends the loop is told to everyone who waits."""
         trouble: BaseException = EngineClosed(CLOSED)
         self._thread = threading.get_ident()
+        capturing.set(self._capture)  # for this thread alone
         try:
             self.store.register(self.name)
             while not self._stopped():
@@ -264,6 +273,8 @@ class Worker:
                 self._completed(taken)
             case Beat():
                 self._dispatcher.beaten(taken.attempt)
+            case Told():
+                self._emitted(taken)
             case Start():
                 self._start(taken)
             case Tell():
@@ -308,6 +319,7 @@ class Worker:
                 _log.error("run %s is parked: %s", run.run_id, run.parked)
             if self._options.budget.has_outgrown(run.interpreter.length, run.interpreter.told_records):
                 self._tell_growth(run, timedelta(0), at)
+        self._keep_lines(run)
         return run.took_in
 
     def _tell_growth(self, run: LiveRun, replay: timedelta, at: datetime) -> None:
@@ -325,6 +337,11 @@ class Worker:
             took,
         )
         self._feed(run, Outgrown(records, replay // timedelta(microseconds=1)), at)
+
+    def _keep_lines(self, run: LiveRun) -> None:
+        """Write what the workflow has just logged with the record of its step."""
+        if self._capture is not None:
+            run.emits += self._capture.taken(run.run_id, run.round)
 
     def _start(self, start: Start) -> None:
         """Start a run that is not there yet; the store has the last word on that when it commits."""
@@ -345,6 +362,7 @@ class Worker:
         run.begun_by = 0
         if run.took_in:
             run.consumed.append(0)
+        self._keep_lines(run)
         self._turn.starts[run_id] = (start, run)
 
     def _compared(self, create: Create) -> Why:
@@ -359,6 +377,14 @@ class Worker:
         if run is None or not self._dispatcher.ended(run, attempt):
             return
         self._conclude(run, completion)
+
+    def _emitted(self, told: Told) -> None:
+        """Take an item of an attempt, unless nobody waits for that any more."""
+        attempt = told.attempt
+        run = self._live.get(attempt.run_id)
+        if run is not None and not run.parked and run.attempts.get(attempt.command_id) is attempt:
+            run.told.append(told.emit)
+            self._turn.telling[run.run_id] = run
 
     def _conclude(self, run: LiveRun, completion: Completion) -> None:
         """Record what follows from the end of an attempt: the result, the failure, or that another attempt follows."""
@@ -415,7 +441,24 @@ class Worker:
             self._read(run, self.store.inbox(run.run_id), now)
         except PayloadLocked:
             return False  # so that it keeps its place behind those that cannot be read here
-        return run.outcome is None and self._feed(run, event, now)
+        if run.outcome is not None or run.parked:
+            return False
+        return self._is_settled(run, event, now) or self._feed(run, event, now)
+
+    def _is_settled(self, run: LiveRun, event: Event, now: datetime) -> bool:
+        """Whether a message needs no record: nobody waits for it any more, or it is refused, or came before."""
+        if isinstance(event, ChildEnded):
+            return not run.awaits(event)
+        if not isinstance(event, Asked) or event.again:
+            return False
+        self._turn.dirty[run.run_id] = run
+        asked_before = event.id in run.interpreter.asked or run.has_answered(event.id)
+        if asked_before or has_answer(self.store, run.run_id, event.id):
+            return True
+        reason = objection(run.interpreter, event)
+        if reason:
+            run.answer(event.id, Answer.refusal(reason), now)
+        return bool(reason)
 
     def _read(self, run: LiveRun, messages: Iterable[Message], now: datetime) -> None:
         """Take the messages in that were not taken in yet."""
@@ -428,8 +471,7 @@ class Worker:
                     run.parked = str(error)
                     return
                 run.seen = message.number
-                late = isinstance(event, ChildEnded) and not run.awaits(event)
-                if late or self._feed(run, event, now):
+                if self._is_settled(run, event, now) or self._feed(run, event, now):
                     run.consumed.append(message.number)
 
     # Claiming and loading.
@@ -509,6 +551,7 @@ class Worker:
         run.begun_by = number
         if run.took_in:
             run.consumed.append(number)
+        self._keep_lines(run)
         return run
 
     def _signed(self, event: Started, definition: WorkflowDefinition) -> Started:
@@ -548,6 +591,10 @@ class Worker:
                 for event in run.answers(refused) if self._live.get(run.run_id) is run else ():
                     self._feed(run, event, now)
         self._dispatcher.begin(calls)
+        for run in turn.telling.values():
+            run.told = []
+            if run.run_id in fenced and run.run_id not in turn.dirty:
+                self._forget(run)
         for append in turn.parked:
             self._watches.look(append.run_id)
 
@@ -628,6 +675,8 @@ class Worker:
             del self._turn.ready[run.run_id]
         if self._live.get(run.run_id) is run:
             del self._live[run.run_id]
+        if self._turn.telling.get(run.run_id) is run:  # the run has come back in this turn: its owner is another one
+            del self._turn.telling[run.run_id]
 
     def _shut_down(self) -> None:
         for run in list(self._live.values()):

@@ -8,8 +8,8 @@ Three lines prove a store:
 
 pytest and unittest collect the class. Hypothesis draws sequences of operations by several workers, under a clock of its
 own: creations that are repeated or conflict, messages, claims before and after a lease has ended, batches of which some
-parts must be refused, stale tokens and wrong positions, restarts, parking. After each step both stores must list the
-same runs, inboxes and histories. A failure prints the shortest sequence found, as a program.
+parts must be refused, stale tokens and wrong positions, restarts, parking, streams. After each step both stores must
+list the same runs, inboxes, histories and streams. A failure prints the shortest sequence found, as a program.
 
 What it cannot test: durability, several processes, `register`. Test these with real processes and real kills.
 """
@@ -32,6 +32,8 @@ from interp.store import (
     Batch,
     Create,
     Due,
+    Emission,
+    Emit,
     Nest,
     Post,
     Refusal,
@@ -45,6 +47,7 @@ from interp.store import (
     Transactional,
     Why,
 )
+from interp.streams import TOPIC_BYTES
 from interp.tables import KEY_BYTES, Transaction
 
 __all__ = ["store_contract"]
@@ -66,6 +69,9 @@ _STATUSES = st.sampled_from(Status)
 
 _CHILDREN = st.builds(Create, _RUN_IDS, _WORKFLOWS, _BYTES, st.just(b"start"))
 _POSTS = st.builds(Post, _ANY_IDS, _BYTES)
+# One begins like the other, one sorts before it by its bytes, one is as long as they may be.
+_TOPICS = st.sampled_from(["a", "ab", "a!", "ä", "x" * TOPIC_BYTES])
+_EMITS = st.lists(st.builds(Emit, _TOPICS, _BYTES, st.sampled_from([None, None, 1, 2])), max_size=3)
 _CREATES = st.builds(
     Create,
     run_id=_RUN_IDS,
@@ -276,6 +282,15 @@ class StoreMachine(RuleBasedStateMachine):
                 refusals = self._commit(Batch(appends=[append]))
                 assert [refusal.why for refusal in refusals] == ["fenced"]
 
+    @rule(data=st.data(), emits=_EMITS, token=st.sampled_from([0, 0, 0, -1, 1]))
+    def emit(self, data: st.DataObject, emits: list[Emit], token: int) -> None:
+        """An owner writes what activities emit; whoever is not the owner any more is fenced."""
+        rows = list(self.rows().values())
+        if rows:
+            row = data.draw(st.sampled_from(rows))
+            refusals = self._commit(Batch(emissions=[Emission(row.id, row.token + token, emits)]))
+            assert [refusal.why for refusal in refusals] == ["fenced"] * (row.owner is None or token != 0)
+
     @rule(data=st.data())
     def commit(self, data: st.DataObject) -> None:
         """Of a batch the parts that fit are written and the others change nothing."""
@@ -287,7 +302,14 @@ class StoreMachine(RuleBasedStateMachine):
         rows += [_newborn(new) for new in batch.creates]
         rows.append(_newborn(Create("never made", "checkout", b"", b"", None)))
         appends = st.sampled_from(rows).flatmap(self._appends)
-        self._commit(attrs.evolve(batch, appends=data.draw(st.lists(appends, max_size=3), label="appends")))
+        emissions = st.sampled_from(rows).flatmap(_emissions)
+        self._commit(
+            attrs.evolve(
+                batch,
+                appends=data.draw(st.lists(appends, max_size=3), label="appends"),
+                emissions=data.draw(st.lists(emissions, max_size=2), label="emissions"),
+            )
+        )
 
     def _commit(self, batch: Batch) -> list[Refusal]:
         before = {run_id: self._contents(run_id) for run_id in self.rows()}
@@ -295,6 +317,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert refusals is not None
         parts = [*(new.run_id for new in batch.creates), *(post.run_id for post in batch.posts)]
         parts += [append.run_id for append in batch.appends]
+        parts += [emission.run_id for emission in batch.emissions]
         parts += [new.run_id for append in batch.appends for new in append.creates]
         parts += [post.run_id for append in batch.appends for post in append.posts]
         refused = [refusal.run_id for refusal in refusals]
@@ -304,7 +327,8 @@ class StoreMachine(RuleBasedStateMachine):
         return refusals
 
     def _contents(self, run_id: str) -> object:
-        return self.tested.run(run_id), self.tested.inbox(run_id), list(self.tested.history(run_id))
+        streams = {topic: list(self.tested.stream(run_id, topic)) for topic in self.tested.topics(run_id)}
+        return self.tested.run(run_id), self.tested.inbox(run_id), list(self.tested.history(run_id)), streams
 
     def _appends(self, row: RunRow) -> st.SearchStrategy[Append]:
         """Give appends that the owner of the run could make."""
@@ -329,6 +353,7 @@ class StoreMachine(RuleBasedStateMachine):
                 release=_SELDOM,
                 creates=_SELDOM.flatmap(lambda asks: st.lists(_CHILDREN, max_size=2 if asks else 0)),
                 posts=_SELDOM.flatmap(lambda asks: st.lists(_POSTS, max_size=2 if asks else 0)),
+                emits=_SELDOM.flatmap(lambda emits: _EMITS if emits else st.just([])),
             )
         )
 
@@ -383,6 +408,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(lambda store: store.run(run_id))
         self.both(lambda store: store.inbox(run_id))
         self.both(lambda store: list(store.history(run_id, start)))
+        self.both(lambda store: store.topics(run_id))
+        for topic in ("a", "never written to", "\0", "x" * 1000):
+            self.both(lambda store, topic=topic: list(store.stream(run_id, topic, start)))  # type: ignore[misc]  # mypy cannot infer a lambda's default
         self.both(lambda store: store.flush())
 
     @precondition(lambda self: self.reopened is not None)
@@ -398,12 +426,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def stores_agree(self) -> None:
-        """Both stores hold the same runs, messages and records."""
+        """Both stores hold the same runs, messages, records and streams."""
         rows = self.both(lambda store: store.runs(RunFilter()))
         for row in rows or ():
             assert self.both(lambda store, row=row: store.run(row.id)) == row  # type: ignore[misc]  # mypy cannot infer a lambda's default
             self.both(lambda store, row=row: store.inbox(row.id))  # type: ignore[misc]  # mypy cannot infer a lambda's default
             self.both(lambda store, row=row: list(store.history(row.id)))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            for topic in self.both(lambda store, row=row: store.topics(row.id)) or ():  # type: ignore[misc]  # mypy cannot infer a lambda's default
+                self.both(lambda store, row=row, topic=topic: list(store.stream(row.id, topic)))  # type: ignore[misc]  # mypy cannot infer a lambda's default
 
     @precondition(lambda self: self.keeps_tables)
     @invariant()
@@ -420,9 +450,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def rows_are_sound(self) -> None:
-        """Lengths tell the truth; runs that ended own nothing and are owned by nobody."""
+        """Lengths and numbers tell the truth; runs that ended own nothing and are owned by nobody."""
         for row in self.rows().values():
             assert row.length == len(list(self.tested.history(row.id)))
+            for topic in self.tested.topics(row.id):
+                numbers = [item.number for item in self.tested.stream(row.id, topic)]
+                assert numbers == list(range(numbers[0], numbers[-1] + 1))
             assert (row.reason == "") or row.status is Status.PARKED
             assert not (row.misfit or row.released_by) or row.status is Status.PARKED
             if row.status.ended:
@@ -503,6 +536,11 @@ def _tables(store: Store) -> list[list[tuple[bytes, bytes]]]:
     assert isinstance(store, Transactional)
     with store.transaction(write=False) as tx:
         return [found for name in _TABLES for found in (list(tx.table(name).scan()), list(tx.table(name).scan(b"a")))]
+
+
+def _emissions(row: RunRow) -> st.SearchStrategy[Emission]:
+    """Give emissions that the owner of the run could make."""
+    return st.builds(Emission, st.just(row.id), st.just(row.token), _EMITS)
 
 
 def _first(run_id: str) -> Create:

@@ -7,11 +7,12 @@ from typing import Any, TypeAlias
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp import Command, activity, await_signal, call, gather, race, sleep, spawn, workflow
+from interp import Command, Request, activity, await_signal, call, gather, race, reply, sleep, spawn, workflow
 from interp.cli.rows import Limits, rows_of
 from interp.cli.tree import Tree
 from interp.definitions import workflow_of
 from interp.events import (
+    Asked,
     CancelRequested,
     Event,
     Failure,
@@ -31,7 +32,7 @@ Program: TypeAlias = tuple[str, list["Program"]]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 PROGRAMS: st.SearchStrategy[Program] = st.recursive(
-    st.sampled_from([("call", []), ("sleep", []), ("signal", [])]),
+    st.sampled_from([("call", []), ("sleep", []), ("signal", []), ("request", [])]),
     lambda programs: st.tuples(
         st.sampled_from(["sequence", "gather", "race", "spawn"]), st.lists(programs, min_size=1, max_size=4)
     ),
@@ -53,6 +54,9 @@ def perform(program: Program) -> Generator[Command[Any], Any, None]:
             yield sleep(timedelta(seconds=1))
         case "signal":
             yield await_signal("go")
+        case "request":
+            request = yield await_signal("go", Request)
+            yield reply(request, 1)
         case "sequence":
             for part in parts:
                 yield from perform(part)
@@ -74,6 +78,8 @@ def answer(issued: Issued, fails: bool) -> Event:
             return Resolved(issued.id, b"1")
         case "sleep":
             return Fired(issued.id)
+        case "await_request":
+            return Asked("go", b"null", f"for {issued.id}")
         case _:
             return Signalled("go", b"null")
 

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
+import msgspec
 
 from interp.codec import ANY
 from interp.commands import Command
 from interp.definitions import WorkflowDefinition, workflow_of
 from interp.events import (
+    Asked,
     AttemptFailed,
     CancelRequested,
     Event,
@@ -130,6 +132,10 @@ class Driver:
         """Send a signal."""
         return self.feed(Signalled(name, ANY.encode(payload)))
 
+    def asks(self, name: str, payload: Any = None, request_id: str = "") -> Step:
+        """Send a request; its id is made of the number of the record, if none is given."""
+        return self.feed(Asked(name, ANY.encode(payload), request_id or f"request-{len(self.journal)}"))
+
     def cancels(self, reason: str = "enough") -> Step:
         """Ask for the run's end."""
         return self.feed(CancelRequested(reason))
@@ -178,6 +184,11 @@ def check(driver: Driver) -> None:
         assert fiber.parent is None or fibers[fiber.parent.id] is fiber.parent, "a fiber outlived its parent"
     ids = [record.id for transition in driver.history for record in transition.commands]
     assert len(set(ids)) == len(ids), "an id is used twice"
+    replies = [
+        record.payload for transition in driver.history for record in transition.commands if record.kind == "reply"
+    ]
+    answered = [msgspec.json.decode(payload)[0] for payload in replies]
+    assert len(set(answered)) == len(answered) and interpreter.asked.issuperset(answered), "a request is answered twice"
     assert interpreter.length == len(driver.journal)
 
 

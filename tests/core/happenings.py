@@ -69,6 +69,7 @@ _WHAT = st.sampled_from(
     + ["fail", "fault", "timeout"]
     + ["timer"] * 5
     + ["signal"] * 5
+    + ["ask"] * 3
     + ["child", "stored"] * 4
     + ["retry", "beat", "know", "lost", "cancel", "long"]
 )
@@ -115,6 +116,8 @@ def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> Non
             driver.signals(draw(st.sampled_from(["a", "b"])), draw(_PAYLOADS))
         case "long":
             driver.feed(Outgrown(len(driver.journal), draw(st.sampled_from([0, 7]))))
+        case "ask":
+            driver.asks(draw(st.sampled_from(["a", "b"])), draw(_PAYLOADS))
         case "cancel":
             driver.cancels(draw(_TEXT))
         case _:

@@ -26,12 +26,15 @@ Kind: TypeAlias = Literal[
     "call", "sleep", "sleep_until", "signal", "gather", "race", "spawn", "join", "cancel", "now", "random", "uuid",
     "info", "annotate", "patched", "sub", "try", "raise", "loop", "map", "timeout", "shield", "saga", "child", "send",
     "transact",
+    "emit", "request", "reply",
 ]  # fmt: skip
 Block: TypeAlias = "list[Node]"
 
 _OPTIONS = ("limit", "return_errors", "min_successful", "tolerated_failures")
 
-RECORDED: tuple[Kind, ...] = ("call", "sleep", "sleep_until", "signal", "annotate", "child", "send", "transact")
+RECORDED: tuple[Kind, ...] = (
+    "call", "sleep", "sleep_until", "signal", "annotate", "child", "send", "transact", "emit", "request",
+)  # fmt: skip
 
 
 @attrs.define(eq=False)
@@ -155,6 +158,13 @@ class Source:
             case "spawn":
                 self._plain_command(depth, node)
                 self._line(depth, "tasks.append(value)")
+            case "request":
+                self._command(depth, node)
+                self._line(depth, "if isinstance(value, Request):")
+                self._line(depth + 1, "requests.append(value)")
+            case "reply":
+                self._line(depth, "if requests:")
+                self._command(depth + 1, node)
             case "join" | "cancel":
                 self._line(depth, "if tasks:")
                 self._command(depth + 1, node)
@@ -237,6 +247,14 @@ class Source:
                 return f"{node.kind}(tasks[{data['k']} % len(tasks)])"
             case "info":
                 return "run_info()"
+            case "request":
+                timeout = f", timeout=timedelta(seconds={data['s']})" if data["s"] is not None else ""
+                return f"await_signal({data['name']!r}, Request{'[int]' if data.get('typed') else ''}{timeout})"
+            case "reply":
+                error = ", error='no'" if data["fails"] else f", {data['k']}"
+                return f"reply(requests[{data['k']} % len(requests)]{error})"
+            case "emit":
+                return f"emit({data['topic']!r}, {data['value']})"
             case "annotate":
                 return f"annotate(field={data['value']})"
             case "sub":
@@ -251,7 +269,7 @@ class Source:
         return (
             node.kind in {"gather", "race", "spawn", "timeout", "shield"}
             and len(block) == 1
-            and block[0].kind in {"call", "transact", "sleep", "sleep_until", "signal", "child", "send"}
+            and block[0].kind in {"call", "transact", "sleep", "sleep_until", "signal", "request", "child", "send"}
             and bool(block[0].data.get("bare"))
         )
 
@@ -392,7 +410,15 @@ def loaded(program: Program, file: str = "program.py") -> Loaded:
         return begin
 
     names |= ACTIVITIES | {"registering": registering, "core_child": core_child, "deposit": deposit}
-    names |= {"Token": token, "seen": seen, "tracked": tracked, "timedelta": timedelta, "EPOCH": EPOCH, "tasks": []}
+    names |= {
+        "Token": token,
+        "seen": seen,
+        "tracked": tracked,
+        "timedelta": timedelta,
+        "EPOCH": EPOCH,
+        "tasks": [],
+        "requests": [],
+    }
     names |= {"Declined": Declined, "__name__": "program"}
     exec(compile(source.text, file, "exec"), names)
     # Not by @workflow: that would register each of them for ever.
@@ -439,7 +465,9 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
             data |= {"arg": draw(_KEYS)}
         case "sleep" | "sleep_until":
             data |= {"s": draw(_SECONDS)}
-        case "signal":
+        case "reply":
+            data |= {"k": draw(_KEYS), "fails": draw(st.booleans())}
+        case "signal" | "request":
             data |= {"name": draw(_SIGNALS), "s": draw(st.sampled_from([None, None, 0, 5])), "typed": _bare(draw)}
         case "join" | "cancel":
             data |= {"k": draw(_KEYS)}
@@ -450,6 +478,8 @@ def leaves(draw: st.DrawFn, *, kinds: tuple[Kind, ...]) -> Node:
             data |= {"to": draw(_SIGNALS), "name": draw(_SIGNALS), "arg": draw(_KEYS)}
         case "annotate":
             data |= {"value": draw(_KEYS)}
+        case "emit":
+            data |= {"topic": draw(_SIGNALS), "value": draw(_KEYS)}
         case "map":
             count = draw(st.integers(0, 3))
             data |= {"fn": draw(st.sampled_from(sorted(ACTIVITIES))), "count": count, **_policy(draw, count)}
@@ -464,6 +494,7 @@ _LEAVES: tuple[Kind, ...] = (
     "call", "call", "call", "call", "sleep", "sleep_until", "signal", "signal", "now", "random", "uuid", "info",
     "annotate", "join", "cancel", "call", "call", "sleep", "signal", "join", "raise", "map", "child", "child", "send",
     "transact", "transact",
+    "emit", "request", "request", "reply",
 )  # fmt: skip
 _TREES: tuple[Kind, ...] = (
     "gather",
@@ -484,7 +515,7 @@ _TREES: tuple[Kind, ...] = (
 
 _ORDERLY_LEAVES: tuple[Kind, ...] = (
     "call", "call", "sleep", "sleep_until", "signal", "now", "random", "uuid", "info", "annotate", "map", "child",
-    "send", "transact",
+    "send", "transact", "emit", "request",
 )  # fmt: skip
 _ORDERLY_TREES: tuple[Kind, ...] = ("gather", "gather", "spawn", "sub", "loop", "patched", "shield", "saga")
 
@@ -552,6 +583,6 @@ def orderly_programs(depth: int = 3) -> st.SearchStrategy[Program]:
 def _without_winners(program: Program) -> Program:
     for node in program.nodes():
         node.data.pop("min_successful", None)
-        if node.kind == "signal":
+        if node.kind in {"signal", "request"}:
             node.data |= {"s": None, "typed": False}
     return program

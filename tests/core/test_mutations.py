@@ -54,6 +54,13 @@ def another(draw: Any, node: Node) -> tuple[str, dict[str, Any]]:
             ("sleep", {"s": 1}),
         ],
         "send": [("send", {"to": "another"}), ("send", {"name": "another"}), ("send", {"arg": 99}), ("call", call)],
+        "emit": [("emit", {"topic": "c"}), ("emit", {"value": data.get("value", 0) + 1}), ("sleep", {"s": 1})],
+        "request": [
+            ("request", {"name": "another"}),
+            ("request", {"s": 99}),
+            ("signal", {"name": data.get("name", "a"), "s": data.get("s")}),
+            ("call", call),
+        ],
         "annotate": [("annotate", {"value": data.get("value", 0) + 1}), ("sleep", {"s": 1}), ("call", call)],
     }
     kind, details = draw(st.sampled_from(changes[node.kind]))

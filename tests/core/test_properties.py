@@ -107,6 +107,8 @@ def finished(data: st.DataObject, driver: Driver) -> dict[str, tuple[str, str, b
             driver.returns(chosen.id, _RESULTS[chosen.record.target])
         elif chosen.record.kind == "await_signal":
             driver.signals(chosen.record.target, 1)
+        elif chosen.record.kind == "await_request":
+            driver.asks(chosen.record.target, 1, f"for {chosen.id}")
         elif isinstance(chosen.command, Child) and not chosen.command.detached:
             driver.feed(ChildEnded(chosen.id, 0, Completed(b"1")))
         elif chosen.record.kind in ("child", "send"):

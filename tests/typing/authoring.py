@@ -14,6 +14,7 @@ from uuid import UUID
 from interp import (
     Call,
     Command,
+    Request,
     Retry,
     RunInfo,
     Saga,
@@ -26,6 +27,7 @@ from interp import (
     call,
     cancel,
     continue_as,
+    emit,
     gather,
     join,
     map_,
@@ -33,6 +35,7 @@ from interp import (
     patched,
     race,
     random,
+    reply,
     run_info,
     shield,
     sleep,
@@ -152,6 +155,7 @@ def constructors(order: Order, task: Task[str]) -> None:
     seen(assert_type(run_info(), Command[RunInfo]))
     seen(assert_type(patched("change"), Command[bool]))
     seen(assert_type(annotate(stage="paid"), Command[None]))
+    seen(assert_type(emit("stages", "paid"), Command[None]))
 
 
 # --- `yield from` gives the result ---
@@ -187,6 +191,11 @@ def part(order: Order) -> Workflow[int]:
     assert_type((yield from run_info()).started_at, datetime)
     assert_type((yield from patched("change")), bool)
     yield from annotate(stage="paid")
+    request = yield from await_signal("quote", Request[Order])
+    assert_type(request, Request[Order])
+    assert_type(request.payload.id, str)
+    yield from reply(request, 3)
+    yield from emit("stages", order)
     return 5
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, assert_type
 
 import interp
-from interp import Engine, Run, Workflow, sleep, workflow
+from interp import Engine, Run, Stream, StreamItem, Workflow, sleep, workflow
 
 HOUR = timedelta(hours=1)
 
@@ -75,3 +75,19 @@ def wrong(engine: Engine, order: Order) -> None:
     interp.run(checkout, 42)  # type: ignore[arg-type]
     text: int = interp.run(checkout, order)  # type: ignore[assignment]
     seen(text)
+
+
+def told(run: Run[str]) -> None:
+    assert_type(run.ask("quote", Order(), type=int, timeout=HOUR), int)
+    assert_type(run.ask("quote"), Any)
+    seen(assert_type(run.stream("tokens", type=str), Stream[str]))
+    seen(assert_type(run.stream("tokens", start=3), Stream[Any]))
+    for item in run.stream("tokens", type=str).items():
+        seen(assert_type(item, StreamItem[str]), assert_type(item.value, str))
+    for token in run.stream("tokens", type=str):
+        assert_type(token, str)
+
+
+async def told_live(run: Run[str]) -> None:
+    async for token in run.stream("tokens", type=str):
+        assert_type(token, str)

@@ -38,18 +38,19 @@ def command(run_id: str, name: str, payload: str | None, store_url: str | None, 
         if is_sealed(row_of(store, run_id).digest):  # before anything is written: it would lie there as it is
             raise PayloadLocked(f"run {run_id!r}", "its values went through a codec, and the signal must, too")
         store.post(Post(run_id, encode_event(Signalled(name, encoded))), time.time_ns() // 1000)
-        awaited = _awaited(tree_in(store, run_id))
+        tree = tree_in(store, run_id)
+    awaited = _awaited(tree, "await_signal")
     if as_json:
         write_document({"run": run_id, "signal": name, "payload": msgspec.Raw(encoded)})
         return
     say(f"signal {name!r} is sent to run {run_id!r}")
-    if awaited and name not in awaited:
+    if name in _awaited(tree, "await_request") and name not in awaited:
+        note(f"The run waits for a request {name!r}, which a signal is not: `interp ask` sends one.")
+    elif awaited and name not in awaited:
         names = ", ".join(map(repr, awaited))
         note(f"The run waits for {names} and not for {name!r}, which is kept until the workflow awaits it.")
 
 
-def _awaited(tree: Tree) -> list[str]:
-    """Return the names of the signals that a run waits for."""
-    return list(
-        dict.fromkeys(node.record.target for node in tree.waiting.values() if node.record.kind == "await_signal")
-    )
+def _awaited(tree: Tree, kind: str) -> list[str]:
+    """Return the names of the signals, or requests, that a run waits for."""
+    return list(dict.fromkeys(node.record.target for node in tree.waiting.values() if node.record.kind == kind))

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import click
 
-from interp.cli.logs import log_to_stderr
+from interp.cli.logs import LEVELS, level_of, log_to_stderr
 from interp.cli.options import Command, common, given_codec
 from interp.cli.output import note, write_document
 from interp.cli.target import TargetError, import_target
@@ -23,8 +23,13 @@ _LOOK_S = 0.5
 
 @click.command("worker", cls=Command)
 @click.argument("modules", metavar="MODULE...", nargs=-1, required=True)
+@click.option(
+    "--capture-logs",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    help="Keep log lines from this level on with their runs: `interp logs` shows them.",
+)
 @common
-def command(modules: tuple[str, ...], store_url: str | None, as_json: bool) -> None:
+def command(modules: tuple[str, ...], capture_logs: str | None, store_url: str | None, as_json: bool) -> None:
     """Move the runs of some modules until it is stopped.
 
     MODULE is a module or a path/to/file.py. The worker takes over what crashed workers left behind, and moves all runs
@@ -40,7 +45,8 @@ def command(modules: tuple[str, ...], store_url: str | None, as_json: bool) -> N
         raise TargetError(", ".join(modules), "has no workflow", "Name the modules that define some with @workflow.")
     log_to_stderr()
     document = {"workflows": names, "stopped": True}
-    with suppress(Stopped), stop_on_signals(), Engine(store_url, codec=given_codec()) as engine:
+    engine = Engine(store_url, codec=given_codec(), capture_logs=level_of(capture_logs))
+    with suppress(Stopped), stop_on_signals(), engine:
         document |= {"worker": engine.name, "store": engine.store.url}
         if not as_json:
             note(f"worker {engine.name} on {engine.store.url} moves: {', '.join(names)}  (Ctrl-C stops it)")
