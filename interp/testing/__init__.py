@@ -1,1 +1,18 @@
-"""What proves workflows and stores; each module is imported by its name, as they need different things installed."""
+"""What proves workflows deterministic and correct: generated lives, checks, and stores under test.
+
+    from hypothesis import given
+    from interp.testing import executions
+
+    @given(executions(checkout))
+    def test_a_declined_card_is_never_mailed_about(execution):
+        assert not (execution.calls(charge) and execution.calls(mail)) or execution.completed
+
+`interp.testing.store_contract` proves a store of your own; import it by its name. Needs `interp[testing]`.
+"""
+
+from interp.testing.execution import CallMade, Execution
+from interp.testing.play import OutcomeLost, Raised, Returned, TimedOut
+from interp.testing.strategies import executions
+from interp.testing.stubs import in_turn
+
+__all__ = ["CallMade", "Execution", "OutcomeLost", "Raised", "Returned", "TimedOut", "executions", "in_turn"]
