@@ -11,8 +11,49 @@
 """
 
 from interp.testing.execution import CallMade, Execution
-from interp.testing.play import OutcomeLost, Raised, Returned, TimedOut
+from interp.testing.explored import DoesNotHold, Ending, Explored, Moment, OrderMatters, Violation
+from interp.testing.exploring import check_confluent, explore
+from interp.testing.play import (
+    Answers,
+    Cancels,
+    ChildEnds,
+    Fires,
+    OutcomeLost,
+    Raised,
+    Returned,
+    Signals,
+    Stored,
+    TimedOut,
+)
+from interp.testing.schedules import Passes, Schedule, replay_schedule
 from interp.testing.strategies import executions
-from interp.testing.stubs import in_turn
+from interp.testing.stubs import either, in_turn
 
-__all__ = ["CallMade", "Execution", "OutcomeLost", "Raised", "Returned", "TimedOut", "executions", "in_turn"]
+__all__ = [
+    "Answers",
+    "CallMade",
+    "Cancels",
+    "ChildEnds",
+    "DoesNotHold",
+    "Ending",
+    "Execution",
+    "Explored",
+    "Fires",
+    "Moment",
+    "OrderMatters",
+    "OutcomeLost",
+    "Passes",
+    "Raised",
+    "Returned",
+    "Schedule",
+    "Signals",
+    "Stored",
+    "TimedOut",
+    "Violation",
+    "check_confluent",
+    "either",
+    "executions",
+    "explore",
+    "in_turn",
+    "replay_schedule",
+]
