@@ -91,6 +91,11 @@ class Values:
         """Give a value a number that all equal ones have."""
         return self._equal.setdefault(value, len(self._equal))
 
+    @property
+    def modules(self) -> int:
+        """How many modules have been met."""
+        return len(self._modules)
+
     def meet(self, namespace: dict[str, Any]) -> None:
         """Remember the objects that a module has: its variables, and what these hold."""
         if id(namespace) in self._modules:

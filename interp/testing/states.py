@@ -48,6 +48,14 @@ def state_of(play: Play, values: Values, *extra: Any, with_time: bool) -> bytes:
     Raises:
         Unreadable: Something that the run can look at cannot be read.
     """
+    while True:
+        known = values.modules
+        digest = _digest(play, values, extra, with_time=with_time)
+        if values.modules == known:  # else what was read before a module was met may lack that it belongs to it
+            return digest
+
+
+def _digest(play: Play, values: Values, extra: tuple[Any, ...], *, with_time: bool) -> bytes:
     reader = Reader(values)
     reader.all(extra)
     if with_time:
@@ -112,8 +120,8 @@ def _issued(reader: Reader, issued: Issued) -> None:
 
 
 def _fields(reader: Reader, value: Any, silent: frozenset[str]) -> None:
-    kind: Any = type(value)
-    for field in attrs.fields(kind):
+    fields: tuple[attrs.Attribute[Any], ...] = value.__attrs_attrs__
+    for field in fields:
         if field.name not in silent:
             reader.read(getattr(value, field.name))
 

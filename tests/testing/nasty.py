@@ -180,10 +180,11 @@ def _source(fibers: Sequence[Sequence[tuple[str, int]]], result: str, options: s
     return SOURCE.format(fibers="\n".join(told), parts=parts, result=result, options=options)
 
 
-def program(*fibers: Sequence[str], result: str) -> Nasty:
+def program(*fibers: Sequence[str], result: str, signals: bool = False, failures: int = 0) -> Nasty:
     """Write one program: what its fibers do, and what it returns."""
     told = [[(statement, 0) for statement in statements] for statements in fibers]
-    return Nasty(_source(told, result, ""), answers_twice=False, signals=False, cancellations=False, failures=0)
+    source = _source(told, result, "")
+    return Nasty(source, answers_twice=False, signals=signals, cancellations=False, failures=failures)
 
 
 def nasty_programs() -> st.SearchStrategy[Nasty]:

@@ -18,6 +18,7 @@ from interp import (
     await_signal,
     call,
     child,
+    continue_as,
     gather,
     now,
     race,
@@ -53,7 +54,7 @@ ORDER = Order("42", 5)
 def world_of(nasty: Nasty) -> World:
     """Return what can happen to a program."""
     answers = {"nasty_ask": either(1, 2) if nasty.answers_twice else lambda number: number}
-    signals = {"go": in_turn(5, 6)} if nasty.signals else {}
+    signals = {"go": in_turn(either(5, 6), 7)} if nasty.signals else {}
     return World({**answers, "nasty_try": either(1, Boom("b"))}, signals, cancellations=nasty.cancellations)
 
 
@@ -193,6 +194,27 @@ TRAPS = {
         ["yield call(ask, 2)", "box['n'] = 0", "yield call(ask, 2)"],
         result="repr(log)",
     ),
+    "where a fiber stands": program(
+        ["yield call(ask, 1)\nif box['n']: yield call(ask, 1)\nelse:\n    yield call(ask, 1)\n    log.append(1)"],
+        ["yield call(ask, 2)", "box['n'] = 0", "yield call(ask, 2)"],
+        result="len(log)",
+    ),
+    "what waits in the mailbox": program(
+        ["yield call(ask, 1)", "log.append((yield await_signal('go', int)))"],
+        result="repr(log)",
+        signals=True,
+    ),
+    "who waits first": program(
+        ["yield call(ask, 1)", "log.append(1 + 10 * (yield await_signal('go', int)))"],
+        ["yield call(ask, 2)", "log.append(2 + 10 * (yield await_signal('go', int)))"],
+        result="repr(log)",
+        signals=True,
+    ),
+    "how many calls may still fail": program(
+        ["try:\n    yield call(ask, 1)\nexcept Exception:\n    pass", "yield call(ask, 2)"],
+        result="1",
+        failures=1,
+    ),
     "how long a timer still runs": program(
         ["yield call(ask, 1)", "yield sleep(timedelta(seconds=box['n'] * 4))\nlog.append('long')"],
         ["yield call(ask, 2)", "box['n'] = 1 + box['n']", "yield sleep(timedelta(seconds=7))\nlog.append('seven')"],
@@ -207,7 +229,9 @@ def test_what_is_hidden_is_read(trap: Nasty) -> None:
 
     assert everything.complete
     assert len(everything.endings) > 1
-    assert shortest_ends(everything) == shortest_ends(searched(trap))
+    found = searched(trap)
+    assert everything.schedules == found.schedules
+    assert shortest_ends(everything) == shortest_ends(found)
 
 
 def test_without_the_stack_outcomes_would_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,6 +385,22 @@ def test_who_looks_at_the_clock_is_not_taken_for_another() -> None:
     assert [0.0, 5.0] == sorted(explore(what_time).results)
 
 
+@workflow(name="kit_clock_at_the_end")
+def clock_at_the_end(began: float) -> Workflow[float]:
+    if began < 0:
+        yield from race(sleep(timedelta(seconds=5)), call(mail, ""))
+        yield from call(mail, "")
+        yield continue_as((yield from now()).timestamp())
+    yield from call(mail, "")
+    return began
+
+
+def test_a_look_at_the_clock_counts_in_the_next_round() -> None:
+    early, late = sorted(explore(clock_at_the_end, -1.0).results)
+
+    assert 5.0 == late - early
+
+
 # Bounds.
 
 
@@ -482,6 +522,12 @@ def test_a_step_that_cannot_happen_is_refused() -> None:
         replay_schedule(grid, (1, 1), [(Answers("1.0.1"), Returned(1)), (Answers("2"), Returned(1))])
 
 
+@workflow(name="kit_ignores")
+def ignores() -> Workflow[None]:
+    yield from call(load)
+    yield from call(save, 1)
+
+
 def test_an_invariant_may_say_what_comes_first() -> None:
     def paid_before_mailed(moment: Moment) -> bool:
         return not moment.calls(mail) or all(made.status == "returned" for made in moment.calls(pay))
@@ -507,6 +553,16 @@ def test_a_run_that_waits_for_ever_is_an_ending() -> None:
 
     assert ("waits for ever",) == found.outcomes
     assert found.endings[0].is_stuck
+
+
+def test_moments_with_different_pasts_are_different() -> None:
+    def never_two(moment: Moment) -> bool:
+        return not moment.completed or all(made.value != 2 for made in moment.calls(load))
+
+    found = explore(ignores, activities={load: either(1, 2)}, invariant=never_two)
+
+    assert ["never_two"] == [violation.invariant for violation in found.violations]
+    assert 2 == explore(ignores, activities={load: either(1, 2)}).states - 1
 
 
 # Does the order matter?
