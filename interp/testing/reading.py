@@ -382,7 +382,7 @@ def _can_read_frames() -> bool:
 
     def tried(shared: list[int]) -> Generator[int]:
         for number in shared:
-            kept = [shared[0] * 1_000, (yield number)]  # noqa: F841  looked for below
+            kept = [shared, shared[0] * 1_000, (yield number)]  # noqa: F841  looked for below
 
     hidden, loop = [71, 72], tried([71, 72])
     next(loop)
@@ -392,8 +392,8 @@ def _can_read_frames() -> bool:
         return False
     iterators = [value for value in held if type(value) is type(iter(hidden))]
     return (
-        held[0] == hidden
-        and held[1] == 71
+        held[:2] == [hidden, 71]
+        and held[2:].count(hidden) == 1  # also what the stack has only borrowed from a variable
         and 71_000 in held[2:]
         and len(iterators) == 1
         and iterators[0].__reduce__()[1:] == ((hidden,), 1)
