@@ -1,0 +1,197 @@
+"""A history as a story: what came in, what the workflow answered, line by line; what failing tests print.
+
+0  starts
+   yields   1.0.1  call quote('flight')               trips.py:12
+   yields   1.1.1  call quote('hotel')                trips.py:12
+1  gets     1.1.1  quote -> -1
+   yields   1.1.2  call pay(-1)                       trips.py:14
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+
+from interp.codec import render_value
+from interp.events import (
+    AttemptFailed,
+    CancelRequested,
+    ChildEnded,
+    Completed,
+    ContinuedAs,
+    Delivered,
+    Event,
+    Failed,
+    Failure,
+    Fired,
+    Heartbeat,
+    Outcome,
+    Reconciled,
+    Record,
+    Refused,
+    Rejected,
+    Resolved,
+    Retried,
+    Signalled,
+    Started,
+    Transition,
+    WasCancelled,
+    WorkerLost,
+)
+from interp.replay import describe
+
+__all__ = ["Line", "outcome_line", "render", "story"]
+
+# Beyond so many lines the middle of a story is left out.
+_MOST_LINES = 200
+
+_TEXT_WIDTH = 58
+
+
+@attrs.frozen
+class Line:
+    """One line of a story.
+
+    Attributes:
+        index: The record; None in the lines that belong to the one above.
+        verb: What the workflow did or met: `starts`, `yields`, `gets`, `timer`, `signal`, `cancel`, `returns` ...
+        id: The command, or empty.
+        text: What it was.
+        where: `file:line`, or empty.
+        mark: A remark at the end of the line, such as how a replay differs; or empty.
+    """
+
+    index: int | None
+    verb: str
+    id: str
+    text: str
+    where: str = ""
+    mark: str = ""
+
+
+def story(history: Iterable[Transition]) -> list[Line]:
+    """Tell a history.
+
+    Args:
+        history: The records, from index 0 on.
+    """
+    lines: list[Line] = []
+    issued: dict[str, Record] = {}
+    began: datetime | None = None
+    for transition in history:
+        began = began or transition.at
+        lines.append(_cause(transition, issued, transition.at - began))
+        for record in transition.commands:
+            issued[record.id] = record
+            lines.append(Line(None, "yields", record.id, describe(record), record.where))
+        if transition.outcome is not None:
+            lines.append(outcome_line(transition.outcome))
+    return lines
+
+
+def _cause(transition: Transition, issued: Mapping[str, Record], since: timedelta) -> Line:
+    verb, command_id, text = _say(transition.cause, issued)
+    if verb == "timer":
+        text = f"{text} at +{_span(since)}"
+    return Line(transition.index, verb, command_id, text)
+
+
+def _say(event: Event, issued: Mapping[str, Record]) -> tuple[str, str, str]:
+    """Tell an event: verb, command id, text."""
+    match event:
+        case Started():
+            text = f"{event.workflow}({render_value(event.args, 200)[1:-1]})"
+            return ("starts", "", text if event.round == 0 else f"{text}, round {event.round}")
+        case Resolved():
+            return ("gets", event.id, f"{_name(issued, event.id)} -> {render_value(event.payload)}")
+        case Rejected():
+            return ("gets", event.id, f"{_name(issued, event.id)} raises {_failure(event.failure)}")
+        case AttemptFailed():
+            told = f"{_name(issued, event.id)}: attempt {event.attempt} fails with {_failure(event.failure)}"
+            return ("retry", event.id, told)
+        case Heartbeat():
+            return ("beat", event.id, f"{_name(issued, event.id)}: {render_value(event.details)}")
+        case Reconciled():
+            return ("asked", event.id, f"{_name(issued, event.id)}: {'done' if event.done else 'not done'}")
+        case Fired():
+            return ("timer", event.id, _name(issued, event.id))
+        case Signalled():
+            return ("signal", "", f"{event.name}({render_value(event.payload)})")
+        case CancelRequested():
+            return ("cancel", "", event.reason)
+        case WorkerLost():
+            return ("lost", "", f"worker {event.worker}" if event.worker else "the run is released")
+        case Delivered():
+            return ("stored", event.id, _name(issued, event.id))
+        case Refused():
+            return ("refused", event.id, f"{_name(issued, event.id)}: {event.why}")
+        case ChildEnded():
+            return ("gets", event.id, f"{_name(issued, event.id)} {_ended(event.outcome)}")
+        case Retried():
+            return ("retry", event.id, "the run is tried again")
+
+
+def outcome_line(outcome: Outcome) -> Line:
+    """Tell how a run ended."""
+    match outcome:
+        case Completed():
+            return Line(None, "returns", "", render_value(outcome.payload))
+        case Failed():
+            return Line(None, "fails", "", _failure(outcome.failure))
+        case WasCancelled():
+            return Line(None, "ends", "", "cancelled")
+        case ContinuedAs():
+            return Line(None, "continues", "", f"as {_say(outcome.started, {})[2]}")
+
+
+def _ended(outcome: Completed | Failed | WasCancelled) -> str:
+    match outcome:
+        case Completed():
+            return f"-> {render_value(outcome.payload)}"
+        case Failed():
+            return f"fails with {_failure(outcome.failure)}"
+        case WasCancelled():
+            return "is cancelled"
+
+
+def _failure(failure: Failure) -> str:
+    name = failure.type_name.rpartition("<locals>.")[2].rpartition(".")[2]
+    return f"{name}: {failure.message}" if failure.message else name
+
+
+def _name(issued: Mapping[str, Record], command_id: str) -> str:
+    record = issued.get(command_id)
+    if record is None:
+        return f"command {command_id}"
+    return record.target or record.kind
+
+
+def _span(delta: timedelta) -> str:
+    """Show a span of time: `45 s`, `1:30:00`, `12 days, 0:00:00`."""
+    seconds = delta.total_seconds()
+    return f"{seconds:g} s" if seconds < 60 else str(delta)
+
+
+def render(lines: Sequence[Line]) -> str:
+    """Lay lines out in columns; a very long story loses its middle, but never a remark.
+
+    Args:
+        lines: The lines.
+    """
+    if len(lines) > _MOST_LINES:
+        half = _MOST_LINES // 2
+        kept = [line for line in lines[half:-half] if line.mark]
+        left_out = Line(None, "...", "", f"{len(lines) - 2 * half - len(kept)} lines more")
+        lines = [*lines[:half], left_out, *kept, *lines[-half:]]
+    verbs = max((len(line.verb) for line in lines), default=0)
+    ids = max((len(line.id) for line in lines), default=0)
+    texts = min(max((len(line.text) for line in lines if line.where or line.mark), default=0), _TEXT_WIDTH)
+    return "\n".join(_laid_out(line, verbs, ids, texts) for line in lines)
+
+
+def _laid_out(line: Line, verbs: int, ids: int, texts: int) -> str:
+    number = "" if line.index is None else str(line.index)
+    columns = f"{number:>4}  {line.verb:<{verbs}}  {line.id:<{ids}}  {line.text:<{texts}}  {line.where}"
+    return f"{columns.rstrip()}   <-- {line.mark}" if line.mark else columns.rstrip()

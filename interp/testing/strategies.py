@@ -1,0 +1,273 @@
+"""Hypothesis strategies that let a workflow live: `executions`.
+
+Every choice is drawn: which call ends next, with which result or failure, when a signal comes, when a timer fires
+before a slow call ends, whether and when the run is cancelled. The first option at each point is the plain one (the
+oldest call ends, and returns), so that examples shrink towards the life in which nothing happens out of order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, TypeAlias, TypeGuard, TypeVar, get_type_hints
+
+import attrs
+from hypothesis import reject
+from hypothesis import strategies as st
+from hypothesis.errors import ResolutionFailed
+
+from interp.commands import Call, Command
+from interp.definitions import WorkflowDefinition, workflow_of
+from interp.errors import NotEncodable, UsageError
+from interp.fibers import Issued
+from interp.testing.controlled import controlled
+from interp.testing.execution import Execution
+from interp.testing.play import (
+    Answer,
+    Answers,
+    Cancels,
+    ChildEnds,
+    OutcomeLost,
+    Play,
+    Raised,
+    Returned,
+    Signals,
+    TimedOut,
+)
+from interp.testing.stubs import Stubs, answer_of, answers_of, by_name
+
+__all__ = ["World", "arguments_of", "executions", "is_strategy"]
+
+T = TypeVar("T")
+Draw: TypeAlias = Callable[[st.SearchStrategy[T]], T]
+AnyWorkflow: TypeAlias = Callable[..., Generator[Command[Any], Any, Any]]
+
+# How often each signal comes at most, unless somebody says otherwise.
+_MOST_SIGNALS = 3
+
+# A workflow that loops for ever is left after so many events.
+_MOST_EVENTS = 60
+
+
+def executions(
+    workflow: AnyWorkflow,
+    args: st.SearchStrategy[tuple[Any, ...]] | Iterable[Any] | None = None,
+    *,
+    activities: Stubs | None = None,
+    signals: Mapping[str, Any] | None = None,
+    faults: bool = False,
+    cancellations: bool = False,
+    max_events: int = _MOST_EVENTS,
+) -> st.SearchStrategy[Execution]:
+    """Generate lives of a workflow, driven through the interpreter: nothing but the workflow's own code runs.
+
+    Args:
+        workflow: A function declared with `@workflow`.
+        args: Its arguments: a strategy of tuples, or a tuple of values and strategies; drawn from the annotations of
+            its parameters by default.
+        activities: What calls and children answer, by function or name: a strategy, or a stub (see
+            `interp.testing.stubs`). By default results are drawn from the return annotation, and the exceptions of
+            `raises=` happen now and then.
+        signals: Signals that may come at any moment, each up to three times, by name: a strategy for the payload or
+            a value. By default the signals that the workflow awaits, drawn from the awaited type.
+        faults: Whether calls may also fail for another reason than a declared one (`CallFailed`), time out where they
+            have a timeout, or have an unknown outcome where they are declared `on_unknown="fail"`.
+        cancellations: Whether the run may be cancelled at any moment.
+        max_events: How many events happen at most; the execution is then left open.
+
+    Returns:
+        A strategy of `Execution`.
+
+    Raises:
+        InvalidDefinition: The function is no workflow.
+        UsageError: A result is to be drawn, and the activity's return annotation does not say of what; raised when the
+            first example is drawn.
+    """
+    definition = workflow_of(workflow)
+    drawn = arguments_of(definition, args)
+    named = by_name(activities)
+    payloads = None if signals is None else {name: _strategy(payload) for name, payload in signals.items()}
+
+    @st.composite
+    def lives(draw: st.DrawFn) -> Execution:
+        world = World(draw, named, payloads, faults=faults, cancellations=cancellations)
+        return world.live(definition, draw(drawn), max_events)
+
+    return lives()
+
+
+@attrs.define(eq=False)
+class World:
+    """Everything that happens to one run, drawn by Hypothesis.
+
+    Attributes:
+        draw: Draws from a strategy.
+        stubs: What calls and children answer, by name.
+        payloads: Strategies for what signals carry, by name; None for what the workflow awaits.
+        faults: Whether calls may fail for undeclared reasons.
+        cancellations: Whether the run may be cancelled.
+    """
+
+    draw: Draw[Any]
+    stubs: Mapping[str, Any]
+    payloads: Mapping[str, st.SearchStrategy[Any]] | None
+    faults: bool
+    cancellations: bool
+    _left: dict[str, int] = attrs.field(factory=dict[str, int])
+    _answered: dict[str, int] = attrs.field(factory=dict[str, int])
+    _types: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    _cancelled: bool = False
+
+    def live(self, definition: WorkflowDefinition, args: tuple[Any, ...], max_events: int) -> Execution:
+        """Let a run live until it ends, waits for what never comes, or enough has happened."""
+        with controlled():
+            try:
+                play = Play(definition, args)
+            except NotEncodable:
+                reject()
+            try:
+                for _ in range(max_events):
+                    if not self.happen(play):
+                        break
+                return Execution(definition, args, {}, play.histories)
+            finally:
+                play.close()
+
+    def happen(self, play: Play) -> bool:
+        """Let one thing happen; False when nothing can."""
+        options = play.options(self._signals(play), cancel=self.cancellations and not self._cancelled)
+        if not options:
+            return False
+        option = options[0] if len(options) == 1 else self.draw(st.sampled_from(options))
+        try:
+            match option:
+                case Answers() | ChildEnds():
+                    play.take(option, self.answer(play.interpreter.pending[option.id]))
+                case Signals():
+                    self._left[option.name] -= 1
+                    play.take(option, payload=self._payload(option.name))
+                case _:
+                    self._cancelled = self._cancelled or isinstance(option, Cancels)
+                    play.take(option)
+        except NotEncodable:  # drawn from an annotation that promises more than JSON can hold, such as nan
+            reject()
+        return True
+
+    def answer(self, issued: Issued) -> Answer:
+        """Draw what comes of a call or of a child."""
+        name = issued.record.target
+        count = self._answered.get(name, 0)
+        self._answered[name] = count + 1
+        stub = self.stubs.get(name, self)
+        if stub is self:
+            answer: Answer = self.draw(_usual_answers(issued))
+        elif is_strategy(stub):
+            answer = answer_of(self.draw(stub), issued, count)
+        else:
+            answers = answers_of(stub, issued, count)
+            return answers[0] if len(answers) == 1 else self.draw(st.sampled_from(answers))
+        return self.draw(_faults(issued, answer)) if self.faults else answer
+
+    def _signals(self, play: Play) -> Mapping[str, int]:
+        """Say which signals may come, and how often still."""
+        self._types.update(play.awaited)
+        for name in self._types if self.payloads is None else self.payloads:
+            self._left.setdefault(name, _MOST_SIGNALS)
+        return self._left
+
+    def _payload(self, name: str) -> Any:
+        if self.payloads is not None:
+            return self.draw(self.payloads[name])
+        awaited = self._types[name]
+        return None if awaited is Any else self.draw(_of_type(awaited, f"signal {name!r}", "signals"))
+
+
+def _usual_answers(issued: Issued) -> st.SearchStrategy[Answer]:
+    """Return what a call answers if nobody says otherwise: a value of its type, or a declared exception."""
+    name = issued.record.target
+    if issued.definition is None:
+        assert issued.child is not None
+        return _results(issued.child.definition.arguments.result.type, name)
+    results = _results(issued.definition.arguments.result.type, name)
+    errors = [_errors(kind) for kind in issued.definition.raises]
+    return st.one_of(results, *errors)
+
+
+def _results(annotation: Any, name: str) -> st.SearchStrategy[Answer]:
+    return _of_type(annotation, name, "activities").map(Returned)
+
+
+def _of_type(annotation: Any, name: str, parameter: str) -> st.SearchStrategy[Any]:
+    if annotation is Any:
+        raise UsageError(
+            f"{name} does not say of what type its value is, so that none can be drawn\n"
+            f"  Annotate it, or say what comes: {parameter}={{{name!r}: ...}}."
+        )
+    return st.none() if annotation is None else st.from_type(annotation)
+
+
+def _errors(kind: type[Exception]) -> st.SearchStrategy[Answer]:
+    """Return exceptions of a declared class."""
+    try:
+        drawn = st.from_type(kind)
+        drawn.validate()
+    except ResolutionFailed:
+        drawn = st.builds(kind)
+    return drawn.map(Raised)
+
+
+_FAULT = RuntimeError("the test lets the call fail")
+
+
+def _faults(issued: Issued, answer: Answer) -> st.SearchStrategy[Answer]:
+    """Return an answer, or what may go wrong with it."""
+    possible: list[Answer] = [answer]
+    if isinstance(issued.command, Call) and issued.definition is not None:
+        options = issued.command.with_options.over(issued.definition.options)
+        possible.append(Raised(_FAULT))
+        possible += [TimedOut()] * (options.timeout is not None)
+        possible += [OutcomeLost()] * (options.on_unknown == "fail")
+    else:
+        possible.append(Raised(_FAULT))
+    return st.sampled_from(possible)
+
+
+def is_strategy(value: object) -> TypeGuard[st.SearchStrategy[Any]]:
+    """Whether values are to be drawn from it."""
+    return isinstance(value, st.SearchStrategy)
+
+
+def _strategy(payload: Any) -> st.SearchStrategy[Any]:
+    return payload if is_strategy(payload) else st.just(payload)
+
+
+def arguments_of(
+    definition: WorkflowDefinition, args: st.SearchStrategy[tuple[Any, ...]] | Iterable[Any] | None
+) -> st.SearchStrategy[tuple[Any, ...]]:
+    """Return a strategy for a workflow's arguments.
+
+    Args:
+        definition: The workflow.
+        args: As for `executions`.
+
+    Raises:
+        UsageError: A parameter without a default has no annotation to draw from.
+    """
+    if isinstance(args, st.SearchStrategy):
+        return args
+    if args is not None:
+        return st.tuples(*map(_strategy, args))
+    hints = get_type_hints(definition.fn, include_extras=True)
+    drawn: list[st.SearchStrategy[Any]] = []
+    for name, parameter in definition.arguments.signature.parameters.items():
+        if parameter.default is not parameter.empty or parameter.kind not in (
+            parameter.POSITIONAL_ONLY,
+            parameter.POSITIONAL_OR_KEYWORD,
+        ):
+            break
+        if name not in hints:
+            raise UsageError(
+                f"parameter {name} of {definition.name} has no annotation, so that no argument can be drawn\n"
+                "  Annotate it, or give args=(...): values or strategies."
+            )
+        drawn.append(st.from_type(hints[name]))
+    return st.tuples(*drawn)
