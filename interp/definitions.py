@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
 from typing import Any, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
@@ -28,6 +28,7 @@ __all__ = [
     "activity",
     "activity_of",
     "find_workflow",
+    "registered",
     "workflow",
     "workflow_of",
     "workflows",
@@ -304,6 +305,12 @@ def find_workflow(name: str) -> WorkflowDefinition:
 def workflows() -> dict[str, WorkflowDefinition]:
     """Return the registered workflows by name, those left out whose name several files use."""
     return {name: next(iter(found.values())) for name, found in _registry.items() if len(found) == 1}
+
+
+def registered() -> Iterator[WorkflowDefinition]:
+    """Give all registered workflows, those of one name too."""
+    for found in _registry.values():
+        yield from found.values()
 
 
 def _name_of(fn: Callable[..., Any]) -> str:

@@ -16,7 +16,7 @@ from interp.errors import UnknownStore
 from interp.runtime import default_url, open_store
 from interp.store import Store
 
-__all__ = ["JSON_ARGUMENTS", "SPAN", "Command", "SpanType", "common", "existing_store"]
+__all__ = ["JSON_ARGUMENTS", "SPAN", "Command", "SpanType", "common", "existing_store", "reporting"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,7 +43,18 @@ class Command(click.Command):
 
 
 def common(function: F) -> F:
-    """Add the options that all commands have; the function gets `store_url` and `as_json`."""
+    """Add the options of commands that have to do with a store; the function gets `store_url` and `as_json`."""
+    about_store = click.option(
+        "--store",
+        "store_url",
+        metavar="URL",
+        help="The store: lmdb:DIR, or another kind that is installed.  [default: $INTERP_STORE, else lmdb:.interp]",
+    )
+    return about_store(reporting(function))
+
+
+def reporting(function: F) -> F:
+    """Add the options that all commands have; the function gets `as_json`."""
     for option in (
         click.option(
             "--debug",
@@ -59,12 +70,6 @@ def common(function: F) -> F:
             callback=_remember(_AS_JSON),
             is_eager=True,
             help="Write one JSON document to stdout, errors included.",
-        ),
-        click.option(
-            "--store",
-            "store_url",
-            metavar="URL",
-            help="The store: lmdb:DIR, or another kind that is installed.  [default: $INTERP_STORE, else lmdb:.interp]",
         ),
     ):
         function = option(function)

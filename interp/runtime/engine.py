@@ -17,12 +17,13 @@ from interp.commands import Command, Workflow
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import EngineClosed, InvalidDefinition, RunExists, UnknownRun, UnknownWorkflow, UsageError
 from interp.events import Started, encode_event
-from interp.runtime.forgotten import check_workflow
 from interp.runtime.forking import fork
+from interp.runtime.guard import GuardMode
 from interp.runtime.handles import Run
 from interp.runtime.live import decoded
 from interp.runtime.requests import Start
 from interp.runtime.stores import open_store
+from interp.runtime.vetting import vet
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
 from interp.store import RUN_ID_BYTES, Create, RunFilter, RunRow, Store, Why
 
@@ -58,6 +59,7 @@ class Engine:
         cache: int = 1_000,
         grace: timedelta = timedelta(seconds=10),
         poison_after: int | None = 5,
+        guard: GuardMode = "warn",
     ) -> None:
         """Open the store and start the worker.
 
@@ -70,6 +72,10 @@ class Engine:
             poison_after: A run is parked when it has lost so many workers in a row without any progress of its own, as
                 when an activity uses up the memory; None for never. An engine that is closed, and whose `grace` is too
                 short for the run's calls, counts too.
+            guard: What happens when a workflow does what it must not do, such as look at the clock, by the lint before
+                a start and by watching the calls that it makes (from Python 3.12 on): `warn` logs each place once;
+                `error` refuses the start, and raises `ForbiddenInWorkflow` inside the workflow at the call: for tests
+                and trials; `off` does neither. A start is always refused for a command that is certainly never yielded.
 
         Raises:
             UnknownStore: The URL names no kind of store that is installed.
@@ -79,12 +85,15 @@ class Engine:
             raise UsageError(f"Engine(threads={threads}, cache={cache}): threads must be 1 or more, cache 0 or more")
         if poison_after is not None and poison_after < 1:
             raise UsageError(f"Engine(poison_after={poison_after}): must be 1 or more, or None")
+        if guard not in ("warn", "off", "error"):
+            raise UsageError(f"Engine(guard={guard!r}): must be 'warn', 'off' or 'error'")
+        self._guard: GuardMode = guard
         self._owns_store = store is None or isinstance(store, str)
         self.store: Store = open_store(store) if store is None or isinstance(store, str) else store
         self.name = f"{platform.node() or 'host'}-{os.getpid()}-{secrets.token_hex(4)}"
         self._grace = grace
         self._closed = threading.Event()
-        self._worker = Worker(self.store, self.name, WorkerOptions(threads, cache, _utc_now, poison_after))
+        self._worker = Worker(self.store, self.name, WorkerOptions(threads, cache, _utc_now, poison_after, guard=guard))
         self._threads = [
             threading.Thread(target=target, name=f"interp-{name}", daemon=True)
             for name, target in (("worker", self._worker.run), ("doorbell", self._listen))
@@ -232,7 +241,7 @@ class Engine:
 
     def _new(self, definition: WorkflowDefinition, args: bytes, run_id: str | None) -> Start:
         """Prepare a start; nothing has happened yet."""
-        check_workflow(definition)
+        vet(definition, self._guard)
         run_id = secrets.token_hex(8) if run_id is None else _checked(run_id)
         started = Started(definition.name, args, secrets.token_bytes(16))
         digest = hashlib.blake2b(args, digest_size=16).digest()

@@ -36,10 +36,12 @@ from interp.errors import (
 from interp.events import ChildEnded, Event, Fired, Heartbeat, Started, WorkerLost, decode_event
 from interp.runtime.attempts import Attempt, Beat, Completion
 from interp.runtime.dispatcher import Dispatcher
+from interp.runtime.guard import GuardMode, enter, watch
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
 from interp.runtime.turn import Turn
 from interp.runtime.verdicts import poison, refusal, verdict
+from interp.runtime.vetting import warn
 from interp.runtime.watches import Watches
 from interp.store import Append, Claim, Create, Message, RunRow, Status, Store, Why
 
@@ -84,6 +86,7 @@ class WorkerOptions:
         clock: Tells the time, UTC.
         poison_after: After how many lost workers in a row, without progress, a run is parked; None for never.
         chance: Gives random numbers from [0, 1), for the jitter of retries.
+        guard: What happens when a workflow does what it must not do.
     """
 
     threads: int
@@ -91,6 +94,7 @@ class WorkerOptions:
     clock: Clock
     poison_after: int | None = None
     chance: Callable[[], float] = random.random
+    guard: GuardMode = "warn"
 
 
 class Worker:
@@ -156,6 +160,7 @@ class Worker:
         """Work until stopped. Whatever ends the loop is told to everyone who waits."""
         trouble: BaseException = EngineClosed(CLOSED)
         self._thread = threading.get_ident()
+        enter(self._options.guard)
         try:
             self.store.register(self.name)
             while not self._stopped():
@@ -281,6 +286,7 @@ class Worker:
             return
         self._started[start.definition.name] = start.definition
         started = self._signed(start.started, start.definition)
+        self._guard(start.definition)
         try:
             run = LiveRun.begin(run_id, start.definition, started, 1, self._clock())
         except BaseException as error:  # noqa: BLE001  user code may do anything; the caller hears of it
@@ -425,6 +431,7 @@ class Worker:
         """Bring a claimed run to life."""
         row = claim.run
         definition = self._started.get(row.workflow) or find_workflow(row.workflow)
+        self._guard(definition)
         if row.length:
             return LiveRun.load(row.id, definition, self.store.history(row.id), row.token, now)
         first = claim.messages[0]
@@ -434,6 +441,12 @@ class Worker:
         if not run.parked:
             run.consumed.append(first.number)
         return run
+
+    def _guard(self, definition: WorkflowDefinition) -> None:
+        """See what the code of a run does that it must not do."""
+        if self._options.guard != "off":
+            warn(definition, self._options.guard)
+            watch(definition)
 
     def _signed(self, event: Event, definition: WorkflowDefinition) -> Started:
         """Note on a start which worker and which code took it up."""

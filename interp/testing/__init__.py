@@ -10,9 +10,23 @@
 `interp.testing.store_contract` proves a store of your own; import it by its name. Needs `interp[testing]`.
 """
 
+from interp.linting import Finding, lint
 from interp.testing.execution import CallMade, Execution
+from interp.testing.guarding import guarded
 from interp.testing.play import OutcomeLost, Raised, Returned, TimedOut
 from interp.testing.strategies import executions
 from interp.testing.stubs import in_turn
 
-__all__ = ["CallMade", "Execution", "OutcomeLost", "Raised", "Returned", "TimedOut", "executions", "in_turn"]
+__all__ = [
+    "CallMade",
+    "Execution",
+    "Finding",
+    "OutcomeLost",
+    "Raised",
+    "Returned",
+    "TimedOut",
+    "executions",
+    "guarded",
+    "in_turn",
+    "lint",
+]
