@@ -14,7 +14,6 @@ what the difference hangs on: each ingredient of the changed world is tried alon
 from __future__ import annotations
 
 import atexit
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -23,7 +22,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
 
 from interp.definitions import workflow_of
-from interp.errors import NondeterminismError, ReplayError
+from interp.errors import NondeterminismError, ReplayError, UsageError
 from interp.events import Transition
 from interp.testing.controlled import SHIFTS, Shift, controlled
 from interp.testing.execution import Execution
@@ -78,7 +77,7 @@ def check_determinism(
     cancellations: bool = True,
     max_events: int = 60,
     max_examples: int | None = None,
-    twins: bool = True,
+    twins: bool | None = None,
 ) -> None:
     """Look for a life of a workflow that does not replay; raise with the shortest one found.
 
@@ -95,17 +94,18 @@ def check_determinism(
         max_events: As for `executions`.
         max_examples: How many lives are looked at; what Hypothesis' profile says by default.
         twins: Whether two processes with other hash seeds replay each life, too. They import the module of the
-            workflow, which must therefore be defined in a file, and not inside of a function.
+            workflow; by default they are used where they can: not for what is defined inside of a function, in a
+            notebook or at a prompt.
 
     Raises:
         NotDeterministic: A life was found that does not replay.
-        UsageError: A value is to be drawn, and no annotation says of what.
+        UsageError: A value is to be drawn, and no annotation says of what; or twins are wanted where they cannot be.
         TwinTrouble: Another process could not import the workflow.
     """
     __tracebackhide__ = True
     definition = workflow_of(workflow)
     outside = Outside(definition.fn)
-    address = _address(workflow) if twins else None
+    address = None if twins is False else _address(workflow, needed=twins is True)
     lives = executions(
         workflow,
         args,
@@ -155,7 +155,7 @@ def check_replay(execution: Execution, *, twins: bool = False) -> None:
     __tracebackhide__ = True
     outside = Outside(execution.definition.fn)
     try:
-        _check(execution, outside, _address(execution.definition.fn) if twins else None)
+        _check(execution, outside, _address(execution.definition.fn, needed=True) if twins else None)
     except NotDeterministic as found:
         raise NotDeterministic(str(found), found.cause) from None
     finally:
@@ -166,18 +166,16 @@ _twins = Twins()
 atexit.register(_twins.close)
 
 
-def _address(workflow: AnyWorkflow) -> Address | None:
+def _address(workflow: AnyWorkflow, *, needed: bool) -> Address | None:
     """Have the other processes import a workflow."""
     definition = workflow_of(workflow)
     address = address_of(definition)
-    if address is None:
-        warnings.warn(
-            f"{definition.name} is defined inside of a function, where no other process finds it: the order of sets\n"
-            "  is not checked. Define it in a module, or say check_determinism(..., twins=False).",
-            stacklevel=4,
+    if address is not None:
+        _twins.load(address)
+    elif needed:
+        raise UsageError(
+            f"twins=True: {definition.name} is not defined at the top of a file, where another process could import it"
         )
-        return None
-    _twins.load(address)
     return address
 
 

@@ -123,9 +123,8 @@ def _refill(value: Any, contents: Any) -> None:
         cast("Any", value).clear()
         cast("Any", value).extend(contents)
     elif hasattr(value, "__dict__"):
-        state: Any = vars(value)
-        state.clear()
-        state.update(vars(contents))
+        value.__dict__.clear()
+        value.__dict__.update(vars(contents))
 
 
 def _places(fn: FunctionType) -> Iterator[tuple[str, _Place]]:

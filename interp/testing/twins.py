@@ -30,7 +30,7 @@ def address_of(definition: WorkflowDefinition) -> Address | None:
     """Say where another process finds a workflow; None when it cannot: inside of a function, or typed at a prompt."""
     fn = definition.fn
     file = fn.__code__.co_filename
-    if "<" in fn.__qualname__ or not Path(file).is_file():
+    if "<" in fn.__qualname__ or not (file.endswith(".py") and Path(file).is_file()):
         return None
     return Address(fn.__module__, str(Path(file).resolve()), fn.__qualname__)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from interp import Workflow, call, workflow
+from interp import UsageError, Workflow, call, workflow
 from interp.testing import Execution, NotDeterministic, check_determinism, check_replay, executions
 from interp.testing.outside import Outside
 from tests.testing import planted
@@ -96,17 +96,18 @@ def test_state_in_a_closure_is_found() -> None:
         count += 1
         yield from call(note, "")
 
-    assert "'count', in the closure of" in found_in(counting, twins=False).cause
+    assert "'count', in the closure of" in found_in(counting).cause
     assert 0 == count
 
 
-def test_a_workflow_inside_of_a_function_is_checked_without_twins_and_says_so() -> None:
+def test_a_workflow_inside_of_a_function_cannot_have_twins() -> None:
     @workflow(name="planted_inside")
     def inside() -> Workflow[int]:
         return (yield from call(fetch, ""))
 
-    with pytest.warns(UserWarning, match="planted_inside is defined inside of a function"):
-        check_determinism(inside, max_examples=5)
+    check_determinism(inside, max_examples=5)
+    with pytest.raises(UsageError, match="planted_inside is not defined at the top of a file"):
+        check_determinism(inside, twins=True)
 
 
 @given(executions(planted.in_order))
