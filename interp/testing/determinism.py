@@ -28,7 +28,7 @@ from interp.testing.controlled import SHIFTS, Shift, controlled
 from interp.testing.execution import Execution
 from interp.testing.outside import Change, Outside
 from interp.testing.replaying import replay_round
-from interp.testing.story import Line, render, story
+from interp.testing.story import marked, render, story
 from interp.testing.strategies import AnyWorkflow, executions
 from interp.testing.stubs import Stubs
 from interp.testing.twin_protocol import Address, Difference
@@ -55,6 +55,8 @@ class NotDeterministic(AssertionError):
     Attributes:
         cause: What it depends on, in words.
     """
+
+    __interp_story__ = True  # the pytest plugin shows the message alone
 
     def __init__(self, text: str, cause: str) -> None:
         """Take the story.
@@ -223,7 +225,7 @@ def _cause(execution: Execution, history: tuple[Transition, ...], shift: Shift, 
 
 
 def _differs(execution: Execution, round_number: int, difference: Difference, cause: str) -> NotDeterministic:
-    lines = _marked(story(execution.rounds[round_number]), difference)
+    lines = marked(story(execution.rounds[round_number]), difference)
     if round_number == 0:
         lines[0] = attrs.evolve(lines[0], text=execution.title)
     text = (
@@ -232,21 +234,6 @@ def _differs(execution: Execution, round_number: int, difference: Difference, ca
         f"It depends on {_PLACE if cause == 'the order of a set' else cause}.\n{_cure(cause)}"
     )
     return NotDeterministic(text, cause)
-
-
-def _marked(lines: list[Line], difference: Difference) -> list[Line]:
-    """Mark the line where a replay parts from a story, and leave out what comes later."""
-    start = next((at for at, line in enumerate(lines) if line.index == difference.index), len(lines) - 1)
-    end = next((at for at, line in enumerate(lines) if (line.index or 0) > difference.index), len(lines))
-    place = f"  ({difference.yielded_at})" if difference.yielded_at else ""
-    mark = f"the replay: {difference.yielded or 'nothing here'}{place}"
-    parts = [at for at in range(start, end) if lines[at].id == difference.command_id and lines[at].verb == "yields"]
-    last = lines[end - 1]
-    if parts and difference.recorded is not None:
-        end = parts[0] + 1
-    elif last.verb in ("yields", "starts", "gets", "timer", "signal"):  # it did nothing more here, and now it does
-        return [*lines[:end], Line(None, "", "", "(nothing more)", mark=mark)]
-    return [*lines[: end - 1], attrs.evolve(lines[end - 1], mark=mark)]
 
 
 def _changed(execution: Execution, changes: list[Change]) -> NotDeterministic:
