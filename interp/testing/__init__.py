@@ -15,6 +15,7 @@
 
 from interp.testing.determinism import NotDeterministic, check_determinism, check_replay
 from interp.testing.execution import CallMade, Execution
+from interp.testing.paths import Paths, Way
 from interp.testing.play import OutcomeLost, Raised, Returned, TimedOut
 from interp.testing.strategies import executions
 from interp.testing.stubs import in_turn
@@ -24,9 +25,11 @@ __all__ = [
     "Execution",
     "NotDeterministic",
     "OutcomeLost",
+    "Paths",
     "Raised",
     "Returned",
     "TimedOut",
+    "Way",
     "check_determinism",
     "check_replay",
     "executions",

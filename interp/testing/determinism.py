@@ -27,6 +27,7 @@ from interp.events import Transition
 from interp.testing.controlled import SHIFTS, Shift, controlled
 from interp.testing.execution import Execution
 from interp.testing.outside import Change, Outside
+from interp.testing.paths import Paths
 from interp.testing.replaying import replay_round
 from interp.testing.story import marked, render, story
 from interp.testing.strategies import AnyWorkflow, executions
@@ -80,7 +81,7 @@ def check_determinism(
     max_events: int = 60,
     max_examples: int | None = None,
     twins: bool | None = None,
-) -> None:
+) -> Paths:
     """Look for a life of a workflow that does not replay; raise with the shortest one found.
 
         def test_checkout_is_deterministic():
@@ -98,6 +99,9 @@ def check_determinism(
         twins: Whether two processes with other hash seeds replay each life, too. They import the module of the
             workflow; by default they are used where they can: not for what is defined inside of a function, in a
             notebook or at a prompt.
+
+    Returns:
+        The ways through the workflow that the lives took: `print` it to see what they did not reach.
 
     Raises:
         NotDeterministic: A life was found that does not replay.
@@ -123,7 +127,10 @@ def check_determinism(
         outside.restore()
         return draw(lives)
 
+    paths = Paths(workflow)
+
     def example(execution: Execution) -> None:
+        paths.add(execution)
         _check(execution, outside, address)
 
     # Failing examples are kept by the source of the test function; this one is the same for every workflow.
@@ -142,6 +149,7 @@ def check_determinism(
         raise NotDeterministic(str(found), found.cause) from None
     finally:
         outside.restore()
+    return paths
 
 
 def check_replay(execution: Execution, *, twins: bool = False) -> None:
