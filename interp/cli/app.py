@@ -20,6 +20,7 @@ COMMANDS = {
     "cancel": "Ask a run to cancel.",
     "retry": "Make a parked or failed run go on from where it stands.",
     "fork": "Start a new run from the first records of another.",
+    "export": "Write the history of a run as text: one line of JSON for each record.",
     "check": "Replay the open runs of a store against the code as it is now.",
     "lint": "Find what makes workflows replay differently, without running them.",
 }

@@ -126,8 +126,8 @@ CALLS: dict[str, Rule] = dict(
 _HARMLESS = frozenset(
     _names(
         "asyncio.CancelledError asyncio.TimeoutError asyncio.iscoroutinefunction concurrent.futures.TimeoutError "
-        "concurrent.futures.CancelledError subprocess.CalledProcessError subprocess.TimeoutExpired subprocess.list2cmdline "
-        "requests.HTTPError requests.Timeout socket.timeout socket.gaierror socket.inet_aton socket.inet_ntoa "
+        "subprocess.CalledProcessError subprocess.TimeoutExpired subprocess.list2cmdline requests.Timeout "
+        "socket.timeout socket.gaierror socket.inet_aton socket.inet_ntoa "
         "socket.inet_pton socket.inet_ntop socket.htons socket.ntohs socket.htonl socket.ntohl queue.Empty queue.Full "
         "secrets.compare_digest signal.Signals locale.strcoll locale.normalize numpy.random.Generator"
     )

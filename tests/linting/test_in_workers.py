@@ -24,6 +24,7 @@ from interp import (
 )
 from interp.definitions import workflow_of
 from interp.errors import ForgottenYield
+from interp.runtime import guard
 from interp.testing import guarded
 from interp.testing.play import Play
 
@@ -36,6 +37,11 @@ _names = itertools.count()
 @pytest.fixture
 def url() -> str:
     return f"memory:guard-{next(_names)}"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_told", set())
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -157,8 +163,8 @@ def test_error_mode_fails_the_run_at_the_call(url: str) -> None:
             assert "clock: time.time()" in str(failed.value)
 
 
-@pytest.mark.parametrize("guard", ["warn", "off"])
-def test_a_forgotten_yield_is_refused_unless_it_is_allowed(url: str, guard: Literal["warn", "off"]) -> None:
+@pytest.mark.parametrize("mode", ["warn", "off"])
+def test_a_forgotten_yield_is_refused_unless_it_is_allowed(url: str, mode: Literal["warn", "off"]) -> None:
     @workflow
     def guard_forgets() -> Workflow[None]:
         sleep(timedelta(0))  # type: ignore[unused-awaitable]  # the mistake
@@ -169,7 +175,7 @@ def test_a_forgotten_yield_is_refused_unless_it_is_allowed(url: str, guard: Lite
         sleep(timedelta(0))  # type: ignore[unused-awaitable]  # interp: allow[forgotten-yield] only made to be checked
         yield sleep(timedelta(0))
 
-    with Engine(url, guard=guard) as engine:
+    with Engine(url, guard=mode) as engine:
         with pytest.raises(ForgottenYield):
             _ = engine.start(guard_forgets)
         assert engine.start(guard_means_it).result(WAIT) is None
