@@ -185,7 +185,7 @@ class Body:
         elif rule is None or (of.bound and not of.shared and rule.code == "random" and "SystemRandom" not in of.name):
             return  # a generator that the workflow has made itself, with a seed
         else:
-            what = f"{_shown(node.func, of)}()"
+            what = _shown(node.func, of, "()")
         self._tell(node, rule.code, what, rule.cure)
 
     def _follow(self, of: Meaning) -> None:
@@ -371,8 +371,9 @@ def _is_orderless(body: list[ast.stmt], scope: Scope) -> bool:
             case ast.If(body=then, orelse=orelse) if not any(isinstance(n, ast.NamedExpr) for n in ast.walk(statement)):
                 if not _is_orderless(then, scope) or not _is_orderless(orelse, scope):
                     return False
-            case ast.AugAssign(op=ast.Add() | ast.Sub(), value=ast.Constant(value=int())):
-                pass
+            case ast.AugAssign(op=ast.Add() | ast.Sub(), value=ast.Constant(value=int()) | ast.Call() as value):
+                if isinstance(value, ast.Call) and scope.meaning(value.func).name != "builtins.len":
+                    return False
             case ast.AugAssign(op=ast.BitOr() | ast.BitAnd(), target=target) if is_set(scope.meaning(target)):
                 pass
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=of, attr="add" | "discard" | "update"))):
@@ -416,11 +417,11 @@ def _root(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _shown(node: ast.expr, of: Meaning) -> str:
+def _shown(node: ast.expr, of: Meaning, end: str = "") -> str:
     """Return an expression as it was written, with its full name where that says more."""
     written = _short(node)
-    name = of.name.removeprefix("builtins.")
-    return written if name.endswith(written) or of.bound else f"{written} = {name}"
+    is_telling = of.bound or of.name.rpartition(".")[2] == written.rpartition(".")[2]
+    return written + end if is_telling else f"{written}{end} is {of.name}{end}"
 
 
 def _short(node: ast.expr) -> str:

@@ -257,6 +257,8 @@ def full_name(value: Any) -> str:
 
 def known_as(module: str, name: str) -> str:
     """Return the full name by which everybody knows what a module defines."""
+    if module.startswith("numpy.random."):
+        module = "numpy.random"
     return f"{_KNOWN_AS.get(module, module)}.{name}"
 
 

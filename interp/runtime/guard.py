@@ -18,10 +18,11 @@ import os
 import random
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodDescriptorType, MethodType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodDescriptorType, MethodType, ModuleType
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import attrs
@@ -30,7 +31,7 @@ from interp.definitions import WorkflowDefinition, registered
 from interp.errors import ForbiddenInWorkflow
 from interp.interpreter import at_work
 from interp.linting import CODES, Finding, is_allowed_at
-from interp.linting.forbidden import READS, Rule, called
+from interp.linting.forbidden import CALLS, READS, Rule, called
 from interp.linting.names import full_name, function_of, is_library, known_as
 
 __all__ = ["GuardMode", "collecting", "enter", "is_available", "say", "watch"]
@@ -44,6 +45,9 @@ _monitoring: Any = getattr(sys, "monitoring", None)
 
 # One of the ids that no kind of tool has a claim to; Hypothesis takes the other, 3.
 _TOOL = 4
+
+# What functions are that Cython has made, as those of NumPy are; there is no class to import.
+_CYTHON = "cython_function_or_method"
 
 # What the first argument is when there is none, and when nobody knows.
 _MISSING: object = None if _monitoring is None else _monitoring.MISSING
@@ -276,6 +280,10 @@ def _on_entered(frame: FrameType, caller: FrameType) -> None:
         elif id(caller.f_code) in _watched.codes:
             _tell(sink, _activity_call(code.co_name), f"{code.co_name}()", caller, caller.f_lasti)
     elif id(caller.f_code) in _watched.codes:
+        for place, name in _PLACES:
+            if getattr(vars(place)[name], "__code__", None) is code:
+                _tell(sink, CALLS[f"{place.__name__}.{name}"], f"{place.__name__}.{name}()", caller, caller.f_lasti)
+                return
         first = frame.f_locals.get("self", _UNKNOWN) if module in ("random", "os", "collections.abc") else _UNKNOWN
         if first is os.environ:
             _look_at_environ(code, frame)
@@ -303,6 +311,10 @@ def _judged(callee: Any, first: object, caller: FrameType) -> _Found | None:
     """
     kind = type(callee)
     is_bare = first is _MISSING
+    if kind is FunctionType or kind is MethodType:
+        replaced = _replaced(callee)
+        if replaced:
+            return _judged_name(replaced, _UNKNOWN, caller, is_bare=is_bare)
     if kind is MethodType:
         first, callee = callee.__self__, callee.__func__
         kind = type(callee)
@@ -316,9 +328,28 @@ def _judged(callee: Any, first: object, caller: FrameType) -> _Found | None:
     elif kind is BuiltinFunctionType:
         if isinstance(callee.__self__, random.Random):
             first = callee.__self__
+    elif kind.__name__ == _CYTHON:
+        name = full_name(callee)
+        is_theirs = "." in callee.__qualname__ and not _is_shared(first, caller)
+        return None if is_theirs else _judged_name(name, _UNKNOWN, caller, is_bare=is_bare)
     elif kind is not MethodDescriptorType and not isinstance(callee, type):
         return None
     return _judged_name(_name_of(callee), first, caller, is_bare=is_bare)
+
+
+# Tests put functions of their own in these places: to hold the clock still, to make chance repeatable.
+_PLACES: tuple[tuple[ModuleType, str], ...] = (
+    (os, "urandom"),
+    *((time, name) for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")),
+)
+
+
+def _replaced(callee: object) -> str:
+    """Return for what a Python function stands in at the moment; empty for nothing."""
+    for module, name in _PLACES:
+        if vars(module)[name] is callee:
+            return f"{module.__name__}.{name}"
+    return ""
 
 
 def _judged_name(name: str, first: object, caller: FrameType, *, is_bare: bool = False) -> _Found | None:
@@ -329,7 +360,7 @@ def _judged_name(name: str, first: object, caller: FrameType, *, is_bare: bool =
             name = f"random.{method}"
         elif isinstance(first, random.SystemRandom):
             name = f"random.SystemRandom.{method}"
-        elif any(value is first for value in caller.f_globals.values()):
+        elif _is_shared(first, caller):
             return Rule("random", CODES["random"].cure), f"{method}() of a generator that all runs share"
         else:
             return None
@@ -337,6 +368,12 @@ def _judged_name(name: str, first: object, caller: FrameType, *, is_bare: bool =
         return None
     rule = called(name, 0 if is_bare else None)
     return (rule, f"{name.removeprefix('builtins.')}()") if rule is not None and CODES[rule.code].watched else None
+
+
+def _is_shared(generator: object, caller: FrameType) -> bool:
+    """Tell a generator of random numbers that all runs draw from, from one that a workflow has made itself."""
+    numpys = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
+    return generator is numpys or any(value is generator for value in caller.f_globals.values())
 
 
 def _name_of(callee: Any) -> str:

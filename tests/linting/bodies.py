@@ -504,6 +504,7 @@ def sorted_sets(names: set[str]) -> Workflow[object]:
         if len(name) < 3:
             short.add(name)
             total += 1
+            total -= len(name)
     return [
         sorted(list(names)),
         len(names),
