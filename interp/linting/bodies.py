@@ -14,7 +14,7 @@ from interp.linting.forbidden import Rule, called, read
 from interp.linting.names import FunctionNode, Meaning, function_of, is_library
 from interp.linting.scopes import Scope, inside, is_container, is_generator, is_set, parameters
 
-__all__ = ["Body", "Suspicion", "is_workflow"]
+__all__ = ["Body", "Suspicion", "workflow_name"]
 
 _MAKERS = frozenset(
     f"{module}.{name}"
@@ -263,16 +263,17 @@ class Body:
     def _change(self, node: ast.AST, target: ast.expr, name: str, frame: _Frame, *, is_rebound: bool) -> None:
         scope = frame.scope
         owner = scope.owner(name)
+        is_outside = owner is None or owner.is_outside
         if is_rebound:
             declared = scope.outer.get(name)
-            if declared == "global" or (declared == "nonlocal" and owner is None):
+            if declared == "global" or (declared == "nonlocal" and is_outside):
                 self._tell_once(node, "global-state", name, f"{declared} {name} is changed")
             elif isinstance(node, ast.AugAssign) and owner is scope and name in frame.defaults:
                 self._tell_once(node, "mutable-default", name, f"the default of {name} is changed")
             return
         if owner is scope and name in frame.defaults:
             self._tell_once(node, "mutable-default", name, f"the default of {name} is changed")
-        elif owner is None:
+        elif is_outside:
             of = scope.find(name)
             is_open = isinstance(target, ast.Attribute | ast.Subscript) and bool(of.name) and of.name != "os.environ"
             if is_container(of) if isinstance(node, ast.Call) else is_open:
@@ -331,9 +332,15 @@ def _is_activity(node: FunctionNode, scope: Scope) -> bool:
     return any(_decorator(each, scope) in _ACTIVITY for each in node.decorator_list)
 
 
-def is_workflow(node: FunctionNode, scope: Scope) -> bool:
-    """Whether a function is declared a workflow in the source at hand."""
-    return any(_decorator(each, scope) in _WORKFLOW for each in node.decorator_list)
+def workflow_name(node: FunctionNode, scope: Scope) -> str:
+    """Return the name under which a function is declared a workflow in the source at hand; empty when it is not."""
+    for each in node.decorator_list:
+        if _decorator(each, scope) in _WORKFLOW:
+            for keyword in each.keywords if isinstance(each, ast.Call) else ():
+                if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+                    return str(keyword.value.value)
+            return node.name
+    return ""
 
 
 def _decorator(node: ast.expr, scope: Scope) -> str:

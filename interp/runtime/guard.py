@@ -2,7 +2,7 @@
 
 The lint reads source; this sees what is really called: through `getattr`, a callback, a method of an object. It uses
 `sys.monitoring` (Python 3.12 and newer): the code of workflows, and of the functions of the same project that they are
-seen to call, tells about each of its calls; all other code runs as ever. In workers a call site that was seen to be
+seen to call, tells about each of its calls; all other code runs as ever, reads of `os.environ` excepted. In workers a call site that was seen to be
 clean is switched off (`DISABLE`), so that it costs nothing from then on; in tests every call is looked at.
 
 On Python 3.11 nothing watches in workers; in tests `sys.setprofile` does, which slows down all code.
@@ -45,6 +45,8 @@ _monitoring: Any = getattr(sys, "monitoring", None)
 
 # One of the ids that no kind of tool has a claim to; Hypothesis takes the other, 3.
 _TOOL = 4
+
+_frame = sys._getframe  # pyright: ignore[reportPrivateUsage]  # the public way takes twice as long
 
 # What functions are that Cython has made, as those of NumPy are; there is no class to import.
 _CYTHON = "cython_function_or_method"
@@ -99,7 +101,7 @@ def is_available() -> bool:
             _monitoring.register_callback(_TOOL, _monitoring.events.CALL, _on_call)
             _monitoring.register_callback(_TOOL, _monitoring.events.PY_START, _on_start)
             for name in ("__getitem__", "__setitem__", "__delitem__", "__iter__"):  # os.environ["X"] is no call
-                code = getattr(os._Environ, name).__code__
+                code = getattr(type(os.environ), name).__code__
                 _monitoring.set_local_events(_TOOL, code, _monitoring.events.PY_START)
             _watched.ready = True
     return True
@@ -197,10 +199,20 @@ class _Collecting:
 
 
 def _on_call(code: CodeType, offset: int, callee: object, first: object) -> object:
-    """Look at one call of watched code."""
+    """Look at one call of watched code; what goes wrong here must not reach the workflow."""
+    try:
+        return _look_at_call(code, offset, callee, first, _frame(1))
+    except ForbiddenInWorkflow:
+        raise
+    except Exception:
+        _log.exception("the guard could not judge a call in %s:%s", code.co_filename, code.co_firstlineno)
+        return _monitoring.DISABLE
+
+
+def _look_at_call(code: CodeType, offset: int, callee: object, first: object, caller: FrameType) -> object:
     sink = _sink.get()
     interpreter = at_work()
-    found = _judged(callee, first, sys._getframe(1))
+    found = _judged(callee, first, caller)
     if found is None:
         followed = _followed(callee, first)
         if followed is not None:
@@ -213,7 +225,7 @@ def _on_call(code: CodeType, offset: int, callee: object, first: object) -> obje
         return _monitoring.DISABLE
     if sink is None or interpreter is None:
         return None
-    _tell(sink, *found, sys._getframe(1), offset)
+    _tell(sink, *found, caller, offset)
     if _watched.tests or isinstance(sink, _Raising):
         return None
     _watched.quiet[id(code)] = code
@@ -222,8 +234,8 @@ def _on_call(code: CodeType, offset: int, callee: object, first: object) -> obje
 
 def _on_start(code: CodeType, _offset: int) -> None:
     """Look at who uses `os.environ` without calling it."""
-    frame = sys._getframe(1)
-    _look_at_environ(code, frame)
+    if at_work() is not None:
+        _look_at_environ(code, _frame(1))
 
 
 def _look_at_environ(code: CodeType, frame: FrameType) -> None:
@@ -309,7 +321,7 @@ def _judged(callee: Any, first: object, caller: FrameType) -> _Found | None:
         first: The first argument, the instance of a method.
         caller: Who calls.
     """
-    kind = type(callee)
+    kind = cast("Any", type(callee))
     is_bare = first is _MISSING
     if kind is FunctionType or kind is MethodType:
         replaced = _replaced(callee)
@@ -317,7 +329,7 @@ def _judged(callee: Any, first: object, caller: FrameType) -> _Found | None:
             return _judged_name(replaced, _UNKNOWN, caller, is_bare=is_bare)
     if kind is MethodType:
         first, callee = callee.__self__, callee.__func__
-        kind = type(callee)
+        kind = cast("Any", type(callee))
     if kind is FunctionType:
         if first is os.environ:
             return READS["os.environ"], f"os.environ.{callee.__name__}()"

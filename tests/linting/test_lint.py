@@ -199,3 +199,27 @@ def test_findings_do_not_depend_on_the_hash_seed() -> None:
     }
 
     assert 1 == len(told)
+
+
+def test_names_of_a_function_around_a_workflow_are_its_own(tmp_path: Path) -> None:
+    source = """
+import time
+
+def test_something(time, hash):
+    log = []
+    count = 0
+
+    @workflow(name="shop.flow")
+    def flow():
+        nonlocal count
+        yield sleep(TICK)
+        log.append(hash(time.time()))
+        count += 1
+"""
+    told = found(tmp_path, source)
+
+    assert [
+        "global-state: log is changed, which outlives the run",
+        "global-state: nonlocal count is changed",
+    ] == told
+    assert {"shop.flow"} == {finding.workflow for finding in lint(tmp_path)}
