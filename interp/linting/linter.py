@@ -138,9 +138,8 @@ def _read_all(first: FunctionNode, around: Scope, names: FileNames, source: _Sou
             body = Body()
             body.read(node, scope)
             # Those inside the function itself were read with it.
-            for callee in body.callees:
-                if callee.node is not None and names.found.get(callee.name) is callee:
-                    waiting.append((callee.node, Scope(names)))
+            callees = [each.node for each in body.callees if names.found.get(each.name) is each]
+            waiting += [(callee, Scope(names)) for callee in callees if callee is not None]
             yield from source.findings(body.suspicions, node.name)
 
 

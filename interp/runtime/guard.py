@@ -2,10 +2,14 @@
 
 The lint reads source; this sees what is really called: through `getattr`, a callback, a method of an object. It uses
 `sys.monitoring` (Python 3.12 and newer): the code of workflows, and of the functions of the same project that they are
-seen to call, tells about each of its calls; all other code runs as ever, reads of `os.environ` excepted. In workers a call site that was seen to be
-clean is switched off (`DISABLE`), so that it costs nothing from then on; in tests every call is looked at.
+seen to call, tells about each of its calls; all other code runs as ever, but for looks at `os.environ`. In workers a
+call site that was seen to be clean is switched off (`DISABLE`), so that it costs nothing from then on; in tests every
+call is looked at.
 
 On Python 3.11 nothing watches in workers; in tests `sys.setprofile` does, which slows down all code.
+
+There is no sandbox, and no import of workflows a second time: what they break, and what a module costs to import, is
+known of other libraries. Audit hooks see input and output alone, and can never be removed.
 """
 
 from __future__ import annotations
@@ -204,7 +208,7 @@ def _on_call(code: CodeType, offset: int, callee: object, first: object) -> obje
         return _look_at_call(code, offset, callee, first, _frame(1))
     except ForbiddenInWorkflow:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001  a bug of ours, or an object that answers no question
         _log.exception("the guard could not judge a call in %s:%s", code.co_filename, code.co_firstlineno)
         return _monitoring.DISABLE
 
