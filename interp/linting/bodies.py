@@ -190,6 +190,8 @@ class Body:
 
     def _follow(self, of: Meaning) -> None:
         """Note a function to be read next."""
+        if isinstance(of.value, type) and not of.made:
+            of = Meaning(value=inspect.getattr_static(of.value, "__init__", None))
         if of.node is not None or function_of(of.value) is not None:
             self.callees.append(of)
 
@@ -220,7 +222,7 @@ class Body:
 
     def _unordered(self, node: ast.expr, by: str) -> None:
         cure = f"sorted({ast.unparse(node)}), or a tuple or list from the beginning"
-        self._tell(node, "set-order", f"{by} the set {_short(node)}", cure)
+        self._tell(node, "set-order", f"{by} {_short(node)}, a set", cure)
 
     def _comprehension(self, node: ast.AST, frame: _Frame) -> _Frame:
         inner = attrs.evolve(frame, scope=frame.scope.of(node))

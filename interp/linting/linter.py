@@ -90,7 +90,9 @@ def lint_workflow(definition: WorkflowDefinition) -> list[Finding]:
         if fn not in seen:
             seen.add(fn)
             read = _read(fn)
-            found += [attrs.evolve(finding, workflow=definition.name) for finding in read.findings]
+            for finding in read.findings:
+                function = definition.name if fn is first else finding.function
+                found.append(attrs.evolve(finding, function=function, workflow=definition.name))
             waiting += [callee for reference in read.callees if (callee := reference()) is not None]
     return _by_place(found)
 
@@ -110,7 +112,7 @@ def lint_file(path: Path) -> Linted:
     workflows: list[str] = []
     for name, node, around in _workflows(tree, Scope(names)):
         workflows.append(name)
-        found += (attrs.evolve(finding, workflow=name) for finding in _read_all(node, around, names, source))
+        found += _read_all(name, node, around, names, source)
     return Linted(tuple(workflows), tuple(_by_place(found)))
 
 
@@ -127,8 +129,10 @@ def _workflows(tree: ast.AST, around: Scope) -> Iterator[tuple[str, FunctionNode
         yield from _workflows(node, inner)
 
 
-def _read_all(first: FunctionNode, around: Scope, names: FileNames, source: _Source) -> Iterator[Finding]:
-    """Read a function of a file, and those of the file that it calls."""
+def _read_all(
+    workflow: str, first: FunctionNode, around: Scope, names: FileNames, source: _Source
+) -> Iterator[Finding]:
+    """Read a workflow of a file, and the functions of the file that it calls."""
     waiting: list[tuple[FunctionNode, Scope]] = [(first, around)]
     seen: set[FunctionNode] = set()
     while waiting and len(seen) < _MOST_FUNCTIONS:
@@ -140,7 +144,8 @@ def _read_all(first: FunctionNode, around: Scope, names: FileNames, source: _Sou
             # Those inside the function itself were read with it.
             callees = [each.node for each in body.callees if names.found.get(each.name) is each]
             waiting += [(callee, Scope(names)) for callee in callees if callee is not None]
-            yield from source.findings(body.suspicions, node.name)
+            for finding in source.findings(body.suspicions, workflow if node is first else node.name):
+                yield attrs.evolve(finding, workflow=workflow)
 
 
 def files_in(path: Path) -> Iterable[Path]:

@@ -435,10 +435,10 @@ def _tell(sink: _Sink, rule: Rule, what: str, frame: FrameType, offset: int) -> 
     line = line or frame.f_lineno
     if any(is_allowed_at(rule.code, code.co_filename, number) for number in {line, end or line}):
         return
-    function = code.co_qualname.rpartition("<locals>.")[2]
-    finding = Finding(
-        code.co_filename, line, (column or 0) + 1, rule.code, what, function, interpreter.definition.name, rule.cure
-    )
+    definition = interpreter.definition
+    is_itself = code is getattr(definition.fn, "__code__", None)
+    function = definition.name if is_itself else code.co_qualname.rpartition("<locals>.")[2]
+    finding = Finding(code.co_filename, line, (column or 0) + 1, rule.code, what, function, definition.name, rule.cure)
     sink.found(finding)
 
 
