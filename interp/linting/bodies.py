@@ -108,9 +108,10 @@ class Body:
             case ast.For() if is_set(scope.meaning(node.iter)) and not _is_orderless(node.body, scope):
                 self._unordered(node.iter, "a loop over")
             case ast.Expr(value=ast.Call() as made) if self._makes(made, scope):
-                self._forgotten(made, "made and dropped", certain=True)
+                self._forgotten(made, "made and dropped", certain=_is_certain(made, scope))
             case ast.FormattedValue(value=ast.Call() as made) if self._makes(made, scope):
-                self._forgotten(made, "made into a string instead of being yielded", certain=True)
+                problem = "made into a string instead of being yielded"
+                self._forgotten(made, problem, certain=_is_certain(made, scope))
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as made) if self._makes(made, scope):
                 if name not in scope.loaded and name not in scope.outer:
                     self._forgotten(made, f"assigned to {name} and never yielded", certain=False)
@@ -314,6 +315,11 @@ def _passed_to_calls(node: ast.AST, scope: Scope) -> frozenset[str]:
             case _:
                 pass
     return frozenset(names)
+
+
+def _is_certain(node: ast.Call, scope: Scope) -> bool:
+    """Whether it is certain what is called: a method of an object may be that of a subclass, which does not yield."""
+    return not scope.meaning(node.func).bound
 
 
 def _generates(of: Meaning) -> bool:

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from interp import UsageError, sleep, workflow
+from interp import UsageError, Workflow, call, sleep, workflow
 from interp.errors import InvalidDefinition
 from interp.linting import CODES, Finding, lint
 from interp.linting.reference import page
@@ -223,3 +224,22 @@ def test_something(time, hash):
         "global-state: nonlocal count is changed",
     ] == told
     assert {"shop.flow"} == {finding.workflow for finding in lint(tmp_path)}
+
+
+class _Base:
+    def steps(self) -> Workflow[None]:
+        yield sleep(timedelta(0))
+
+
+@workflow(name="lint_drops_a_method")
+def drops_a_method(base: _Base) -> Workflow[None]:
+    base.steps()
+    call(str, 1)  # type: ignore[unused-awaitable]  # the mistake
+    yield sleep(timedelta(0))
+
+
+def test_only_what_is_certain_keeps_a_workflow_from_starting() -> None:
+    # A subclass of _Base may have another `steps`, which does not yield.
+    assert [("base.steps() was made and dropped", False), ("call(str, 1) was made and dropped", True)] == [
+        (finding.what, finding.certain) for finding in lint(drops_a_method)
+    ]
