@@ -134,6 +134,18 @@ def enter(mode: GuardMode) -> None:
     """Say what becomes of findings on this thread, for good: what a worker does as it begins."""
     if mode != "off" and is_available():
         _sink.set(_Raising() if mode == "error" else _Warning())
+        if mode == "error":
+            _switch_on()
+
+
+def _switch_on() -> None:
+    """Switch call sites on again that were switched off."""
+    with _watched.lock:
+        quiet = list(_watched.quiet.values())
+        _watched.quiet.clear()
+    for code in quiet:
+        _monitoring.set_local_events(_TOOL, code, 0)
+        _monitoring.set_local_events(_TOOL, code, _monitoring.events.CALL)
 
 
 @contextmanager
@@ -143,13 +155,9 @@ def collecting() -> Generator[list[Finding]]:
     is_monitored = is_available()
     with _watched.lock:
         _watched.tests += 1
-        quiet = list(_watched.quiet.values())
-        _watched.quiet.clear()
+    _switch_on()
     for definition in registered():
         watch(definition)
-    for code in quiet:  # what was switched off is switched on again
-        _monitoring.set_local_events(_TOOL, code, 0)
-        _monitoring.set_local_events(_TOOL, code, _monitoring.events.CALL)
     token = _sink.set(collector)
     try:
         with nullcontext() if is_monitored else _profiling():
@@ -216,6 +224,8 @@ def _on_call(code: CodeType, offset: int, callee: object, first: object) -> obje
 def _look_at_call(code: CodeType, offset: int, callee: object, first: object, caller: FrameType) -> object:
     sink = _sink.get()
     interpreter = at_work()
+    if type(callee) is functools.partial:
+        callee, first = _unwrapped(callee, first)
     found = _judged(callee, first, caller)
     if found is None:
         followed = _followed(callee, first)
@@ -234,6 +244,12 @@ def _look_at_call(code: CodeType, offset: int, callee: object, first: object, ca
         return None
     _watched.quiet[id(code)] = code
     return _monitoring.DISABLE
+
+
+def _unwrapped(callee: Any, first: object) -> tuple[object, object]:
+    """Return what a partial calls, and its first argument."""
+    args = callee.args
+    return callee.func, args[0] if args else first
 
 
 def _on_start(code: CodeType, _offset: int) -> None:

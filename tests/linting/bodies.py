@@ -27,6 +27,7 @@ from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from os import environ
 from pathlib import Path
 from random import choice
@@ -147,6 +148,13 @@ def local_alias() -> Workflow[float]:
     read = time.time
     yield sleep(TICK)
     return read()  # !clock
+
+
+@workflow
+def partly() -> Workflow[float]:
+    read = partial(time.time)
+    yield sleep(TICK)
+    return read()  # !clock: guard312
 
 
 @workflow

@@ -234,3 +234,17 @@ def test_a_guard_that_fails_does_not_reach_the_workflow(
         assert 3 == engine.start(guard_is_broken).result(WAIT)
 
     assert "the guard could not judge a call" in caplog.text
+
+
+@monitored
+def test_error_mode_sees_what_another_engine_has_switched_off(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    @workflow
+    def guard_meets_two_engines() -> Workflow[float]:
+        yield sleep(timedelta(0))
+        return float(getattr(time, "ti" + "me")())
+
+    with Engine(url) as engine:
+        engine.start(guard_meets_two_engines).result(WAIT)
+    assert ["clock: time.time()"] == said(caplog)
+    with Engine(url, guard="error") as engine, pytest.raises(RunFailed, match="ForbiddenInWorkflow"):
+        engine.start(guard_meets_two_engines).result(WAIT)
