@@ -1,7 +1,8 @@
 """What workflows do and must not do: each line with a mark is found, and no other line is.
 
 A mark `!code` is found by the lint of the file, by the lint of the loaded function, and at run time where the code is one
-that is watched. `!code: live guard` names those that find it. Lines without a mark are found by none.
+that is watched. `!code: live guard` names those that find it; `guard312` is the guard from Python 3.12 on, where it is
+`sys.monitoring`. Lines without a mark are found by none.
 """
 
 # mypy: ignore-errors
