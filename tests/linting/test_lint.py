@@ -238,6 +238,26 @@ def drops_a_method(base: _Base) -> Workflow[None]:
     yield sleep(timedelta(0))
 
 
+def test_a_function_of_the_file_hides_a_builtin_of_its_name(tmp_path: Path) -> None:
+    source = """
+def open(n):
+    return n
+
+def id(n):
+    return hash
+
+print = open
+hash = print
+
+@workflow
+def flow():
+    yield sleep(TICK)
+    return open(1), print(2), id(3)(4), hash(5)
+"""
+
+    assert [] == found(tmp_path, source)
+
+
 def test_only_what_is_certain_keeps_a_workflow_from_starting() -> None:
     # A subclass of _Base may have another `steps`, which does not yield.
     assert [("base.steps() was made and dropped", False), ("call(str, 1) was made and dropped", True)] == [
