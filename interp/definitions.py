@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
@@ -33,6 +33,7 @@ __all__ = [
     "by_name",
     "find_workflow",
     "newest_workflow",
+    "registered",
     "successor_of",
     "transaction_of",
     "workflow",
@@ -498,6 +499,12 @@ def workflows() -> dict[str, WorkflowDefinition]:
     """Return the registered workflows as the journal names them, those left out whose name several files use."""
     registered = list(_registry.items())  # another thread may register one meanwhile
     return {name: next(iter(found.values())) for name, found in registered if len(found) == 1}
+
+
+def registered() -> Iterator[WorkflowDefinition]:
+    """Give all registered workflows, those of one name too."""
+    for found in _registry.values():
+        yield from found.values()
 
 
 def _name_of(fn: Callable[..., Any]) -> str:

@@ -8,6 +8,7 @@
     |   |-- InvalidDefinition      also a TypeError: what a decorator or `call` refuses
     |   |-- NotACommand            also a TypeError
     |   |-- ForgottenYield         also a TypeError
+    |   |-- ForbiddenInWorkflow
     |   |-- Stalled
     |   |-- TaskCancelled
     |   |-- GatherFailed
@@ -84,6 +85,7 @@ __all__ = [
     "ChildFailed",
     "CodecError",
     "EngineClosed",
+    "ForbiddenInWorkflow",
     "ForgottenYield",
     "GatherFailed",
     "InterpError",
@@ -316,6 +318,27 @@ class ForgottenYield(WorkflowError, TypeError):
             f"{place}{self.what} was {self.problem}\n"
             f"  Did you mean `yield from {self.what}`? Nothing runs until it is yielded."
         )
+
+
+@attrs.frozen(eq=False)
+class ForbiddenInWorkflow(WorkflowError):
+    """A workflow does what makes replays differ: it looks at the clock, draws random numbers, reads files.
+
+    Raised with `Engine(guard="error")` alone: by a start, for what the lint finds, and inside the workflow, at a
+    forbidden call.
+
+    Attributes:
+        workflow: Name of the workflow.
+        findings: What was found, each with its place, why it matters and the cure.
+    """
+
+    workflow: str
+    findings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """List what was found."""
+        told = "\n".join(self.findings)
+        return f"workflow {self.workflow} would not replay\n{told}\n  What is meant: # interp: allow[code] on its line."
 
 
 @attrs.frozen(eq=False)

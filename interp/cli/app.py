@@ -25,7 +25,9 @@ COMMANDS = {
     "retry": "Make a parked or failed run go on from where it stands.",
     "schedule": "Look at schedules and talk to them.",
     "fork": "Start a new run from the first records of another.",
+    "export": "Write the history of a run as text: one line of JSON for each record.",
     "check": "Replay the open runs of a store against the code as it is now.",
+    "lint": "Find what makes workflows replay differently, without running them.",
 }
 
 
@@ -57,8 +59,8 @@ def app() -> None:
     Start one with `interp run checkout.py '{"id": "42"}' --id order-42`. If it is interrupted, the same command goes
     on where it stood. The other commands look at runs and talk to them, also while they are at work elsewhere.
 
-    Exit codes: 0 done, 1 an error (or a run that does not fit, of `interp check`), 2 a command line that makes no
-    sense, 130 interrupted, 143 terminated.
+    Exit codes: 0 done, 1 an error (or a run that does not fit, of `interp check`; or a finding, of `interp lint`), 2 a
+    command line that makes no sense, 130 interrupted, 143 terminated.
     """
 
 

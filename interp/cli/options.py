@@ -26,10 +26,12 @@ __all__ = [
     "Command",
     "MomentType",
     "SpanType",
+    "any_store",
     "codec_option",
     "common",
     "existing_store",
     "given_codec",
+    "reporting",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,7 +60,31 @@ class Command(click.Command):
 
 
 def common(function: F) -> F:
-    """Add the options that all commands have; the function gets `store_url` and `as_json`."""
+    """Add the options of commands that have to do with a store; the function gets `store_url` and `as_json`."""
+    function = reporting(function)
+    for option in (
+        click.option(
+            "--codec",
+            metavar="MODULE:NAME",
+            envvar="INTERP_CODEC",
+            expose_value=False,
+            callback=_remember(_CODEC),
+            help="The codec that values in the store went through, such as a variable with Encrypted(...).  "
+            "[default: $INTERP_CODEC, else none]",
+        ),
+        click.option(
+            "--store",
+            "store_url",
+            metavar="URL",
+            help="The store: lmdb:DIR, or another kind that is installed.  [default: $INTERP_STORE, else lmdb:.interp]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def reporting(function: F) -> F:
+    """Add the options that all commands have; the function gets `as_json`."""
     for option in (
         click.option(
             "--debug",
@@ -74,21 +100,6 @@ def common(function: F) -> F:
             callback=_remember(_AS_JSON),
             is_eager=True,
             help="Write one JSON document to stdout, errors included.",
-        ),
-        click.option(
-            "--codec",
-            metavar="MODULE:NAME",
-            envvar="INTERP_CODEC",
-            expose_value=False,
-            callback=_remember(_CODEC),
-            help="The codec that values in the store went through, such as a variable with Encrypted(...).  "
-            "[default: $INTERP_CODEC, else none]",
-        ),
-        click.option(
-            "--store",
-            "store_url",
-            metavar="URL",
-            help="The store: lmdb:DIR, or another kind that is installed.  [default: $INTERP_STORE, else lmdb:.interp]",
         ),
     ):
         function = option(function)
@@ -174,8 +185,24 @@ def existing_store(url: str | None, *, redacts: bool = False) -> Generator[Store
     # An LMDB store is made when it is opened; a slip of the pen in --store must not leave a directory behind.
     if scheme == "lmdb" and path and not Path(path.removeprefix("//")).exists():
         raise UnknownStore(url, "there is no such directory; `interp run` makes it")
+    with any_store(url, redacts=redacts) as store:
+        yield store
+
+
+@contextmanager
+def any_store(url: str | None, *, redacts: bool = False) -> Generator[Store]:
+    """Open a store, made if it is not there, behind the codec that the command line names; and close it.
+
+    Args:
+        url: Its URL.
+        redacts: As for `existing_store`.
+
+    Raises:
+        UnknownStore: There is no store of this kind.
+        StoreError: The store cannot be opened.
+    """
     codec = given_codec()
-    store = open_store(url)
+    store = open_store(url or default_url())
     try:
         yield store if codec is None and not redacts else sealed_store(store, codec, redacts=redacts)
     finally:

@@ -23,8 +23,8 @@ from interp.events import Signalled, Started
 from interp.payloads import PayloadCodec
 from interp.runtime.creating import new_run
 from interp.runtime.deploys import Deploy
-from interp.runtime.forgotten import check_workflow
 from interp.runtime.forking import fork
+from interp.runtime.guard import GuardMode
 from interp.runtime.handles import Run, result_codec
 from interp.runtime.live import decoded
 from interp.runtime.requests import Start, Tell
@@ -38,6 +38,7 @@ from interp.runtime.schedules import (
 )
 from interp.runtime.sealed import sealed_store
 from interp.runtime.stores import open_store
+from interp.runtime.vetting import vet
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
 from interp.schedules.specs import DAY, Overlap, checked, checked_id
 from interp.schedules.times import Timing
@@ -84,6 +85,7 @@ class Engine:
         poison_after: int | None = 5,
         history_budget: HistoryBudget = _DEFAULT_BUDGET,
         capture_logs: int | None = None,
+        guard: GuardMode = "warn",
     ) -> None:
         """Open the store and start the worker.
 
@@ -100,6 +102,10 @@ class Engine:
             history_budget: How long the history of a run may grow before a warning is logged and recorded.
             capture_logs: From this level on, such as `logging.INFO`, lines of `interp.get_logger()` are kept with their
                 run, the newest 1,000: `interp logs RUN` shows them. None keeps none.
+            guard: What happens when a workflow does what it must not do, such as look at the clock, by the lint before
+                a start and by watching the calls that it makes (from Python 3.12 on): `warn` logs each place once;
+                `error` refuses the start, and raises `ForbiddenInWorkflow` inside the workflow at the call: for tests
+                and trials; `off` does neither. A start is always refused for a command that is certainly never yielded.
 
         Raises:
             UnknownStore: The URL names no kind of store that is installed.
@@ -109,6 +115,9 @@ class Engine:
             raise UsageError(f"Engine(threads={threads}, cache={cache}): threads must be 1 or more, cache 0 or more")
         if poison_after is not None and poison_after < 1:
             raise UsageError(f"Engine(poison_after={poison_after}): must be 1 or more, or None")
+        if guard not in ("warn", "off", "error"):
+            raise UsageError(f"Engine(guard={guard!r}): must be 'warn', 'off' or 'error'")
+        self._guard: GuardMode = guard
         self._owns_store = store is None or isinstance(store, str)
         opened: Store = open_store(store) if store is None or isinstance(store, str) else store
         self.store: Store = opened if codec is None else sealed_store(opened, codec)
@@ -116,7 +125,7 @@ class Engine:
         self._grace = grace
         self._closed = threading.Event()
         options = WorkerOptions(
-            threads, cache, _utc_now, poison_after, budget=history_budget, capture_logs=capture_logs
+            threads, cache, _utc_now, poison_after, budget=history_budget, capture_logs=capture_logs, guard=guard
         )
         self._worker = Worker(self.store, self.name, options)
         self._threads = [
@@ -227,7 +236,7 @@ class Engine:
             NotEncodable: An argument cannot be recorded as its annotation says.
         """
         definition = workflow_of(workflow)
-        check_workflow(definition)
+        vet(definition, self._guard)
         find_workflow(definition.name)
         timing = Timing(cron, every, timezone, jitter, start, end)
         encoded = definition.arguments.encode(args, {})
@@ -391,6 +400,7 @@ class Engine:
         self, definition: WorkflowDefinition, args: bytes, run_id: str | None, start_at: datetime | None = None
     ) -> Start:
         """Prepare a start; nothing has happened yet."""
+        vet(definition, self._guard)
         run_id = secrets.token_hex(8) if run_id is None else _checked(run_id)
         new = new_run(definition, args, run_id, start_at=start_at, worker=self.name)
         return Start(new.create, definition, new.started, Future())

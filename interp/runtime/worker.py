@@ -43,6 +43,7 @@ from interp.runtime.asking import has_answer, objection
 from interp.runtime.attempts import Attempt, Beat, Completion, Told, later
 from interp.runtime.capture import Capture, capturing
 from interp.runtime.dispatcher import Dispatcher
+from interp.runtime.guard import GuardMode, enter, watch
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
 from interp.runtime.sealed import unreadable
@@ -50,6 +51,7 @@ from interp.runtime.streams import Bell
 from interp.runtime.transacting import ADVICE, LONG_S, Holding, Performance, Stage, broken, refused
 from interp.runtime.turn import Turn
 from interp.runtime.verdicts import poison, refusal, verdict
+from interp.runtime.vetting import warn
 from interp.runtime.watches import Watches
 from interp.store import Append, Claim, Create, Message, Refusal, RunRow, Status, Store, Transactional, Why
 from interp.tables import is_open_here
@@ -101,6 +103,7 @@ class WorkerOptions:
         budget: How long a history may grow before it is told.
         stopwatch: Tells seconds that have passed since some moment: what replays are measured with.
         capture_logs: The lowest level of log lines that are kept with their run; None for none.
+        guard: What happens when a workflow does what it must not do.
     """
 
     threads: int
@@ -111,6 +114,7 @@ class WorkerOptions:
     budget: HistoryBudget = attrs.field(factory=HistoryBudget)
     stopwatch: Callable[[], float] = time.perf_counter
     capture_logs: int | None = None
+    guard: GuardMode = "warn"
 
 
 class Worker:
@@ -197,6 +201,7 @@ class Worker:
         trouble: BaseException = EngineClosed(CLOSED)
         self._thread = threading.get_ident()
         capturing.set(self._capture)  # for this thread alone
+        enter(self._options.guard)
         try:
             self.store.register(self.name)
             while not self._stopped():
@@ -354,6 +359,7 @@ class Worker:
             return
         self._started[start.definition.name] = start.definition
         started = self._signed(start.started, start.definition)
+        self._guard(start.definition)
         try:
             run = LiveRun.begin(run_id, start.definition, started, 1, self._clock())
         except BaseException as error:  # noqa: BLE001  user code may do anything; the caller hears of it
@@ -544,6 +550,7 @@ class Worker:
         """Bring a claimed run to life."""
         row = claim.run
         definition = self._started.get(row.workflow) or find_workflow(row.workflow)
+        self._guard(definition)
         if row.length:
             return LiveRun.load(row.id, definition, self.store.history(row.id), row.token, now)
         number, started = _start_among(claim)
@@ -553,6 +560,12 @@ class Worker:
             run.consumed.append(number)
         self._keep_lines(run)
         return run
+
+    def _guard(self, definition: WorkflowDefinition) -> None:
+        """See what the code of a run does that it must not do."""
+        if self._options.guard != "off":
+            warn(definition, self._options.guard)
+            watch(definition)
 
     def _signed(self, event: Started, definition: WorkflowDefinition) -> Started:
         """Note on a start which worker and which code took it up."""

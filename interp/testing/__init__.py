@@ -1,7 +1,10 @@
 """What proves workflows deterministic and correct: generated lives, checks, and stores under test.
 
     from hypothesis import given
-    from interp.testing import executions
+    from interp.testing import check_determinism, executions
+
+    def test_checkout_is_deterministic():
+        check_determinism(checkout)
 
     @given(executions(checkout))
     def test_a_declined_card_is_never_mailed_about(execution):
@@ -10,9 +13,13 @@
 `interp.testing.store_contract` proves a store of your own; import it by its name. Needs `interp[testing]`.
 """
 
+from interp.linting import Finding, lint
+from interp.testing.determinism import NotDeterministic, check_determinism, check_replay
 from interp.testing.execution import CallMade, Execution
 from interp.testing.explored import DoesNotHold, Ending, Explored, Moment, OrderMatters, Violation
 from interp.testing.exploring import check_confluent, explore
+from interp.testing.guarding import guarded
+from interp.testing.paths import Paths, Way
 from interp.testing.play import (
     Answers,
     Cancels,
@@ -38,11 +45,14 @@ __all__ = [
     "Ending",
     "Execution",
     "Explored",
+    "Finding",
     "Fires",
     "Moment",
+    "NotDeterministic",
     "OrderMatters",
     "OutcomeLost",
     "Passes",
+    "Paths",
     "Raised",
     "Returned",
     "Schedule",
@@ -50,10 +60,15 @@ __all__ = [
     "Stored",
     "TimedOut",
     "Violation",
+    "Way",
     "check_confluent",
+    "check_determinism",
+    "check_replay",
     "either",
     "executions",
     "explore",
+    "guarded",
     "in_turn",
+    "lint",
     "replay_schedule",
 ]

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import attrs
 
 from interp.codec import render_value
 from interp.events import (
+    Asked,
     AttemptFailed,
     CancelRequested,
     ChildEnded,
@@ -28,6 +30,7 @@ from interp.events import (
     Fired,
     Heartbeat,
     Outcome,
+    Outgrown,
     Reconciled,
     Record,
     Refused,
@@ -42,7 +45,7 @@ from interp.events import (
 )
 from interp.replay import describe
 
-__all__ = ["Line", "outcome_line", "render", "story"]
+__all__ = ["Line", "Parting", "marked", "outcome_line", "render", "story"]
 
 # Beyond so many lines the middle of a story is left out.
 _MOST_LINES = 200
@@ -69,6 +72,35 @@ class Line:
     text: str
     where: str = ""
     mark: str = ""
+
+
+class Parting(Protocol):
+    """Where a replay differs from a history: a `NondeterminismError`, or what came of one in another process."""
+
+    @property
+    def index(self) -> int:
+        """The record."""
+        ...
+
+    @property
+    def command_id(self) -> str | None:
+        """The command; None where the outcome differs."""
+        ...
+
+    @property
+    def recorded(self) -> str | None:
+        """What the history holds; None for nothing."""
+        ...
+
+    @property
+    def yielded(self) -> str | None:
+        """What the code yields; None for nothing."""
+        ...
+
+    @property
+    def yielded_at(self) -> str | None:
+        """`file:line`, if there is one."""
+        ...
 
 
 def story(history: Iterable[Transition]) -> list[Line]:
@@ -119,6 +151,8 @@ def _say(event: Event, issued: Mapping[str, Record]) -> tuple[str, str, str]:
             return ("timer", event.id, _name(issued, event.id))
         case Signalled():
             return ("signal", "", f"{event.name}({render_value(event.payload)})")
+        case Asked():
+            return ("asked", "", f"{event.name}({render_value(event.payload)})")
         case CancelRequested():
             return ("cancel", "", event.reason)
         case WorkerLost():
@@ -131,6 +165,28 @@ def _say(event: Event, issued: Mapping[str, Record]) -> tuple[str, str, str]:
             return ("gets", event.id, f"{_name(issued, event.id)} {_ended(event.outcome)}")
         case Retried():
             return ("retry", event.id, "the run is tried again")
+        case Outgrown():
+            return ("told", "", f"the history has {event.records:,} records")
+
+
+def marked(lines: list[Line], difference: Parting) -> list[Line]:
+    """Mark the line where a replay parts from a story, and leave out what comes later.
+
+    Args:
+        lines: The story.
+        difference: How the replay differs.
+    """
+    start = next((at for at, line in enumerate(lines) if line.index == difference.index), len(lines) - 1)
+    end = next((at for at, line in enumerate(lines) if (line.index or 0) > difference.index), len(lines))
+    place = f"  ({difference.yielded_at})" if difference.yielded_at else ""
+    mark = f"the replay: {difference.yielded or 'nothing here'}{place}"
+    parts = [at for at in range(start, end) if lines[at].id == difference.command_id and lines[at].verb == "yields"]
+    last = lines[end - 1]
+    if parts and difference.recorded is not None:
+        end = parts[0] + 1
+    elif last.verb in ("yields", "starts", "gets", "timer", "signal"):  # it did nothing more here, and now it does
+        return [*lines[:end], Line(None, "", "", "(nothing more)", mark=mark)]
+    return [*lines[: end - 1], attrs.evolve(lines[end - 1], mark=mark)]
 
 
 def outcome_line(outcome: Outcome) -> Line:

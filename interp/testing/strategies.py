@@ -26,6 +26,7 @@ from interp.testing.play import (
     Answers,
     Cancels,
     ChildEnds,
+    Option,
     OutcomeLost,
     Play,
     Raised,
@@ -43,6 +44,9 @@ AnyWorkflow: TypeAlias = Callable[..., Generator[Command[Any], Any, Any]]
 
 # How often each signal comes at most, unless somebody says otherwise.
 _MOST_SIGNALS = 3
+
+# How much more often things go well than wrong.
+_USUALLY = 6
 
 # A workflow that loops for ever is left after so many events.
 _MOST_EVENTS = 60
@@ -137,7 +141,7 @@ class World:
         options = play.options(self._signals(play), cancel=self.cancellations and not self._cancelled)
         if not options:
             return False
-        option = options[0] if len(options) == 1 else self.draw(st.sampled_from(options))
+        option = options[0] if len(options) == 1 else self.draw(st.sampled_from(_weighted(options)))
         try:
             match option:
                 case Answers() | ChildEnds():
@@ -181,6 +185,11 @@ class World:
         return None if awaited is Any else self.draw(_of_type(awaited, f"signal {name!r}", "signals"))
 
 
+def _weighted(options: list[Option]) -> list[Option]:
+    """Repeat the options that let a run get on: where every other life is cancelled early, few see the end."""
+    return [option for option in options for _ in range(1 if isinstance(option, Cancels) else _USUALLY)]
+
+
 def _usual_answers(issued: Issued) -> st.SearchStrategy[Answer]:
     """Return what a call answers if nobody says otherwise: a value of its type, or a declared exception."""
     name = issued.record.target
@@ -189,7 +198,7 @@ def _usual_answers(issued: Issued) -> st.SearchStrategy[Answer]:
         return _results(issued.child.definition.arguments.result.type, name)
     results = _results(issued.definition.arguments.result.type, name)
     errors = [_errors(kind) for kind in issued.definition.raises]
-    return st.one_of(results, *errors)
+    return st.one_of(results, results, *errors) if errors else results
 
 
 def _results(annotation: Any, name: str) -> st.SearchStrategy[Answer]:
@@ -220,7 +229,7 @@ _FAULT = RuntimeError("the test lets the call fail")
 
 def _faults(issued: Issued, answer: Answer) -> st.SearchStrategy[Answer]:
     """Return an answer, or what may go wrong with it."""
-    possible: list[Answer] = [answer]
+    possible: list[Answer] = [answer] * _USUALLY
     if isinstance(issued.command, Call) and issued.definition is not None:
         options = issued.command.with_options.over(issued.definition.options)
         possible.append(Raised(_FAULT))

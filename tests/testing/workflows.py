@@ -10,7 +10,7 @@ import attrs
 
 from interp import Command, Workflow, activity, await_signal, call, child, continue_as, gather, sleep, workflow
 
-__all__ = ["Declined", "Order", "countdown", "endless", "mail", "pay", "purchase", "quote", "refund", "trip"]
+__all__ = ["Declined", "Order", "countdown", "endless", "mail", "parent", "pay", "purchase", "quote", "refund", "trip"]
 
 
 class Declined(Exception):

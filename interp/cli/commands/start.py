@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from interp.cli.arguments import encoded_arguments, refuse_options
-from interp.cli.options import JSON_ARGUMENTS, MOMENT, Command, common
+from interp.cli.options import JSON_ARGUMENTS, MOMENT, Command, any_store, common
 from interp.cli.output import hint, note, say, write_document
 from interp.cli.target import workflow_in
 from interp.cli.words import stamp
-from interp.runtime import default_url, open_store
 from interp.runtime.creating import new_run
+from interp.runtime.vetting import vet
 
 __all__ = ["command"]
 
@@ -45,13 +45,11 @@ def command(
     refuse_options(arguments)
     definition = workflow_in(target)
     encoded = encoded_arguments(definition, arguments)
+    vet(definition, "warn")
     new = new_run(definition, encoded, run_id or secrets.token_hex(8), start_at=start_at, worker=None)
-    store = open_store(store_url or default_url())
-    try:
+    with any_store(store_url) as store:
         is_new = store.create(new.create, time.time_ns() // 1000)
         url = store.url
-    finally:
-        store.close()
     begins: Any = new.started.start_at
     if as_json:
         document = {"run": new.create.run_id, "workflow": definition.name, "start_at": begins, "is_new": is_new}
