@@ -66,7 +66,7 @@ def summarize(blob: Blob) -> dict[str, int]:
 
 
 @workflow
-def report(path: str) -> Workflow[dict[str, int]]:
+def sorted_file(path: str) -> Workflow[dict[str, int]]:
     """Take a file in, sort it, and sum it up."""
     taken = yield from call(take_in, path)
     ordered = yield from call(sort_lines, taken)
@@ -75,7 +75,7 @@ def report(path: str) -> Workflow[dict[str, int]]:
 
 def main() -> None:
     """Report on the file that the command line names."""
-    print(interp.run(report, sys.argv[1]))
+    print(interp.run(sorted_file, sys.argv[1]))
 
 
 if __name__ == "__main__":
