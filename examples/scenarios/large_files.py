@@ -17,7 +17,7 @@ from pathlib import Path
 import interp
 from interp import Workflow, activity, call, workflow
 
-__all__ = ["Blob", "kept", "report", "sort_lines", "summarize", "take_in"]
+__all__ = ["Blob", "kept", "sort_lines", "sorted_file", "summarize", "take_in"]
 
 Blob = str
 """The name of a file: the hash of its content."""
