@@ -201,6 +201,7 @@ class Interpreter:
         self.pending: dict[str, Issued] = {}
         self.state: dict[str, Any] = ANY.decode(started.state) if started.state else {}
         self.outcome: Outcome | None = None
+        self.has_told_time = False  # whether the workflow has asked what time it is
         self.mailbox: dict[str, deque[bytes]] = {}
         for name, payload in started.mailbox:
             self.mailbox.setdefault(name, deque()).append(payload)
@@ -402,8 +403,12 @@ class Interpreter:
         return tuple(
             f"{self._line(fiber)}: {fiber.name or label(fiber.generator)} (fiber {fiber.id or 'root'}) "
             f"waits for {_sketch(fiber)}"
-            for fiber in self._scheduler.alive.values()
+            for fiber in self._alive()
         )
+
+    def _alive(self) -> list[Fiber]:
+        """Return the fibers that have not ended; for messages, which must not depend on who was started when."""
+        return sorted(self._scheduler.alive.values(), key=lambda fiber: fiber.id)
 
     # Events that answer a command.
 
@@ -573,6 +578,7 @@ class Interpreter:
             raise UsageError(f"{delta!r} from now is no date: the last is at the end of the year 9999") from None
 
     def _sleep_until(self, fiber: Fiber, command: SleepUntil) -> Any:
+        self.has_told_time = True  # by how long it waits
         self._timer(fiber, command, "sleep_until", f'["{command.when.isoformat()}"]'.encode(), command.when)
         return BLOCKED
 
@@ -665,6 +671,7 @@ class Interpreter:
 
     def _now(self, fiber: Fiber, _command: Now) -> datetime:
         fiber.next_id()
+        self.has_told_time = True
         return self._at
 
     def _random(self, fiber: Fiber, _command: Random) -> float:
@@ -708,7 +715,7 @@ class Interpreter:
 
     def _continue_as(self, fiber: Fiber, command: ContinueAs) -> Any:
         if len(self._scheduler.alive) > 1:
-            others = ", ".join(other.id for other in self._scheduler.alive.values() if other.id)
+            others = ", ".join(other.id for other in self._alive() if other.id)
             raise UsageError(f"continue_as: fibers {others} are still running; join or cancel them first")
         started = self._started
         self._continued = Started(

@@ -16,27 +16,59 @@
 from interp.linting import Finding, lint
 from interp.testing.determinism import NotDeterministic, check_determinism, check_replay
 from interp.testing.execution import CallMade, Execution
+from interp.testing.explored import DoesNotHold, Ending, Explored, Moment, OrderMatters, Violation
+from interp.testing.exploring import check_confluent, explore
 from interp.testing.guarding import guarded
 from interp.testing.paths import Paths, Way
-from interp.testing.play import OutcomeLost, Raised, Returned, TimedOut
+from interp.testing.play import (
+    Answers,
+    Cancels,
+    ChildEnds,
+    Fires,
+    OutcomeLost,
+    Raised,
+    Returned,
+    Signals,
+    Stored,
+    TimedOut,
+)
+from interp.testing.schedules import Passes, Schedule, replay_schedule
 from interp.testing.strategies import executions
-from interp.testing.stubs import in_turn
+from interp.testing.stubs import either, in_turn
 
 __all__ = [
+    "Answers",
     "CallMade",
+    "Cancels",
+    "ChildEnds",
+    "DoesNotHold",
+    "Ending",
     "Execution",
+    "Explored",
     "Finding",
+    "Fires",
+    "Moment",
     "NotDeterministic",
+    "OrderMatters",
     "OutcomeLost",
+    "Passes",
     "Paths",
     "Raised",
     "Returned",
+    "Schedule",
+    "Signals",
+    "Stored",
     "TimedOut",
+    "Violation",
     "Way",
+    "check_confluent",
     "check_determinism",
     "check_replay",
+    "either",
     "executions",
+    "explore",
     "guarded",
     "in_turn",
     "lint",
+    "replay_schedule",
 ]

@@ -4,8 +4,8 @@ A `Play` is to the pure interpreter what the worker is, without the world: no st
 point it says what could happen next (`options`), and `take` lets one of these happen. Whoever chooses makes the tool:
 Hypothesis draws, an exhaustive search goes through all, a script follows a list.
 
-Time passes only when somebody takes it: to the moment of the timer that fires, and otherwise by at most a second, never
-past the next timer. Histories go through their recorded form, as they would in a journal.
+Time passes only when somebody takes it: to the moment of the timer that fires, and otherwise by a tick (a second by
+default), never past the next timer. Histories go through their recorded form, as they would in a journal.
 """
 
 from __future__ import annotations
@@ -157,6 +157,7 @@ class Play:
         *,
         run_id: str = "run",
         at: datetime = EPOCH,
+        tick: timedelta = _TICK,
     ) -> None:
         """Start a run.
 
@@ -166,6 +167,7 @@ class Play:
             kwargs: Its named arguments.
             run_id: The id of the run.
             at: When it starts.
+            tick: How much time passes with each event that is no timer's.
 
         Raises:
             NotEncodable: An argument cannot be recorded.
@@ -173,6 +175,7 @@ class Play:
         self.definition = definition
         self.run_id = run_id
         self.now = at
+        self.tick = tick
         self.rounds: list[list[bytes]] = []
         started = Started(definition.name, definition.arguments.encode(args, kwargs or {}), _SEED)
         self._begin(started)
@@ -283,7 +286,7 @@ class Play:
 
     def _let_time_pass(self) -> None:
         due = self.interpreter.next_due
-        later = self.now + _TICK
+        later = self.now + self.tick
         self.now = later if due is None else max(self.now, min(later, due))
 
     def _call_event(self, issued: Issued, answer: Answer) -> Event:

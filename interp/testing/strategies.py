@@ -34,7 +34,7 @@ from interp.testing.play import (
     Signals,
     TimedOut,
 )
-from interp.testing.stubs import Stubs, answer_of, by_name
+from interp.testing.stubs import Stubs, answer_of, answers_of, by_name
 
 __all__ = ["World", "arguments_of", "executions", "is_strategy"]
 
@@ -167,7 +167,8 @@ class World:
         elif is_strategy(stub):
             answer = answer_of(self.draw(stub), issued, count)
         else:
-            return answer_of(stub, issued, count)
+            answers = answers_of(stub, issued, count)
+            return answers[0] if len(answers) == 1 else self.draw(st.sampled_from(answers))
         return self.draw(_faults(issued, answer)) if self.faults else answer
 
     def _signals(self, play: Play) -> Mapping[str, int]:

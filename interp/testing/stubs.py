@@ -4,6 +4,7 @@
 {charge: CardDeclined("no funds")}    always raises the exception
 {charge: lambda order: order.id}      is called with the arguments, and returns or raises
 {charge: in_turn("r-1", Declined())}  one after the other; the last one for good
+{charge: either("r-1", Declined())}   either of these: an exploration tries all, a property draws one
 {charge: TimedOut()}                  takes longer than its timeout
 {"charge": ...}                       the same, by name
 """
@@ -21,7 +22,7 @@ from interp.errors import UsageError
 from interp.fibers import Issued
 from interp.testing.play import Answer, OutcomeLost, Raised, Returned, TimedOut
 
-__all__ = ["InTurn", "Stubs", "Target", "answer_of", "by_name", "in_turn"]
+__all__ = ["Either", "InTurn", "Stubs", "Target", "answer_of", "answers_of", "by_name", "either", "in_turn"]
 
 Target: TypeAlias = Callable[..., Any] | str
 """An activity, or a child's workflow, by its function or by its name."""
@@ -48,6 +49,27 @@ def in_turn(*answers: Any) -> InTurn:
     if not answers:
         raise UsageError("in_turn(): give at least one answer")
     return InTurn(answers)
+
+
+@attrs.frozen
+class Either:
+    """Answers of which any may come; the first is the usual one."""
+
+    answers: tuple[Any, ...]
+
+
+def either(*answers: Any) -> Either:
+    """Answer each call with any of these: `explore` tries all, `executions` draws, other tools take the first.
+
+    Args:
+        *answers: Whatever a stub may be.
+
+    Raises:
+        UsageError: None is given.
+    """
+    if not answers:
+        raise UsageError("either(): give at least one answer")
+    return Either(answers)
 
 
 def by_name(stubs: Stubs | None) -> dict[str, Any]:
@@ -79,6 +101,8 @@ def answer_of(stub: Any, issued: Issued, calls: int) -> Answer:
     match stub:
         case InTurn():
             return answer_of(stub.answers[min(calls, len(stub.answers) - 1)], issued, calls)
+        case Either():
+            return answer_of(stub.answers[0], issued, calls)
         case Returned() | Raised() | TimedOut() | OutcomeLost():
             return stub
         case Exception():
@@ -89,6 +113,23 @@ def answer_of(stub: Any, issued: Issued, calls: int) -> Answer:
             return _called(stub, issued)
         case _:
             return Returned(stub)
+
+
+def answers_of(stub: Any, issued: Issued, calls: int) -> list[Answer]:
+    """List all that a stub may answer to a call, or to a child, the usual one first.
+
+    Args:
+        stub: What stands in.
+        issued: The command.
+        calls: How many commands the stub has answered before.
+    """
+    match stub:
+        case InTurn():
+            return answers_of(stub.answers[min(calls, len(stub.answers) - 1)], issued, calls)
+        case Either():
+            return [answer for each in stub.answers for answer in answers_of(each, issued, calls)]
+        case _:
+            return [answer_of(stub, issued, calls)]
 
 
 def _called(stub: Callable[..., Any], issued: Issued) -> Answer:
