@@ -24,7 +24,7 @@ from interp.events import (
     WasCancelled,
     encode_transition,
 )
-from interp.testing.story import render, story
+from interp.testing.story import failure_text, render, story
 
 __all__ = ["CallMade", "Execution"]
 
@@ -133,7 +133,7 @@ class Execution:
             case Completed():
                 return f"returned {render_value(self.outcome.payload)}"
             case Failed():
-                return f"failed with {self.outcome.failure.type_name}: {self.outcome.failure.message}"
+                return f"failed with {failure_text(self.outcome.failure)}"
             case WasCancelled():
                 return "was cancelled"
             case None:

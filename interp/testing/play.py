@@ -258,7 +258,7 @@ class Play:
             case Stored():
                 event = Delivered(option.id)
             case Signals():
-                event = Signalled(option.name, encode_payload(payload, self.awaited.get(option.name)))
+                event = Signalled(option.name, encode_payload(payload, self._sent_as(option.name)))
             case Cancels():
                 event = CancelRequested("the test cancels it")
             case Fires():
@@ -283,6 +283,11 @@ class Play:
         if isinstance(step.outcome, ContinuedAs) and len(self.rounds) <= _MOST_ROUNDS:
             self._begin(step.outcome.started)
         return step
+
+    def _sent_as(self, name: str) -> Any:
+        """Return the type of a payload; without one, as from most senders, its own class decides."""
+        awaited = self.awaited.get(name)
+        return None if awaited is Any else awaited
 
     def _let_time_pass(self) -> None:
         due = self.interpreter.next_due

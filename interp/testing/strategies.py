@@ -42,8 +42,8 @@ T = TypeVar("T")
 Draw: TypeAlias = Callable[[st.SearchStrategy[T]], T]
 AnyWorkflow: TypeAlias = Callable[..., Generator[Command[Any], Any, Any]]
 
-# How often each signal comes at most, unless somebody says otherwise.
-_MOST_SIGNALS = 3
+# How often each signal comes at most: enough for two rounds that await two, and one too many.
+_MOST_SIGNALS = 5
 
 # How much more often things go well than wrong.
 _USUALLY = 6
@@ -71,7 +71,7 @@ def executions(
         activities: What calls and children answer, by function or name: a strategy, or a stub (see
             `interp.testing.stubs`). By default results are drawn from the return annotation, and the exceptions of
             `raises=` happen now and then.
-        signals: Signals that may come at any moment, each up to three times, by name: a strategy for the payload or
+        signals: Signals that may come at any moment, each up to five times, by name: a strategy for the payload or
             a value. By default the signals that the workflow awaits, drawn from the awaited type.
         faults: Whether calls may also fail for another reason than a declared one (`CallFailed`), time out where they
             have a timeout, or have an unknown outcome where they are declared `on_unknown="fail"`.
@@ -149,8 +149,12 @@ class World:
                 case Signals():
                     self._left[option.name] -= 1
                     play.take(option, payload=self._payload(option.name))
+                case Cancels():
+                    # Two idle draws: a shrinker that counts them will not cut a short life shorter by cancelling it.
+                    self.draw(st.tuples(st.booleans(), st.booleans()))
+                    self._cancelled = True
+                    play.take(option)
                 case _:
-                    self._cancelled = self._cancelled or isinstance(option, Cancels)
                     play.take(option)
         except NotEncodable:  # drawn from an annotation that promises more than JSON can hold, such as nan
             reject()

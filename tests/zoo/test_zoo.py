@@ -1,0 +1,73 @@
+"""Every bug of the zoo is found by the tools that should find it, and nothing is said against what is correct."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from interp.testing import Execution, check_determinism, executions, explore, guarded, lint
+from tests.zoo import changes_code, hears_signals, keeps_state, looks_outside, moves_money, reads_badly, runs_beside
+from tests.zoo.correct import CORRECT
+from tests.zoo.exhibits import Bug, Correct, Hunt
+
+BUGS: list[Bug] = [
+    *looks_outside.BUGS,
+    *keeps_state.BUGS,
+    *moves_money.BUGS,
+    *runs_beside.BUGS,
+    *hears_signals.BUGS,
+    *changes_code.BUGS,
+    *reads_badly.BUGS,
+]
+HUNTS = [pytest.param(bug, hunt, id=f"{bug.name}-{hunt.tool.replace(' ', '_')}") for bug in BUGS for hunt in bug.hunts]
+QUIET = [pytest.param(correct, id=correct.name) for correct in CORRECT]
+
+# All that Hypothesis may draw until a bug is found.
+MOST = 1_000
+
+
+@pytest.mark.parametrize(("bug", "hunt"), HUNTS)
+def test_a_bug_is_found(bug: Bug, hunt: Hunt) -> None:
+    finding = hunt.find(bug.flow, 1, MOST)
+
+    assert finding is not None, f"{hunt.tool} does not see that {bug.name} {bug.title[0].lower()}{bug.title[1:]}"
+    assert finding.size <= 12, f"the counterexample is too long to be read:\n{finding.text}"
+
+
+def test_there_is_something_to_see() -> None:
+    assert len(BUGS) >= 25
+    assert len(CORRECT) >= 25
+    assert len({bug.name for bug in BUGS}) == len(BUGS)
+
+
+@pytest.mark.parametrize("correct", QUIET)
+def test_what_is_correct_replays(correct: Correct) -> None:
+    check_determinism(correct.flow, max_examples=25, **correct.options)
+
+
+@pytest.mark.parametrize("correct", QUIET)
+def test_nothing_is_read_or_seen_in_what_is_correct(correct: Correct) -> None:
+    lives = executions(correct.flow, faults=True, cancellations=True, **correct.options)
+
+    @settings(max_examples=25, database=None, suppress_health_check=list(HealthCheck))
+    @given(lives)
+    def holds(execution: Execution) -> None:
+        if correct.holds is not None:
+            correct.holds(execution)
+
+    with guarded() as seen:
+        holds()
+
+    assert [] == lint(correct.flow)
+    assert [] == seen
+
+
+@pytest.mark.parametrize("correct", [param for param in QUIET if param.values[0].explored is not None])  # type: ignore[union-attr]
+def test_what_is_correct_can_be_explored(correct: Correct) -> None:
+    assert correct.explored is not None
+    explored = explore(
+        correct.flow, *correct.explored, activities=correct.stubs, signals=correct.signals, cancellations=True
+    )
+
+    assert explored.complete
+    assert () == explored.violations
