@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from interp.testing.outside import Outside
 from tests.testing import planted
 from tests.testing.planted import BUGS, CORRECT, fetch, note
 from tests.testing.workflows import countdown, endless, parent, purchase, trip
+from tests.zoo import keeps_state
 
 AnyWorkflow = Callable[..., Any]
 
@@ -80,6 +82,25 @@ def test_what_a_workflow_changed_is_put_back() -> None:
     assert planted.kept_in_default.__defaults__ == ({},)
     assert not planted._total  # pyright: ignore[reportPrivateUsage]  what it must not change
     assert planted._last == ""  # pyright: ignore[reportPrivateUsage]
+
+
+def test_counters_generators_and_caches_are_put_back() -> None:
+    state = keeps_state._dice.getstate()  # pyright: ignore[reportPrivateUsage]
+
+    for flow in (keeps_state.raffle, keeps_state.numbered_invoice, keeps_state.delivery_tour):
+        found_in(flow)
+
+    assert state == keeps_state._dice.getstate()  # pyright: ignore[reportPrivateUsage]
+    assert "count(1)" == repr(keeps_state._numbers)  # pyright: ignore[reportPrivateUsage]
+    assert 0 == keeps_state._route.cache_info().currsize  # pyright: ignore[reportPrivateUsage]
+
+
+def test_the_failure_names_the_line_and_holds_the_life() -> None:
+    found = found_in(planted.hour)
+
+    assert re.search(r"\n  planted.py:\d+: datetime.now\(\)\n", str(found))
+    assert "planted_hour" == found.execution.definition.name
+    assert 1 == found.examples
 
 
 def test_state_is_watched_where_a_workflow_can_reach_it() -> None:

@@ -71,7 +71,7 @@ def dispatch_twice_changed(order: str) -> Workflow[None]:
 
 @workflow(name="dispatch_shorter")
 def dispatch_shorter(order: str) -> Workflow[None]:
-    """Does no more what it has done.
+    """Leaves out what old runs are in the middle of.
 
     The pause was taken out; a run that is in it, or behind it, has a timer that nobody set.
     """

@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict, deque
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import attrs
@@ -354,7 +354,7 @@ def counting_closure(orders: int) -> Workflow[int]:
     return count
 
 
-@lru_cache(maxsize=None)
+@cache
 def _cents_of(text: str) -> tuple[int, ...]:
     return tuple(ord(letter) for letter in text)
 
@@ -462,9 +462,7 @@ CORRECT = [
     Correct(own_clock, explored=("7",)),
     Correct(fixed_dates, explored=("7",)),
     Correct(basket_in_order, explored=(["tea", "cup", "tea"],)),
-    Correct(
-        nested_gathers, options={"args": (st.integers(0, 3),)}, explored=(2,), stubs={price_of: 3}
-    ),
+    Correct(nested_gathers, options={"args": (st.integers(0, 3),)}, explored=(2,), stubs={price_of: 3}),
     Correct(counted_stock, every_delivery_counts, explored=("a", "b"), stubs={read_stock: either(1, 2)}),
     Correct(packing_queue, options={"args": (st.integers(0, 3),)}, explored=(2,), stubs={price_of: 1}),
     Correct(careful_order, who_cancels_gets_the_money_back, explored=("7",), stubs={charge: "r-1"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -11,17 +12,14 @@ import hypothesis.core
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from interp.definitions import workflow_of
-from interp.errors import NondeterminismError, WorkflowError
+from interp.errors import NondeterminismError
 from interp.events import Transition
 from interp.histories import ExportedHistory, dump_history, load_history
 from interp.replay import replay
 from interp.testing import (
-    DoesNotHold,
     Execution,
     Moment,
     NotDeterministic,
-    OrderMatters,
-    Schedule,
     check_confluent,
     check_determinism,
     executions,
@@ -29,6 +27,7 @@ from interp.testing import (
     lint,
     replay_schedule,
 )
+from interp.testing import Finding as LintFinding
 
 __all__ = [
     "Bug",
@@ -63,11 +62,13 @@ class Finding:
         text: What the tool says.
         size: Records of the counterexample; lines of source for lint.
         examples: Lives that were looked at until then; None where a tool needs no luck.
+        searched: What was done instead of drawing lives.
     """
 
     text: str
     size: int
     examples: int | None = None
+    searched: str = ""
 
 
 class Hunt(Protocol):
@@ -94,11 +95,12 @@ def _starting_at(start: int) -> Generator[None]:
     """Have Hypothesis draw from a seed, as `pytest --hypothesis-seed` does, and keep nothing."""
     before = settings.get_current_profile_name()
     settings.load_profile("zoo")
-    hypothesis.core.global_force_seed = start
+    forced: Any = vars(hypothesis.core)
+    forced["global_force_seed"] = start
     try:
         yield
     finally:
-        hypothesis.core.global_force_seed = None
+        forced["global_force_seed"] = None
         settings.load_profile(before)
 
 
@@ -114,11 +116,12 @@ class Replays:
         try:
             with _starting_at(seed):
                 check_determinism(flow, max_examples=most, **self.options)
-        except NotDeterministic as found:
-            assert self.cause in found.cause, found
-            assert found.execution is not None
-            return Finding(str(found), len(found.execution.history), found.examples)
-        return None
+        except NotDeterministic as error:
+            found = error
+        else:
+            return None
+        assert self.cause in found.cause, found
+        return Finding(str(found), len(found.execution.history), examples=found.examples)
 
 
 @attrs.frozen
@@ -147,7 +150,7 @@ class Holds:
             try:
                 search(_seeded(seed)(given(executions(flow, **self.options))(prop)))()
             except AssertionError as error:
-                return Finding(_told(self.prop, error, failed[-1]), len(failed[-1].history), lives)
+                return Finding(_told(self.prop, error, failed[-1]), len(failed[-1].history), examples=lives)
         return None
 
 
@@ -171,12 +174,20 @@ class Explores:
 
     def find(self, flow: AnyWorkflow, seed: int, most: int) -> Finding | None:
         explored = explore(flow, *self.args, invariant=self.invariant, **self.options)
-        try:
-            explored.check()
-        except DoesNotHold as found:
-            assert explored.counterexample is not None, found
-            return Finding(str(found), _length(explored.counterexample.schedule))
-        return None
+        violation = explored.counterexample
+        if violation is None:
+            return None
+        size = len(violation.execution.history)
+        return Finding(_raised(explored.check), size, searched=f"every order, {explored.steps} steps")
+
+
+def _raised(check: Callable[[], object]) -> str:
+    """Return what a failing check says."""
+    try:
+        check()
+    except AssertionError as error:
+        return str(error)
+    return ""
 
 
 @attrs.frozen
@@ -188,16 +199,13 @@ class OrderMatter:
     tool: str = "check_confluent"
 
     def find(self, flow: AnyWorkflow, seed: int, most: int) -> Finding | None:
-        try:
-            check_confluent(flow, *self.args, **self.options)
-        except OrderMatters as found:
-            lengths = [line for line in str(found).splitlines() if line.startswith("        (") or "Fires" in line]
-            return Finding(str(found), len(lengths) // 2 + 1)
-        return None
-
-
-def _length(schedule: Schedule) -> int:
-    return len(schedule.replay().history)
+        told = _raised(lambda: check_confluent(flow, *self.args, **self.options))
+        if not told:
+            return None
+        schedule = told.partition("replay_schedule(")[2].partition("],")[0].partition("[\n")[2]
+        steps = re.search(r"([\d,]+) steps", told)
+        assert steps is not None, told
+        return Finding(told, len(schedule.strip().splitlines()) + 1, searched=f"every order, {steps[1]} steps")
 
 
 @attrs.frozen
@@ -209,10 +217,11 @@ class Lints:
 
     def find(self, flow: AnyWorkflow, seed: int, most: int) -> Finding | None:
         found = [finding for finding in lint(flow) if finding.code == self.code]
-        return Finding("\n".join(map(_without_folder, found)), len(found)) if found else None
+        told = "\n".join(map(_without_folder, found))
+        return Finding(told, len(found), searched="reads the source") if found else None
 
 
-def _without_folder(finding: Any) -> str:
+def _without_folder(finding: LintFinding) -> str:
     return str(attrs.evolve(finding, file=finding.file.rpartition("/")[2]))
 
 
@@ -243,9 +252,7 @@ class Golden:
         try:
             replay(workflow_of(flow), history, run_id="order-7").interpreter.close()
         except NondeterminismError as found:
-            return Finding(str(found), len(history))
-        except WorkflowError:
-            raise
+            return Finding(str(found), len(history), searched="replays one history")
         return None
 
 

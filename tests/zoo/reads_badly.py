@@ -15,7 +15,7 @@ __all__ = ["BUGS"]
 def silent_partner(order: str) -> Workflow[str]:
     """Makes a command, and does not yield it.
 
-    Nobody is ever mailed. Nothing else shows.
+    It describes a mail, and sends none. A worker would refuse to start such a run; here nobody has to wait for that.
     """
     receipt = yield from call(charge, order)
     call(mail, receipt)  # type: ignore[unused-awaitable]  # the planted bug

@@ -6,24 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from interp.testing import Execution, check_determinism, executions, explore, guarded, lint
-from tests.zoo import changes_code, hears_signals, keeps_state, looks_outside, moves_money, reads_badly, runs_beside
+from tests.zoo.bugs import BUGS, MOST
 from tests.zoo.correct import CORRECT
 from tests.zoo.exhibits import Bug, Correct, Hunt
+from tests.zoo.report import TABLE, TEXTS, counterexamples, without_numbers
 
-BUGS: list[Bug] = [
-    *looks_outside.BUGS,
-    *keeps_state.BUGS,
-    *moves_money.BUGS,
-    *runs_beside.BUGS,
-    *hears_signals.BUGS,
-    *changes_code.BUGS,
-    *reads_badly.BUGS,
-]
 HUNTS = [pytest.param(bug, hunt, id=f"{bug.name}-{hunt.tool.replace(' ', '_')}") for bug in BUGS for hunt in bug.hunts]
 QUIET = [pytest.param(correct, id=correct.name) for correct in CORRECT]
-
-# All that Hypothesis may draw until a bug is found.
-MOST = 1_000
 
 
 @pytest.mark.parametrize(("bug", "hunt"), HUNTS)
@@ -42,7 +31,7 @@ def test_there_is_something_to_see() -> None:
 
 @pytest.mark.parametrize("correct", QUIET)
 def test_what_is_correct_replays(correct: Correct) -> None:
-    check_determinism(correct.flow, max_examples=25, **correct.options)
+    check_determinism(correct.flow, max_examples=15, **correct.options)
 
 
 @pytest.mark.parametrize("correct", QUIET)
@@ -71,3 +60,17 @@ def test_what_is_correct_can_be_explored(correct: Correct) -> None:
 
     assert explored.complete
     assert () == explored.violations
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    shown = without_numbers(TEXTS.read_text())
+
+    assert shown == without_numbers(counterexamples()), "write it anew: python -m tests.zoo.report --texts"
+
+
+def test_the_table_has_a_row_for_everything() -> None:
+    rows = [line.split(" | ") for line in TABLE.read_text().splitlines() if line.startswith("| `")]
+    wanted = [(bug.name, bug.title, hunt.tool) for bug in BUGS for hunt in bug.hunts]
+
+    assert wanted == [(row[0].strip("| `"), row[1], row[2]) for row in rows if len(row) == 5]
+    assert [correct.name for correct in CORRECT] == [row[0].strip("| `") for row in rows if len(row) == 2]
