@@ -14,7 +14,7 @@ from interp.linting.forbidden import Rule, called, read
 from interp.linting.names import FunctionNode, Meaning, function_of, is_library
 from interp.linting.scopes import Scope, inside, is_container, is_generator, is_set, parameters
 
-__all__ = ["Body", "Suspicion", "is_workflow"]
+__all__ = ["Body", "Suspicion", "workflow_name"]
 
 _MAKERS = frozenset(
     f"{module}.{name}"
@@ -108,9 +108,10 @@ class Body:
             case ast.For() if is_set(scope.meaning(node.iter)) and not _is_orderless(node.body, scope):
                 self._unordered(node.iter, "a loop over")
             case ast.Expr(value=ast.Call() as made) if self._makes(made, scope):
-                self._forgotten(made, "made and dropped", certain=True)
+                self._forgotten(made, "made and dropped", certain=_is_certain(made, scope))
             case ast.FormattedValue(value=ast.Call() as made) if self._makes(made, scope):
-                self._forgotten(made, "made into a string instead of being yielded", certain=True)
+                problem = "made into a string instead of being yielded"
+                self._forgotten(made, problem, certain=_is_certain(made, scope))
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as made) if self._makes(made, scope):
                 if name not in scope.loaded and name not in scope.outer:
                     self._forgotten(made, f"assigned to {name} and never yielded", certain=False)
@@ -190,6 +191,8 @@ class Body:
 
     def _follow(self, of: Meaning) -> None:
         """Note a function to be read next."""
+        if isinstance(of.value, type) and not of.made:
+            of = Meaning(value=inspect.getattr_static(of.value, "__init__", None))
         if of.node is not None or function_of(of.value) is not None:
             self.callees.append(of)
 
@@ -220,7 +223,7 @@ class Body:
 
     def _unordered(self, node: ast.expr, by: str) -> None:
         cure = f"sorted({ast.unparse(node)}), or a tuple or list from the beginning"
-        self._tell(node, "set-order", f"{by} the set {_short(node)}", cure)
+        self._tell(node, "set-order", f"{by} {_short(node)}, a set", cure)
 
     def _comprehension(self, node: ast.AST, frame: _Frame) -> _Frame:
         inner = attrs.evolve(frame, scope=frame.scope.of(node))
@@ -263,16 +266,17 @@ class Body:
     def _change(self, node: ast.AST, target: ast.expr, name: str, frame: _Frame, *, is_rebound: bool) -> None:
         scope = frame.scope
         owner = scope.owner(name)
+        is_outside = owner is None or owner.is_outside
         if is_rebound:
             declared = scope.outer.get(name)
-            if declared == "global" or (declared == "nonlocal" and owner is None):
+            if declared == "global" or (declared == "nonlocal" and is_outside):
                 self._tell_once(node, "global-state", name, f"{declared} {name} is changed")
             elif isinstance(node, ast.AugAssign) and owner is scope and name in frame.defaults:
                 self._tell_once(node, "mutable-default", name, f"the default of {name} is changed")
             return
         if owner is scope and name in frame.defaults:
             self._tell_once(node, "mutable-default", name, f"the default of {name} is changed")
-        elif owner is None:
+        elif is_outside:
             of = scope.find(name)
             is_open = isinstance(target, ast.Attribute | ast.Subscript) and bool(of.name) and of.name != "os.environ"
             if is_container(of) if isinstance(node, ast.Call) else is_open:
@@ -313,6 +317,11 @@ def _passed_to_calls(node: ast.AST, scope: Scope) -> frozenset[str]:
     return frozenset(names)
 
 
+def _is_certain(node: ast.Call, scope: Scope) -> bool:
+    """Whether it is certain what is called: a method of an object may be that of a subclass, which does not yield."""
+    return not scope.meaning(node.func).bound
+
+
 def _generates(of: Meaning) -> bool:
     """Whether something is a generator function."""
     return is_generator(of.node) if of.node is not None else inspect.isgeneratorfunction(of.value)
@@ -331,9 +340,15 @@ def _is_activity(node: FunctionNode, scope: Scope) -> bool:
     return any(_decorator(each, scope) in _ACTIVITY for each in node.decorator_list)
 
 
-def is_workflow(node: FunctionNode, scope: Scope) -> bool:
-    """Whether a function is declared a workflow in the source at hand."""
-    return any(_decorator(each, scope) in _WORKFLOW for each in node.decorator_list)
+def workflow_name(node: FunctionNode, scope: Scope) -> str:
+    """Return the name under which a function is declared a workflow in the source at hand; empty when it is not."""
+    for each in node.decorator_list:
+        if _decorator(each, scope) in _WORKFLOW:
+            for keyword in each.keywords if isinstance(each, ast.Call) else ():
+                if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+                    return str(keyword.value.value)
+            return node.name
+    return ""
 
 
 def _decorator(node: ast.expr, scope: Scope) -> str:

@@ -19,7 +19,7 @@ import attrs
 
 from interp.definitions import WorkflowDefinition, workflow_of
 from interp.errors import UsageError
-from interp.linting.bodies import Body, Suspicion, is_workflow
+from interp.linting.bodies import Body, Suspicion, workflow_name
 from interp.linting.findings import Finding, is_allowed
 from interp.linting.names import FileNames, FunctionNode, LiveNames, function_of, is_library
 from interp.linting.scopes import Scope
@@ -90,7 +90,9 @@ def lint_workflow(definition: WorkflowDefinition) -> list[Finding]:
         if fn not in seen:
             seen.add(fn)
             read = _read(fn)
-            found += [attrs.evolve(finding, workflow=definition.name) for finding in read.findings]
+            for finding in read.findings:
+                function = definition.name if fn is first else finding.function
+                found.append(attrs.evolve(finding, function=function, workflow=definition.name))
             waiting += [callee for reference in read.callees if (callee := reference()) is not None]
     return _by_place(found)
 
@@ -106,30 +108,44 @@ def lint_file(path: Path) -> Linted:
         raise UsageError(f"{path}{line} cannot be read: {told}") from None
     source = _Source(str(path), text.splitlines())
     names = FileNames.of(tree)
-    scope = Scope(names)
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and is_workflow(node, scope)]
-    found = _by_place(finding for node in nodes for finding in _read_all(node, names, source))
-    return Linted(tuple(node.name for node in nodes), tuple(found))
+    found: list[Finding] = []
+    workflows: list[str] = []
+    for name, node, around in _workflows(tree, Scope(names)):
+        workflows.append(name)
+        found += _read_all(name, node, around, names, source)
+    return Linted(tuple(workflows), tuple(_by_place(found)))
 
 
-def _read_all(first: FunctionNode, names: FileNames, source: _Source) -> Iterator[Finding]:
-    """Read a function of a file, and those that it calls."""
-    waiting: list[FunctionNode] = [first]
+def _workflows(tree: ast.AST, around: Scope) -> Iterator[tuple[str, FunctionNode, Scope]]:
+    """Give the workflows of a file with their names and the scopes around them."""
+    for node in ast.iter_child_nodes(tree):
+        inner = around
+        if isinstance(node, FunctionNode):
+            name = workflow_name(node, around)
+            if name:
+                yield name, node, around
+            inner = around.of(node)
+            inner.is_outside = True
+        yield from _workflows(node, inner)
+
+
+def _read_all(
+    workflow: str, first: FunctionNode, around: Scope, names: FileNames, source: _Source
+) -> Iterator[Finding]:
+    """Read a workflow of a file, and the functions of the file that it calls."""
+    waiting: list[tuple[FunctionNode, Scope]] = [(first, around)]
     seen: set[FunctionNode] = set()
     while waiting and len(seen) < _MOST_FUNCTIONS:
-        node = waiting.pop()
+        node, scope = waiting.pop()
         if node not in seen:
             seen.add(node)
             body = Body()
-            body.read(node, Scope(names))
+            body.read(node, scope)
             # Those inside the function itself were read with it.
-            waiting += [
-                callee.node
-                for callee in body.callees
-                if callee.node is not None and names.found.get(callee.name) is callee
-            ]
-            for finding in source.findings(body.suspicions, node.name):
-                yield attrs.evolve(finding, workflow=first.name)
+            callees = [each.node for each in body.callees if names.found.get(each.name) is each]
+            waiting += [(callee, Scope(names)) for callee in callees if callee is not None]
+            for finding in source.findings(body.suspicions, workflow if node is first else node.name):
+                yield attrs.evolve(finding, workflow=workflow)
 
 
 def files_in(path: Path) -> Iterable[Path]:
@@ -169,7 +185,8 @@ class _Source:
         """Say where suspicions are, those left out that the source allows."""
         for each in suspicions:
             node: Any = each.node
-            marked = (self.lines[number - 1] for number in {node.lineno, node.end_lineno})
+            numbers: set[int] = {node.lineno, node.end_lineno}
+            marked = (self.lines[number - 1] for number in numbers)
             if not any(is_allowed(each.code, line) for line in marked):
                 line, column = node.lineno + self.first - 1, node.col_offset + self.indent + 1
                 yield Finding(

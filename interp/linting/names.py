@@ -14,7 +14,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator
-from types import FunctionType, MethodType, ModuleType
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, Protocol, TypeAlias, cast
 
 import attrs
@@ -85,7 +85,7 @@ class LiveNames:
     def find(self, name: str) -> Meaning:
         """Look into its cells, its globals and the builtins."""
         if name in self.fn.__code__.co_freevars:
-            cell = (self.fn.__closure__ or ())[self.fn.__code__.co_freevars.index(name)]
+            cell: CellType = self.fn.__closure__[self.fn.__code__.co_freevars.index(name)]
             try:
                 return meaning_of(cell.cell_contents)
             except ValueError:  # assigned later
@@ -247,7 +247,7 @@ def full_name(value: Any) -> str:
     if owner is _INNER:
         return f"random.{value.__name__}"
     if owner is not None and not isinstance(owner, ModuleType):
-        kind = owner if isinstance(owner, type) else cast("type", type(owner))
+        kind: type[Any] = owner if isinstance(owner, type) else type(owner)
         known = [f"{full_name(base)}.{value.__name__}" for base in kind.__mro__]
         return next(filter(_has_rule, known), known[0])
     holder = getattr(value, "__objclass__", value)  # of a method of a builtin class
@@ -269,8 +269,10 @@ _PLACES = tuple(
 _libraries: dict[str, bool] = {}
 
 
-def is_library(module: str) -> bool:
+def is_library(module: str | None) -> bool:
     """Tell whether a module is somebody else's: of the standard library, installed, or our own."""
+    if module is None:  # made by exec, without a name
+        return False
     known = _libraries.get(module)
     if known is None:
         file = getattr(sys.modules.get(module), "__file__", None) or ""

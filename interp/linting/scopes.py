@@ -92,6 +92,8 @@ class Scope:
         annotated: The annotations among them.
         outer: Names that belong to another scope, by `global` or `nonlocal`.
         loaded: Names that are read in it or below.
+        is_outside: Whether it is a function around the workflow, whose names outlive the run.
+        asking: Names that are being looked up, against those that stand for themselves.
     """
 
     names: Names
@@ -100,7 +102,8 @@ class Scope:
     annotated: list[ast.expr] = attrs.field(factory=list[ast.expr])
     outer: dict[str, str] = attrs.field(factory=dict[str, str])
     loaded: frozenset[str] = frozenset()
-    _asked: set[str] = attrs.field(factory=set[str])
+    is_outside: bool = False
+    asking: set[str] = attrs.field(factory=set[str])
 
     def of(self, node: ast.AST) -> Scope:
         """Return the scope of a function, lambda or comprehension in this one."""
@@ -136,7 +139,8 @@ class Scope:
         """Return what a name stands for."""
         owner = self.owner(name)
         if owner is not None:
-            return owner._local(name)
+            found = owner._local(name)
+            return attrs.evolve(found, shared=True) if owner.is_outside and found.made else found
         found = self.names.find(name)
         if not found.name and isinstance(self.names, FileNames):
             return self._of_file(self.names, name)
@@ -218,17 +222,14 @@ class Scope:
                 return Meaning(of.name, of.value, made=True) if of.name and not of.made else _HIDDEN
 
     def _local(self, name: str) -> Meaning:
-        if name in self._asked:
+        if name in self.asking:
             return _HIDDEN
-        self._asked.add(name)
+        self.asking.add(name)
         try:
-            if self.bound[name] and all(isinstance(each, ast.expr | Meaning) for each in self.bound[name]):
-                found = [self._of_bound(name, each) for each in self.bound[name]]
-                if len({(meaning.name, meaning.made) for meaning in found}) == 1:
-                    return found[0]
-            return _HIDDEN
+            found = [self._of_bound(name, each) for each in self.bound[name]]
+            return found[0] if len({(meaning.name, meaning.made) for meaning in found}) == 1 else _HIDDEN
         finally:
-            self._asked.discard(name)
+            self.asking.discard(name)
 
     def _of_bound(self, name: str, bound: _Bound) -> Meaning:
         if isinstance(bound, Meaning):
@@ -240,13 +241,13 @@ class Scope:
     def _of_file(self, names: FileNames, name: str) -> Meaning:
         """Return what a file assigns to a name; what lives there is shared by all runs."""
         value = names.found.get(name)
-        if isinstance(value, Meaning) or value is None or name in self._asked:
+        if isinstance(value, Meaning) or value is None or name in self.asking:
             return _HIDDEN
-        self._asked.add(name)
+        self.asking.add(name)
         try:
-            return attrs.evolve(Scope(names, asked=self._asked).meaning(value), shared=True)
+            return attrs.evolve(Scope(names, asking=self.asking).meaning(value), shared=True)
         finally:
-            self._asked.discard(name)
+            self.asking.discard(name)
 
     def _bind_parameters(self, args: ast.arguments) -> None:
         for arg in [*args.posonlyargs, *args.args, *args.kwonlyargs]:

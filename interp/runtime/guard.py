@@ -2,10 +2,14 @@
 
 The lint reads source; this sees what is really called: through `getattr`, a callback, a method of an object. It uses
 `sys.monitoring` (Python 3.12 and newer): the code of workflows, and of the functions of the same project that they are
-seen to call, tells about each of its calls; all other code runs as ever. In workers a call site that was seen to be
-clean is switched off (`DISABLE`), so that it costs nothing from then on; in tests every call is looked at.
+seen to call, tells about each of its calls; all other code runs as ever, but for looks at `os.environ`. In workers a
+call site that was seen to be clean is switched off (`DISABLE`), so that it costs nothing from then on; in tests every
+call is looked at.
 
 On Python 3.11 nothing watches in workers; in tests `sys.setprofile` does, which slows down all code.
+
+There is no sandbox, and no import of workflows a second time: what they break, and what a module costs to import, is
+known of other libraries. Audit hooks see input and output alone, and can never be removed.
 """
 
 from __future__ import annotations
@@ -45,6 +49,8 @@ _monitoring: Any = getattr(sys, "monitoring", None)
 
 # One of the ids that no kind of tool has a claim to; Hypothesis takes the other, 3.
 _TOOL = 4
+
+_frame = sys._getframe  # pyright: ignore[reportPrivateUsage]  # the public way takes twice as long
 
 # What functions are that Cython has made, as those of NumPy are; there is no class to import.
 _CYTHON = "cython_function_or_method"
@@ -99,7 +105,7 @@ def is_available() -> bool:
             _monitoring.register_callback(_TOOL, _monitoring.events.CALL, _on_call)
             _monitoring.register_callback(_TOOL, _monitoring.events.PY_START, _on_start)
             for name in ("__getitem__", "__setitem__", "__delitem__", "__iter__"):  # os.environ["X"] is no call
-                code = getattr(os._Environ, name).__code__
+                code = getattr(type(os.environ), name).__code__
                 _monitoring.set_local_events(_TOOL, code, _monitoring.events.PY_START)
             _watched.ready = True
     return True
@@ -128,6 +134,18 @@ def enter(mode: GuardMode) -> None:
     """Say what becomes of findings on this thread, for good: what a worker does as it begins."""
     if mode != "off" and is_available():
         _sink.set(_Raising() if mode == "error" else _Warning())
+        if mode == "error":
+            _switch_on()
+
+
+def _switch_on() -> None:
+    """Switch call sites on again that were switched off."""
+    with _watched.lock:
+        quiet = list(_watched.quiet.values())
+        _watched.quiet.clear()
+    for code in quiet:
+        _monitoring.set_local_events(_TOOL, code, 0)
+        _monitoring.set_local_events(_TOOL, code, _monitoring.events.CALL)
 
 
 @contextmanager
@@ -137,13 +155,9 @@ def collecting() -> Generator[list[Finding]]:
     is_monitored = is_available()
     with _watched.lock:
         _watched.tests += 1
-        quiet = list(_watched.quiet.values())
-        _watched.quiet.clear()
+    _switch_on()
     for definition in registered():
         watch(definition)
-    for code in quiet:  # what was switched off is switched on again
-        _monitoring.set_local_events(_TOOL, code, 0)
-        _monitoring.set_local_events(_TOOL, code, _monitoring.events.CALL)
     token = _sink.set(collector)
     try:
         with nullcontext() if is_monitored else _profiling():
@@ -197,10 +211,22 @@ class _Collecting:
 
 
 def _on_call(code: CodeType, offset: int, callee: object, first: object) -> object:
-    """Look at one call of watched code."""
+    """Look at one call of watched code; what goes wrong here must not reach the workflow."""
+    try:
+        return _look_at_call(code, offset, callee, first, _frame(1))
+    except ForbiddenInWorkflow:
+        raise
+    except Exception:  # noqa: BLE001  a bug of ours, or an object that answers no question
+        _log.exception("the guard could not judge a call in %s:%s", code.co_filename, code.co_firstlineno)
+        return _monitoring.DISABLE
+
+
+def _look_at_call(code: CodeType, offset: int, callee: object, first: object, caller: FrameType) -> object:
     sink = _sink.get()
     interpreter = at_work()
-    found = _judged(callee, first, sys._getframe(1))
+    if type(callee) is functools.partial:
+        callee, first = _unwrapped(callee, first)
+    found = _judged(callee, first, caller)
     if found is None:
         followed = _followed(callee, first)
         if followed is not None:
@@ -213,17 +239,23 @@ def _on_call(code: CodeType, offset: int, callee: object, first: object) -> obje
         return _monitoring.DISABLE
     if sink is None or interpreter is None:
         return None
-    _tell(sink, *found, sys._getframe(1), offset)
+    _tell(sink, *found, caller, offset)
     if _watched.tests or isinstance(sink, _Raising):
         return None
     _watched.quiet[id(code)] = code
     return _monitoring.DISABLE
 
 
+def _unwrapped(callee: Any, first: object) -> tuple[object, object]:
+    """Return what a partial calls, and its first argument."""
+    args = callee.args
+    return callee.func, args[0] if args else first
+
+
 def _on_start(code: CodeType, _offset: int) -> None:
     """Look at who uses `os.environ` without calling it."""
-    frame = sys._getframe(1)
-    _look_at_environ(code, frame)
+    if at_work() is not None:
+        _look_at_environ(code, _frame(1))
 
 
 def _look_at_environ(code: CodeType, frame: FrameType) -> None:
@@ -309,7 +341,7 @@ def _judged(callee: Any, first: object, caller: FrameType) -> _Found | None:
         first: The first argument, the instance of a method.
         caller: Who calls.
     """
-    kind = type(callee)
+    kind = cast("Any", type(callee))
     is_bare = first is _MISSING
     if kind is FunctionType or kind is MethodType:
         replaced = _replaced(callee)
@@ -317,7 +349,7 @@ def _judged(callee: Any, first: object, caller: FrameType) -> _Found | None:
             return _judged_name(replaced, _UNKNOWN, caller, is_bare=is_bare)
     if kind is MethodType:
         first, callee = callee.__self__, callee.__func__
-        kind = type(callee)
+        kind = cast("Any", type(callee))
     if kind is FunctionType:
         if first is os.environ:
             return READS["os.environ"], f"os.environ.{callee.__name__}()"
@@ -419,10 +451,10 @@ def _tell(sink: _Sink, rule: Rule, what: str, frame: FrameType, offset: int) -> 
     line = line or frame.f_lineno
     if any(is_allowed_at(rule.code, code.co_filename, number) for number in {line, end or line}):
         return
-    function = code.co_qualname.rpartition("<locals>.")[2]
-    finding = Finding(
-        code.co_filename, line, (column or 0) + 1, rule.code, what, function, interpreter.definition.name, rule.cure
-    )
+    definition = interpreter.definition
+    is_itself = code is getattr(definition.fn, "__code__", None)
+    function = definition.name if is_itself else code.co_qualname.rpartition("<locals>.")[2]
+    finding = Finding(code.co_filename, line, (column or 0) + 1, rule.code, what, function, definition.name, rule.cure)
     sink.found(finding)
 
 

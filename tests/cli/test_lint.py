@@ -53,6 +53,19 @@ def test_without_arguments_it_reads_what_is_here(shop: Path, inline: Interp) -> 
     assert told.endswith("in 3 files\n")
 
 
+def test_what_is_no_python_is_left_out_of_a_directory(shop: Path, inline: Interp) -> None:
+    (shop / "template.py").write_text("def {{ name }}(")
+
+    told = inline("lint", ".")
+
+    assert told.out.endswith("in 3 files\n")
+    assert "left out: template.py:1 cannot be read" in told.err
+
+
+def test_a_place_is_told_once(shop: Path, inline: Interp) -> None:
+    assert inline("lint", "shop.py", "shop.py").out.splitlines()[-1] == "2 findings: 2 workflows in 2 files"
+
+
 def test_a_module_is_followed_into_others(shop: Path, interp: Interp) -> None:
     told = interp("lint", "shop")
 

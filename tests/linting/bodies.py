@@ -1,7 +1,8 @@
 """What workflows do and must not do: each line with a mark is found, and no other line is.
 
 A mark `!code` is found by the lint of the file, by the lint of the loaded function, and at run time where the code is one
-that is watched. `!code: live guard` names those that find it. Lines without a mark are found by none.
+that is watched. `!code: live guard` names those that find it; `guard312` is the guard from Python 3.12 on, where it is
+`sys.monitoring`. Lines without a mark are found by none.
 """
 
 # mypy: ignore-errors
@@ -27,6 +28,7 @@ from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from os import environ
 from pathlib import Path
 from random import choice
@@ -150,6 +152,13 @@ def local_alias() -> Workflow[float]:
 
 
 @workflow
+def partly() -> Workflow[float]:
+    read = partial(time.time)
+    yield sleep(TICK)
+    return read()  # !clock: guard312
+
+
+@workflow
 def local_import() -> Workflow[float]:
     import time as clock
 
@@ -213,6 +222,9 @@ def inner_function() -> Workflow[float]:
 
 
 class Basket:
+    def __init__(self) -> None:
+        self.made = time.time()  # !clock: live guard
+
     def total(self) -> float:
         return time.time()  # !clock: live guard
 

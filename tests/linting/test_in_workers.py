@@ -214,3 +214,37 @@ def test_a_worker_warns_of_runs_that_others_have_started(url: str, caplog: pytes
 def test_a_mode_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="guard='loud'"):
         Engine("memory:", guard="loud")  # type: ignore[arg-type]  # the mistake
+
+
+@monitored
+def test_a_guard_that_fails_does_not_reach_the_workflow(
+    url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise LookupError("a bug of ours")
+
+    monkeypatch.setattr(guard, "_judged", broken)
+
+    @workflow
+    def guard_is_broken() -> Workflow[int]:
+        yield sleep(timedelta(0))
+        return len("abc")
+
+    with Engine(url) as engine:
+        assert 3 == engine.start(guard_is_broken).result(WAIT)
+
+    assert "the guard could not judge a call" in caplog.text
+
+
+@monitored
+def test_error_mode_sees_what_another_engine_has_switched_off(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    @workflow
+    def guard_meets_two_engines() -> Workflow[float]:
+        yield sleep(timedelta(0))
+        return float(getattr(time, "ti" + "me")())
+
+    with Engine(url) as engine:
+        engine.start(guard_meets_two_engines).result(WAIT)
+    assert ["clock: time.time()"] == said(caplog)
+    with Engine(url, guard="error") as engine, pytest.raises(RunFailed, match="ForbiddenInWorkflow"):
+        engine.start(guard_meets_two_engines).result(WAIT)

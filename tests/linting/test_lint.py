@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from interp import UsageError, sleep, workflow
+from interp import UsageError, Workflow, call, sleep, workflow
 from interp.errors import InvalidDefinition
 from interp.linting import CODES, Finding, lint
 from interp.linting.reference import page
@@ -199,3 +200,66 @@ def test_findings_do_not_depend_on_the_hash_seed() -> None:
     }
 
     assert 1 == len(told)
+
+
+def test_names_of_a_function_around_a_workflow_are_its_own(tmp_path: Path) -> None:
+    source = """
+import time
+
+def test_something(time, hash):
+    log = []
+    count = 0
+
+    @workflow(name="shop.flow")
+    def flow():
+        nonlocal count
+        yield sleep(TICK)
+        log.append(hash(time.time()))
+        count += 1
+"""
+    told = found(tmp_path, source)
+
+    assert [
+        "global-state: log is changed, which outlives the run",
+        "global-state: nonlocal count is changed",
+    ] == told
+    assert {"shop.flow"} == {finding.workflow for finding in lint(tmp_path)}
+
+
+class _Base:
+    def steps(self) -> Workflow[None]:
+        yield sleep(timedelta(0))
+
+
+@workflow(name="lint_drops_a_method")
+def drops_a_method(base: _Base) -> Workflow[None]:
+    base.steps()
+    call(str, 1)  # type: ignore[unused-awaitable]  # the mistake
+    yield sleep(timedelta(0))
+
+
+def test_a_function_of_the_file_hides_a_builtin_of_its_name(tmp_path: Path) -> None:
+    source = """
+def open(n):
+    return n
+
+def id(n):
+    return hash
+
+print = open
+hash = print
+
+@workflow
+def flow():
+    yield sleep(TICK)
+    return open(1), print(2), id(3)(4), hash(5)
+"""
+
+    assert [] == found(tmp_path, source)
+
+
+def test_only_what_is_certain_keeps_a_workflow_from_starting() -> None:
+    # A subclass of _Base may have another `steps`, which does not yield.
+    assert [("base.steps() was made and dropped", False), ("call(str, 1) was made and dropped", True)] == [
+        (finding.what, finding.certain) for finding in lint(drops_a_method)
+    ]

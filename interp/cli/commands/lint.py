@@ -13,7 +13,8 @@ from interp.cli.options import Command, reporting
 from interp.cli.output import FAILED, note, say, write_document
 from interp.cli.target import TargetError, import_target
 from interp.cli.words import count
-from interp.linting import Finding, files_in, lint_file, lint_module
+from interp.errors import UsageError
+from interp.linting import Finding, Linted, files_in, lint_file, lint_module
 
 __all__ = ["command"]
 
@@ -68,19 +69,26 @@ class _Report:
 
     def read(self, target: str) -> None:
         """Read one target: a path, or else a module."""
-        if Path(target).exists() or target.endswith(".py") or os.sep in target:
-            linted = [lint_file(_short(file)) for file in files_in(Path(target))]
-            self.files += len(linted)
+        path = Path(target)
+        if path.is_dir():
+            for file in files_in(path):
+                try:
+                    self._add(lint_file(_short(file)))
+                except UsageError as unreadable:  # templates, old Python: no workflow can be in there
+                    note(f"left out: {unreadable}", dim=True)
+        elif path.exists() or target.endswith(".py") or os.sep in target:
+            for file in files_in(path):
+                self._add(lint_file(_short(file)))
         else:
-            linted = [lint_module(import_target(target))]
-            self.files += 1
-        for each in linted:
-            self.workflows += len(each.workflows)
-            self.findings += [
-                attrs.evolve(found, file=str(_short(Path(found.file))))
-                for found in each.findings
-                if not any(_place(found) == _place(other) for other in self.findings)
-            ]
+            self._add(lint_module(import_target(target)))
+
+    def _add(self, linted: Linted) -> None:
+        """Count what was read, and keep what was found; a place that two targets lead to is told once."""
+        self.files += 1
+        self.workflows += len(linted.workflows)
+        known = {_place(finding) for finding in self.findings}
+        found = (attrs.evolve(finding, file=str(_short(Path(finding.file)))) for finding in linted.findings)
+        self.findings += [finding for finding in found if _place(finding) not in known]
 
     def tell(self) -> None:
         """Write the findings, then the summary."""
@@ -98,7 +106,7 @@ class _Report:
 
 
 def _place(finding: Finding) -> tuple[str, int, int, str]:
-    return str(_short(Path(finding.file))), finding.line, finding.column, finding.code
+    return finding.file, finding.line, finding.column, finding.code
 
 
 def _short(path: Path) -> Path:
