@@ -1,139 +1,64 @@
-"""Examples per second of the testing kit: `executions`, and `check_determinism` without and with twin processes.
+"""What exploring every order costs, and what it saves: fibers that do so many calls, one after the other.
 
-    python benchmarks/kit.py [--rounds 5] [--examples 300] [--profile check|twins|executions]
+    python benchmarks/kit.py [--rounds 3]
 
-Two workflows: two calls one after the other, and a gather of three fibers of three calls. The ruler is Hypothesis
-alone, drawing an integer; measured in turns, so that a busy machine is busy for all. With `--profile` one shape is run
-under cProfile instead.
+Each line: how many schedules there are, how many states and steps stand for them, and the CPU time of the fastest round
+(of the process, so that a busy machine does not count). The last column is what trying the schedules one by one would
+take if each cost no more than one of these steps: a lower bound.
 """
 
 from __future__ import annotations
 
 import argparse
-import cProfile
-import pstats
-import statistics
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-# Twins import this module by its name.
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from interp import Workflow, activity, call, gather, workflow
-from interp.testing import check_determinism, executions
+from interp.testing import Explored, explore
 
-settings.register_profile(
-    "bench", database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+_GRIDS = ((3, 3), (4, 2), (4, 3), (6, 2))
 
 
 @activity
-def look_up(what: str) -> int:
-    """Answer with a number."""
+def add(number: int) -> int:
+    """Be stubbed."""
     raise NotImplementedError
 
 
-@workflow(name="bench_two_calls")
-def two_calls(what: str) -> Workflow[int]:
-    """Call twice, one after the other."""
-    first = yield from call(look_up, what)
-    second = yield from call(look_up, f"{what} {first}")
-    return first + second
+def _fiber(calls: int) -> Workflow[int]:
+    total = 0
+    for number in range(calls):
+        total += yield from call(add, number)
+    return total
 
 
-@workflow(name="bench_three_by_three")
-def three_by_three(what: str) -> Workflow[int]:
-    """Three fibers of three calls."""
-
-    def fiber(number: int) -> Workflow[int]:
-        total = 0
-        for step in range(3):
-            total += yield from call(look_up, f"{what} {number} {step}")
-        return total
-
-    return sum((yield from gather(*[fiber(number) for number in range(3)])))
+@workflow
+def fibers_of_calls(fibers: int, calls: int) -> Workflow[int]:
+    """Run so many fibers with so many calls each."""
+    return sum((yield from gather(*[_fiber(calls) for _ in range(fibers)])))
 
 
-Flow = Callable[..., Any]
-
-
-def draws(flow: Flow, examples: int) -> None:
-    """Let Hypothesis draw an integer, and do nothing with it."""
-    _given(st.integers(), examples)
-
-
-def lives(flow: Flow, examples: int) -> None:
-    """Generate lives, and ask nothing about them."""
-    _given(executions(flow, faults=True, cancellations=True), examples)
-
-
-def _given(strategy: st.SearchStrategy[Any], examples: int) -> None:
-    @settings(max_examples=examples)
-    @given(strategy)
-    def nothing(value: object) -> None:
-        """The least that a test can do."""
-
-    nothing()
-
-
-def without_twins(flow: Flow, examples: int) -> None:
-    """Check lives within this process."""
-    check_determinism(flow, max_examples=examples, twins=False)
-
-
-def with_twins(flow: Flow, examples: int) -> None:
-    """Check lives with two further processes."""
-    check_determinism(flow, max_examples=examples, twins=True)
-
-
-SHAPES: dict[str, tuple[Callable[[Flow, int], None], Flow]] = {
-    "Hypothesis alone": (draws, two_calls),
-    "executions, two calls": (lives, two_calls),
-    "executions, 3 x 3": (lives, three_by_three),
-    "check, two calls": (without_twins, two_calls),
-    "check, 3 x 3": (without_twins, three_by_three),
-    "check with twins, two calls": (with_twins, two_calls),
-    "check with twins, 3 x 3": (with_twins, three_by_three),
-}
-_PROFILED = {"executions": "executions, two calls", "check": "check, two calls", "twins": "check with twins, two calls"}
+def measure(fibers: int, calls: int) -> tuple[Explored, float]:
+    """Explore once; return what was found, and the seconds of CPU time."""
+    began = time.process_time()
+    found = explore(fibers_of_calls, fibers, calls, activities={add: lambda number: number + 1})
+    return found.check(), time.process_time() - began
 
 
 def main() -> None:
-    """Measure in turns, and print medians and spreads."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--examples", type=int, default=300)
-    parser.add_argument("--profile", choices=list(_PROFILED), help="show where the time goes instead")
-    options = parser.parse_args()
-    settings.load_profile("bench")
-    with_twins(two_calls, 3)  # the processes are started, and Hypothesis is warm
-    with_twins(three_by_three, 3)
-    if options.profile:
-        check, flow = SHAPES[_PROFILED[options.profile]]
-        profile = cProfile.Profile()
-        profile.runcall(check, flow, options.examples)
-        pstats.Stats(profile).sort_stats("cumulative").print_stats(70)
-        return
-    times: dict[str, list[float]] = {name: [] for name in SHAPES}
-    for _ in range(options.rounds):
-        for name, (check, flow) in SHAPES.items():
-            begin = time.perf_counter()
-            check(flow, options.examples)
-            times[name].append((time.perf_counter() - begin) / options.examples)
-    report(times)
-
-
-def report(times: dict[str, list[float]]) -> None:
-    """Print the table."""
-    print(f"{'shape':<30}{'examples/s':>12}{'worst':>9}{'best':>9}")
-    for name, seconds in times.items():
-        print(f"{name:<30}{1 / statistics.median(seconds):>12,.0f}{1 / max(seconds):>9,.0f}{1 / min(seconds):>9,.0f}")
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; the fastest counts")
+    rounds = parser.parse_args().rounds
+    print(f"{'fibers x calls':<16}{'schedules':>12}{'states':>9}{'steps':>9}{'CPU s':>9}{'one by one >':>16}")
+    for fibers, calls in _GRIDS:
+        measured = [measure(fibers, calls) for _ in range(rounds)]
+        found, _ = measured[0]
+        seconds = min(spent for _, spent in measured)
+        one_by_one = seconds / found.steps * found.schedules
+        size = f"{fibers} x {calls}"
+        print(
+            f"{size:<16}{found.schedules:>12,}{found.states:>9,}{found.steps:>9,}{seconds:>9.2f}{one_by_one:>14,.0f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from itertools import combinations, zip_longest
 from typing import Any
@@ -11,10 +10,11 @@ import attrs
 
 from interp.errors import UsageError
 from interp.events import CancelRequested, Outcome, Record, Signalled
+from interp.replay import describe
 from interp.testing.execution import CallMade, Execution
 from interp.testing.play import Play
 from interp.testing.schedules import Schedule
-from interp.testing.story import Line, render, story
+from interp.testing.story import render, story
 
 __all__ = ["DoesNotHold", "Ending", "Explored", "Moment", "OrderMatters", "Violation"]
 
@@ -279,12 +279,8 @@ class Explored:
         schedule = _indented(repr(violation.schedule))
         return (
             f"{violation.invariant} does not hold in {self.title}{said}\n{violation.story}\n\n"
-            f"{self._how_short()} As a test:\n\n{schedule}"
+            f"This is the shortest way there; {self.summary}. As a test:\n\n{schedule}"
         )
-
-    def _how_short(self) -> str:
-        how = "This is the shortest way there"
-        return f"{how}; {self.summary}."
 
     def _side_by_side(self, one: Ending, other: Ending) -> str:
         columns = _beside(list(_brief(one)), list(_brief(other)))
@@ -342,15 +338,17 @@ def _answers(execution: Execution) -> dict[Any, Any]:
 
 def _brief(ending: Ending) -> Iterator[str]:
     """Tell what came, and how it ended."""
-    for line in _lines(ending.execution):
-        if line.verb not in ("starts", "yields"):
-            yield f"{line.verb} {line.text}".removeprefix("gets ")
+    for history in ending.execution.rounds:
+        issued = {record.id: record for transition in history for record in transition.commands}
+        for line in story(history):
+            record = issued.get(line.id)
+            if line.verb == "gets" and record is not None:
+                asked = describe(record).removeprefix("call ").removeprefix("child ")
+                yield f"{asked}{line.text.removeprefix(record.target)}"
+            elif line.verb not in ("starts", "yields"):
+                yield f"{line.verb} {line.text}"
     if ending.is_stuck:
         yield "waits for ever"
-
-
-def _lines(execution: Execution) -> list[Line]:
-    return [line for history in execution.rounds for line in story(history)]
 
 
 _WIDTH = 48

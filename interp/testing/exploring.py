@@ -12,8 +12,7 @@ or early; the run is cancelled; time passes up to the next timer, so that what s
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Generator, Mapping, Sequence
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
@@ -22,7 +21,7 @@ import attrs
 
 from interp.commands import Command
 from interp.definitions import WorkflowDefinition, workflow_of
-from interp.errors import NotEncodable, UsageError
+from interp.errors import UsageError
 from interp.events import Completed, ContinuedAs, Failed, WasCancelled
 from interp.fibers import Issued
 from interp.testing.controlled import controlled
@@ -301,8 +300,11 @@ class _Search:
 
     def run(self, past: Past, bound: int) -> Explored:
         play = begin(self.definition, self.args, self.kwargs)
-        first = Node(None, None, _last_record(play), past)
-        self._enter(first, play)
+        try:
+            first = Node(None, None, _last_record(play), past)
+            self._enter(first, play)
+        finally:
+            play.close()
         waiting = deque([first])
         while waiting and self.taken + len(waiting[0].steps) <= bound:
             node = waiting.popleft()
@@ -363,7 +365,7 @@ class _Search:
             )
 
     def _state(self, play: Play, past: Past) -> bytes | None:
-        if play.interpreter.has_told_time and not self.with_time:
+        if play.has_told_time and not self.with_time:
             raise _LooksAtTime
         if not self.merges:
             return None
@@ -460,7 +462,9 @@ def _deed(play: Play) -> Any:
     for number, history in enumerate(play.histories):
         for transition in history:
             done.append((number, repr(transition.cause)))
-            done += [(number, each.id, each.kind, each.target, each.payload, each.where) for each in transition.commands]
+            done += [
+                (number, each.id, each.kind, each.target, each.payload, each.where) for each in transition.commands
+            ]
     return tuple(sorted(done, key=repr))
 
 

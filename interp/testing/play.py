@@ -177,6 +177,7 @@ class Play:
         self.now = at
         self.tick = tick
         self.rounds: list[list[bytes]] = []
+        self._told_time_before = False
         started = Started(definition.name, definition.arguments.encode(args, kwargs or {}), _SEED)
         self._begin(started)
 
@@ -189,6 +190,11 @@ class Play:
     def outcome(self) -> Outcome | None:
         """How the run ended, if it did."""
         return self.interpreter.outcome
+
+    @property
+    def has_told_time(self) -> bool:
+        """Whether the workflow has asked what time it is."""
+        return self._told_time_before or self.interpreter.has_told_time
 
     @property
     def journal(self) -> list[bytes]:
@@ -281,6 +287,7 @@ class Play:
         transition = Transition(len(self.journal), self.now, cause, commands, step.outcome)
         self.journal.append(encode_transition(transition))
         if isinstance(step.outcome, ContinuedAs) and len(self.rounds) <= _MOST_ROUNDS:
+            self._told_time_before = self.has_told_time
             self._begin(step.outcome.started)
         return step
 

@@ -16,6 +16,9 @@ deterministic, which `check_determinism` finds. A dict that is changed while a l
 by its keys and by those that remain; its holes are not seen.
 """
 
+# Whatever is read here is of a type that nobody knows.
+# pyright: basic
+
 from __future__ import annotations
 
 import ctypes
@@ -33,16 +36,20 @@ from re import Pattern
 from types import (
     BuiltinFunctionType,
     CellType,
+    ClassMethodDescriptorType,
     CodeType,
     FunctionType,
     GeneratorType,
     GenericAlias,
+    GetSetDescriptorType,
     MappingProxyType,
     MemberDescriptorType,
+    MethodDescriptorType,
     MethodType,
     ModuleType,
     TracebackType,
     UnionType,
+    WrapperDescriptorType,
 )
 from typing import Any, TypeAlias, cast
 from zoneinfo import ZoneInfo
@@ -84,15 +91,37 @@ class Values:
         """Give a value a number that all equal ones have."""
         return self._equal.setdefault(value, len(self._equal))
 
+    @property
+    def modules(self) -> int:
+        """How many modules have been met."""
+        return len(self._modules)
+
     def meet(self, namespace: dict[str, Any]) -> None:
-        """Remember what the variables of a module are."""
-        if id(namespace) not in self._modules:
-            self.name(namespace)
-            self._modules.add(id(namespace))
-            self._global.update(id(value) for value in list(namespace.values()) if type(value) not in _PLAIN)
+        """Remember the objects that a module has: its variables, and what these hold."""
+        if id(namespace) in self._modules:
+            return
+        self._modules.add(id(namespace))
+        self.name(namespace)
+        waiting = list(namespace.values())
+        while waiting:
+            value = waiting.pop()
+            if type(value) in _PLAIN or id(value) in self._global:
+                continue
+            self._global.add(id(value))
+            match value:
+                case list() | tuple() | set() | frozenset():
+                    waiting.extend(cast("Iterable[Any]", value))
+                case dict():
+                    waiting.extend(value.values())
+                case type():
+                    self._global.update(map(id, vars(value).values()))
+                case ModuleType():
+                    self._global.update(map(id, vars(value).values()))
+                case _:
+                    pass
 
     def is_global(self, value: object) -> bool:
-        """Whether a module has it as a variable, so that code may ask whether something `is` it."""
+        """Whether a module has it, so that code may ask whether something `is` it."""
         return id(value) in self._global
 
 
@@ -122,7 +151,7 @@ class Reader:
         Raises:
             Unreadable: Something has a state that cannot be read.
         """
-        kind = cast("type[Any]", type(value))
+        kind: type[Any] = type(value)
         if kind in _PLAIN:
             self.stream.append(value)
             return
@@ -353,18 +382,18 @@ def _can_read_frames() -> bool:
 
     def tried(shared: list[int]) -> Generator[int]:
         for number in shared:
-            kept = [shared[0] * 1_000, (yield number)]  # noqa: F841  looked for below
+            kept = [shared, shared[0] * 1_000, (yield number)]  # noqa: F841  looked for below
 
     hidden, loop = [71, 72], tried([71, 72])
     next(loop)
     try:
-        held = _frame_values(loop)
+        held = _frame_values(cast("GeneratorType[int, Any, Any]", loop))
     except Unreadable:
         return False
     iterators = [value for value in held if type(value) is type(iter(hidden))]
     return (
-        held[0] == hidden
-        and held[1] == 71
+        held[:2] == [hidden, 71]
+        and held[2:].count(hidden) == 1  # also what the stack has only borrowed from a variable
         and 71_000 in held[2:]
         and len(iterators) == 1
         and iterators[0].__reduce__()[1:] == ((hidden,), 1)
@@ -384,13 +413,13 @@ def _reduced(reader: Reader, value: Any) -> None:
 
 def _dict_iterator(reader: Reader, value: Any) -> None:
     if reader.is_new(value):
-        over = [held for held in gc.get_referents(value) if isinstance(held, dict)][:1]
+        over: list[Any] = [held for held in gc.get_referents(value) if isinstance(held, dict)][:1]
         try:
             _, (remaining,) = value.__reduce__()
         except RuntimeError:
             raise Unreadable("a loop over a dict that has changed its size") from None
         reader.tag("dict iterator", reader.values.name(type(value)), len(over), len(remaining))
-        reader.all(cast("list[Any]", over))
+        reader.all(over)
         reader.all(remaining)
 
 
@@ -404,8 +433,13 @@ def _dict_view(reader: Reader, value: Any) -> None:
 
 
 def _fixed(reader: Reader, value: object) -> None:
-    """Note which object it is: classes, modules, code, definitions, members of enumerations, bare `object()`s."""
+    """Note which object it is: classes, modules, code, definitions, members of enumerations."""
     reader.tag("the", reader.values.name(value))
+
+
+def _bare(reader: Reader, value: object) -> None:
+    if reader.is_new(value):
+        reader.tag("bare")
 
 
 def _equal(reader: Reader, value: Any) -> None:
@@ -473,7 +507,7 @@ def _reader_for(kind: type[Any]) -> _ReadOne:
 
 
 def _refuse(reader: Reader, value: Any) -> None:
-    kind = cast("type[Any]", type(value))
+    kind: type[Any] = type(value)
     raise Unreadable(f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", ""))
 
 
@@ -518,7 +552,7 @@ def _is_accounted_for(kind: type[Any], solid: type[Any], slots: int) -> bool:
 def _object(slots: tuple[MemberDescriptorType, ...], more: _ReadOne, reader: Reader, value: Any) -> None:
     if not reader.is_new(value):
         return
-    kind = cast("type[Any]", type(value))
+    kind: type[Any] = type(value)
     has_dict = kind.__dictoffset__ != 0
     reader.tag("object", reader.values.name(kind), has_dict)
     more(reader, value)
@@ -553,7 +587,12 @@ READERS: dict[type, _ReadOne] = {
     WorkflowDefinition: _fixed,
     ModuleType: _fixed,
     CodeType: _fixed,
-    object: _fixed,
+    MethodDescriptorType: _fixed,
+    ClassMethodDescriptorType: _fixed,
+    WrapperDescriptorType: _fixed,
+    GetSetDescriptorType: _fixed,
+    MemberDescriptorType: _fixed,
+    object: _bare,
     type(...): _fixed,
     type(NotImplemented): _fixed,
     type(attrs.NOTHING): _fixed,
@@ -561,18 +600,14 @@ READERS: dict[type, _ReadOne] = {
     UnionType: _equal,
     Pattern: _equal,
 }
-READERS |= dict.fromkeys((datetime, date, time, timedelta, timezone, Decimal, ZoneInfo, range, slice), _by_reduction)
-READERS |= dict.fromkeys(
-    (
-        *(type(iter(each)) for each in ([], (), range(1), range(1 << 70), "", "é", b"", bytearray())),
-        type(reversed([])),
-        reversed,
-        enumerate,
-        zip,
-        map,
-        filter,
-    ),
-    _reduced,
+_EMPTY: Any = {}  # as Any: of what these iterate, nobody knows here
+_ITERATED: tuple[Any, ...] = ([], (), range(1), range(1 << 70), "", "é", b"", bytearray())
+
+_FAMILIES: tuple[tuple[_ReadOne, tuple[type, ...]], ...] = (
+    (_by_reduction, (datetime, date, time, timedelta, timezone, Decimal, ZoneInfo, range, slice)),
+    (_reduced, tuple(type(iter(each)) for each in _ITERATED)),
+    (_reduced, (type(reversed(_ITERATED[0])), reversed, enumerate, zip, map, filter)),
+    (_dict_iterator, tuple(type(iter(each)) for each in (_EMPTY, _EMPTY.values(), _EMPTY.items()))),
+    (_dict_view, (type(_EMPTY.keys()), type(_EMPTY.values()), type(_EMPTY.items()), MappingProxyType)),
 )
-READERS |= dict.fromkeys((type(iter(each)) for each in ({}, {}.values(), {}.items())), _dict_iterator)
-READERS |= dict.fromkeys((type({}.keys()), type({}.values()), type({}.items()), MappingProxyType), _dict_view)
+READERS.update((kind, reader) for reader, kinds in _FAMILIES for kind in kinds)

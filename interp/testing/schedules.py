@@ -1,13 +1,13 @@
 """Schedules: what happens to a run, one step after the other, as a value that can be pasted into a test.
 
-    replay_schedule(
-        sell,
-        (1,),
-        [
-            (Answers("1.0.1"), Returned(1)),
-            (Answers("1.1.1"), Returned(1)),
-        ],
-    )
+replay_schedule(
+    sell,
+    (1,),
+    [
+        (Answers("1.0.1"), Returned(1)),
+        (Answers("1.1.1"), Returned(1)),
+    ],
+)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from interp.definitions import WorkflowDefinition, workflow_of
 from interp.errors import UsageError
 from interp.testing.controlled import controlled
 from interp.testing.execution import Execution
-from interp.testing.play import Answer, Answers, Cancels, ChildEnds, Fires, Play, Signals, Stored
+from interp.testing.play import Answer, Answers, Cancels, ChildEnds, Fires, Option, Play, Signals, Stored
 
 __all__ = ["Happening", "Passes", "Schedule", "begin", "perform", "replay_schedule"]
 
@@ -69,7 +69,7 @@ class Schedule:
         return "\n".join(["replay_schedule(", *lines, ")"])
 
 
-def _written(step: Happening) -> str:
+def _written(step: Happening | Option) -> str:
     match step:
         case (option, given):
             return f"({_written(option)}, {given!r})"

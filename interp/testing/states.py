@@ -14,6 +14,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import attrs
+
 from interp.commands import Call
 from interp.fibers import Fiber, Issued
 from interp.interpreter import Interpreter
@@ -46,6 +48,14 @@ def state_of(play: Play, values: Values, *extra: Any, with_time: bool) -> bytes:
     Raises:
         Unreadable: Something that the run can look at cannot be read.
     """
+    while True:
+        known = values.modules
+        digest = _digest(play, values, extra, with_time=with_time)
+        if values.modules == known:  # else what was read before a module was met may lack that it belongs to it
+            return digest
+
+
+def _digest(play: Play, values: Values, extra: tuple[Any, ...], *, with_time: bool) -> bytes:
     reader = Reader(values)
     reader.all(extra)
     if with_time:
@@ -60,8 +70,8 @@ def state_of(play: Play, values: Values, *extra: Any, with_time: bool) -> bytes:
 
 def _interpreter(reader: Reader, play: Play) -> None:
     run = play.interpreter
-    parts = vars(run)
-    scheduler = vars(parts["_scheduler"])
+    parts: dict[str, Any] = vars(run)
+    scheduler: dict[str, Any] = parts["_scheduler"].__dict__
     waiters: dict[str, list[str]] = {
         name: [waiter for waiter in waiting if waiter in run.pending] for name, waiting in parts["_waiters"].items()
     }
@@ -75,9 +85,9 @@ def _interpreter(reader: Reader, play: Play) -> None:
         reader.read(parts[name])
     for name in sorted(scheduler.keys() - _SILENT_OF_SCHEDULER):
         reader.read(scheduler[name])
-    for fibers in (scheduler["tasks"], scheduler["alive"]):
-        for fiber_id in sorted(fibers):
-            reader.read(fibers[fiber_id])
+    fibers: dict[str, Fiber] = {**scheduler["tasks"], **scheduler["alive"]}
+    for fiber_id in sorted(fibers):
+        reader.read(fibers[fiber_id])
 
 
 def _timers(run: Interpreter, play: Play) -> list[tuple[str, timedelta]]:
@@ -110,7 +120,8 @@ def _issued(reader: Reader, issued: Issued) -> None:
 
 
 def _fields(reader: Reader, value: Any, silent: frozenset[str]) -> None:
-    for field in type(value).__attrs_attrs__:
+    fields: tuple[attrs.Attribute[Any], ...] = value.__attrs_attrs__
+    for field in fields:
         if field.name not in silent:
             reader.read(getattr(value, field.name))
 
