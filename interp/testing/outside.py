@@ -14,6 +14,7 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias, cast
 
@@ -25,6 +26,9 @@ __all__ = ["Change", "Outside"]
 
 _PLAIN: tuple[type, ...] = (int, float, complex, str, bytes, bool, type(None), tuple, frozenset)
 _CONTAINERS: tuple[type, ...] = (dict, list, set, bytearray, deque)
+
+# What functools.lru_cache makes of a function.
+_CACHED: Any = type(lru_cache(lambda: None))
 
 # They move on whenever somebody takes from them.
 _SOURCES: tuple[type, ...] = (random.Random, itertools.count)
@@ -86,6 +90,8 @@ class Outside:
             try:
                 value = read()
                 kept = copy.deepcopy(_state(value))
+                if _is_counter(value):
+                    _counter(kept)  # whether it could be put back
                 if _same(value, kept):  # what does not equal its own copy cannot be compared later
                     self._watched.append(_Watched(what, read, bind, value, kept))
             except Exception:  # noqa: BLE001  a value that cannot be copied or compared cannot be watched
@@ -120,7 +126,11 @@ def _state(value: Any) -> Any:
     """Return what is to be compared: the value itself, or how far a source has been used."""
     if isinstance(value, random.Random):
         return value.getstate()
-    return repr(value) if isinstance(value, itertools.count) else value
+    return repr(value) if _is_counter(value) else value
+
+
+def _is_counter(value: Any) -> bool:
+    return isinstance(value, itertools.count)
 
 
 def _same(now: Any, kept: Any) -> bool:
@@ -135,7 +145,7 @@ def _shown(now: Any, kept: Any) -> tuple[str, str]:
     """Show what something was and is."""
     if isinstance(now, random.Random):
         return "seeded", "one that has drawn numbers"
-    if isinstance(now, itertools.count):
+    if _is_counter(now):
         return kept, repr(now)
     return brief(kept, 60), brief(now, 60)
 
@@ -144,9 +154,8 @@ def _refilled(value: Any, contents: Any) -> Any:
     """Give a mutable object the contents that it had; it stays the same object, for others hold it too."""
     if isinstance(value, random.Random):
         value.setstate(contents)
-    elif isinstance(value, itertools.count):  # cannot be set back
-        inner = contents.removeprefix("count(").removesuffix(")")
-        return itertools.count(*ast.literal_eval(f"({inner},)"))
+    elif _is_counter(value):  # cannot be set back
+        return _counter(contents)
     elif isinstance(value, (dict, set)):
         cast("Any", value).clear()
         cast("Any", value).update(contents)
@@ -156,7 +165,16 @@ def _refilled(value: Any, contents: Any) -> Any:
     elif hasattr(value, "__dict__"):
         value.__dict__.clear()
         value.__dict__.update(vars(contents))
-    return value
+    return cast("Any", value)
+
+
+def _counter(shown: str) -> Any:
+    """Make a counter of what its `repr` shows.
+
+    Raises:
+        ValueError: It counts something else than plain numbers.
+    """
+    return itertools.count(*ast.literal_eval(f"({shown.removeprefix('count(').removesuffix(')')},)"))
 
 
 def _places(fn: FunctionType, caches: list[Callable[[], object]]) -> Iterator[tuple[str, _Place]]:
@@ -172,10 +190,9 @@ def _places(fn: FunctionType, caches: list[Callable[[], object]]) -> Iterator[tu
         if isinstance(found, FunctionType):
             for what, place in _of_function(found):
                 value = _value(place)
-                clear = getattr(value, "cache_clear", None)
-                if callable(clear) and _is_of(value, package):  # functools.lru_cache and its like
-                    caches.append(clear)
-                    value = getattr(value, "__wrapped__", value)
+                if isinstance(value, _CACHED) and _is_of(value, package):
+                    caches.append(value.cache_clear)
+                    value = value.__wrapped__
                 if isinstance(value, (FunctionType, type)):
                     if _is_of(value, package) and not _is_activity(value):
                         waiting.append(value)

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from hypothesis import strategies as st
+
 from interp import Workflow, call, sleep, workflow
 from tests.zoo.exhibits import Bug, Lints, Replays
 from tests.zoo.world import charge_with_key, mail, price_of, ship
@@ -149,6 +151,8 @@ def current_rates(amount: int) -> Workflow[None]:
     yield from call(mail, str(amount * rate))
 
 
+WATCHERS = st.lists(st.sampled_from(["Ann", "Bob", "Cleo"]))
+
 BUGS = [
     Bug.of(happy_hour, Replays("the clock"), Lints("clock")),
     Bug.of(slow_partner, Replays("the clock"), Lints("clock")),
@@ -157,7 +161,7 @@ BUGS = [
     Bug.of(pay_once, Replays("random numbers"), Lints("uuid")),
     Bug.of(regional_tax, Replays("the environment variable HOME"), Lints("environment")),
     Bug.of(pay_day, Replays("the environment variable TZ")),
-    Bug.of(tell_watchers, Replays("the order of a set"), Lints("set-order")),
+    Bug.of(tell_watchers, Replays("the order of a set", {"args": (WATCHERS,)}), Lints("set-order")),
     Bug.of(merged_basket, Replays("the order of a set")),
     Bug.of(chosen_shard, Replays("the order of a set"), Lints("identity")),
     Bug.of(audit_trail, Replays("identity of an object")),
