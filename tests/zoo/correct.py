@@ -157,7 +157,7 @@ def counted_stock(first: str, second: str) -> Workflow[int]:
 
 @workflow
 def packing_queue(orders: int) -> Workflow[int]:
-    """Takes from a queue that another fiber fills, as long as there is something."""
+    """Takes from a queue when the fiber that fills it has ended."""
     waiting: deque[str] = deque()
     packed = 0
 
@@ -204,8 +204,10 @@ def trip_as_saga(town: str) -> Workflow[str]:
     def body(saga: Saga, where: str) -> Workflow[str]:
         saga.undo(call(unbook, where))
         yield from call(book, where)
+        receipt = yield from call(charge, where)
         saga.undo(call(refund, where))
-        return (yield from call(charge, where))
+        yield from call(ship, f"tickets to {where}")
+        return receipt
 
     return (yield from Saga.run(body, town))
 
@@ -213,6 +215,7 @@ def trip_as_saga(town: str) -> Workflow[str]:
 def who_is_not_going_has_no_room(life: Execution) -> None:
     if life.cancelled or life.failed:
         assert len(life.calls(book)) == len(life.calls(unbook))
+        assert len(life.calls(refund)) == len([made for made in life.calls(charge) if made.status == "returned"])
 
 
 @workflow

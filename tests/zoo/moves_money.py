@@ -168,18 +168,16 @@ def who_has_cancelled_is_not_charged(life: Execution) -> None:
 
 @workflow
 def cautious_refund(order: str) -> Workflow[None]:
-    """Refunds in `finally`, whether there was a payment or not.
+    """Refunds whenever something fails, whether there was a payment or not.
 
     A declined card gets money back that nobody has taken.
     """
-    receipt = ""
     try:
-        receipt = yield from call(charge, order)
+        yield from call(charge, order)
         yield from call(ship, order)
     except (Exception, Cancelled):
         yield from call(refund, order)
-        if receipt:
-            raise
+        raise
 
 
 def only_payments_are_refunded(life: Execution) -> None:

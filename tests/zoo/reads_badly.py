@@ -35,9 +35,9 @@ def direct_sale(item: str) -> Workflow[int]:
 
 @workflow
 def undying(order: str) -> Workflow[None]:
-    """Catches GeneratorExit, by which a run is dropped from memory.
+    """Catches everything, and so the cancellation, and GeneratorExit, by which a run is dropped from memory.
 
-    The worker wants to let go of the run, and the run goes on working, for nobody.
+    Nobody can cancel it: it sleeps for a second, and waits on. While it is dropped, what it yields has to be ignored.
     """
     while True:
         try:
