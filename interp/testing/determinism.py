@@ -264,7 +264,9 @@ def _cause(execution: Execution, history: tuple[Transition, ...], shift: Shift, 
         outside.restore()
         if difference is not None:
             return name
-    if _replayed(execution, history, shift) is None:  # what the life has left behind is gone now
+    again = _replayed(execution, history, shift)
+    outside.restore()
+    if again is None:  # what the life had left behind is gone now
         return _LEFT
     return "several things at once: " + ", ".join(shift.parts)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import attrs
 import hypothesis.core
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from interp.definitions import workflow_of
 from interp.errors import NondeterminismError
@@ -24,6 +24,7 @@ from interp.testing import (
     check_determinism,
     executions,
     explore,
+    guarded,
     lint,
     replay_schedule,
 )
@@ -38,8 +39,9 @@ __all__ = [
     "Holds",
     "Hunt",
     "Lints",
-    "OrderMatter",
+    "Orders",
     "Replays",
+    "Watches",
 ]
 
 AnyWorkflow = Callable[..., Generator[Any, Any, Any]]
@@ -148,13 +150,10 @@ class Holds:
         with _starting_at(seed):
             search = settings(max_examples=most)
             try:
-                search(_seeded(seed)(given(executions(flow, **self.options))(prop)))()
+                search(given(executions(flow, **self.options))(prop))()
             except AssertionError as error:
                 return Finding(_told(self.prop, error, failed[-1]), len(failed[-1].history), examples=lives)
         return None
-
-
-_seeded = seed
 
 
 def _told(prop: Callable[..., object], error: AssertionError, life: Execution) -> str:
@@ -191,7 +190,7 @@ def _raised(check: Callable[[], object]) -> str:
 
 
 @attrs.frozen
-class OrderMatter:
+class Orders:
     """`check_confluent` finds it: the same results in another order end otherwise."""
 
     args: tuple[Any, ...] = ()
@@ -219,6 +218,27 @@ class Lints:
         found = [finding for finding in lint(flow) if finding.code == self.code]
         told = "\n".join(map(_without_folder, found))
         return Finding(told, len(found), searched="reads the source") if found else None
+
+
+@attrs.frozen
+class Watches:
+    """`guarded` sees it while lives are lived."""
+
+    code: str
+    tool: str = "guarded"
+
+    def find(self, flow: AnyWorkflow, seed: int, most: int) -> Finding | None:
+        def watched(execution: Execution) -> None:
+            assert all(finding.code != self.code for finding in seen)
+
+        with guarded() as seen, _starting_at(seed):
+            search = settings(max_examples=most, phases=[Phase.generate])
+            try:
+                search(given(executions(flow))(watched))()
+            except AssertionError:
+                found = [finding for finding in seen if finding.code == self.code]
+                return Finding("\n".join(map(_without_folder, found)), len(found), searched="watches a life")
+        return None
 
 
 def _without_folder(finding: LintFinding) -> str:

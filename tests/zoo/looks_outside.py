@@ -12,7 +12,7 @@ from uuid import uuid4
 from hypothesis import strategies as st
 
 from interp import Workflow, call, sleep, workflow
-from tests.zoo.exhibits import Bug, Lints, Replays
+from tests.zoo.exhibits import Bug, Lints, Replays, Watches
 from tests.zoo.world import charge_with_key, mail, price_of, ship
 
 __all__ = ["BUGS"]
@@ -154,16 +154,16 @@ def current_rates(amount: int) -> Workflow[None]:
 WATCHERS = st.lists(st.sampled_from(["Ann", "Bob", "Cleo"]))
 
 BUGS = [
-    Bug.of(happy_hour, Replays("the clock"), Lints("clock")),
+    Bug.of(happy_hour, Replays("the clock"), Lints("clock"), Watches("clock")),
     Bug.of(slow_partner, Replays("the clock"), Lints("clock")),
     Bug.of(payment_reminder, Replays("the clock"), Lints("clock")),
     Bug.of(spot_check, Replays("random numbers"), Lints("random")),
-    Bug.of(pay_once, Replays("random numbers"), Lints("uuid")),
+    Bug.of(pay_once, Replays("random numbers"), Lints("uuid"), Watches("uuid")),
     Bug.of(regional_tax, Replays("the environment variable HOME"), Lints("environment")),
     Bug.of(pay_day, Replays("the environment variable TZ")),
     Bug.of(tell_watchers, Replays("the order of a set", {"args": (WATCHERS,)}), Lints("set-order")),
     Bug.of(merged_basket, Replays("the order of a set")),
     Bug.of(chosen_shard, Replays("the order of a set"), Lints("identity")),
     Bug.of(audit_trail, Replays("identity of an object")),
-    Bug.of(current_rates, Lints("io")),
+    Bug.of(current_rates, Lints("io"), Watches("io")),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from interp import Workflow, await_signal, call, sleep, workflow
-from tests.zoo.exhibits import Bug, Lints
+from tests.zoo.exhibits import Bug, Lints, Watches
 from tests.zoo.world import charge, mail, price_of, ship
 
 __all__ = ["BUGS"]
@@ -49,6 +49,6 @@ def undying(order: str) -> Workflow[None]:
 
 BUGS = [
     Bug.of(silent_partner, Lints("forgotten-yield")),
-    Bug.of(direct_sale, Lints("activity-call")),
+    Bug.of(direct_sale, Lints("activity-call"), Watches("activity-call")),
     Bug.of(undying, Lints("swallowed")),
 ]

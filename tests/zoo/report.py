@@ -35,7 +35,7 @@ What some of the tools print is shown in [](../explanation/counterexamples.md).
 
 *Examples* is how many generated lives were looked at until the first that shows the bug.
 It is the median of {seeds} seeds, and the most; up to {most:,} were allowed.
-*Records* is the length of the counterexample, after shrinking; for `lint` it is the number of findings.
+*Records* is the length of the counterexample, after shrinking; for `lint` and `guarded` it is the number of findings.
 
 % Written by `python -m tests.zoo.report`, which measures it.
 """

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from interp import Workflow, await_signal, call, gather, join, sleep, spawn, workflow
 from interp.testing import Execution, Moment, either
-from tests.zoo.exhibits import Bug, Explores, Holds, OrderMatter
+from tests.zoo.exhibits import Bug, Explores, Holds, Orders
 from tests.zoo.world import book, charge, mail, price_of, read_stock, seats_left, ship
 
 __all__ = ["BUGS"]
@@ -185,8 +185,8 @@ BUGS = [
         Holds(what_is_not_cancelled_is_shipped, {"args": (3,)}),
         Explores(what_is_kept_is_shipped, (2,), {"signals": {"cancel_order": either(0, 1)}}),
     ),
-    Bug.of(first_offer, OrderMatter(("a", "b"), {"activities": {price_of: either(0, 1)}})),
-    Bug.of(shared_box, OrderMatter(("tea", "cup"))),
+    Bug.of(first_offer, Orders(("a", "b"), {"activities": {price_of: either(0, 1)}})),
+    Bug.of(shared_box, Orders(("tea", "cup"))),
     Bug.of(order_with_newsletter, Holds(what_is_paid_is_shipped, {"faults": True})),
     Bug.of(
         two_keys,

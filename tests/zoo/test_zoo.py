@@ -17,10 +17,12 @@ QUIET = [pytest.param(correct, id=correct.name) for correct in CORRECT]
 
 @pytest.mark.parametrize(("bug", "hunt"), HUNTS)
 def test_a_bug_is_found(bug: Bug, hunt: Hunt) -> None:
-    finding = hunt.find(bug.flow, 1, MOST)
+    is_deep = settings.get_current_profile_name() in ("ci", "night")
+    for seed in (1, 2, 3) if is_deep else (1,):
+        finding = hunt.find(bug.flow, seed, MOST)
 
-    assert finding is not None, f"{hunt.tool} does not see that {bug.name} {bug.title[0].lower()}{bug.title[1:]}"
-    assert finding.size <= 12, f"the counterexample is too long to be read:\n{finding.text}"
+        assert finding is not None, f"{hunt.tool} does not see that {bug.name} {bug.title[0].lower()}{bug.title[1:]}"
+        assert finding.size <= 12, f"the counterexample is too long to be read:\n{finding.text}"
 
 
 def test_there_is_something_to_see() -> None:
