@@ -21,6 +21,7 @@ from typing import Any, cast
 import attrs
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 
 from interp.definitions import workflow_of
 from interp.errors import NondeterminismError, ReplayError, UsageError
@@ -157,14 +158,17 @@ def check_determinism(
 
     paths = Paths(workflow)
 
-    failed_at: list[int] = []
+    failed: list[NotDeterministic] = []
+    first = 0
 
     def example(execution: Execution) -> None:
+        nonlocal first
         paths.add(execution)
         try:
             _check(execution, outside, address)
-        except NotDeterministic:
-            failed_at.append(paths.executions)
+        except NotDeterministic as found:
+            first = first or paths.executions
+            failed.append(found)
             raise
 
     # Failing examples are kept by the source of the test function; this one is the same for every workflow.
@@ -175,12 +179,15 @@ def check_determinism(
         phases=[phase for phase in Phase if phase is not Phase.explain],
         suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
         deadline=None,
+        report_multiple_bugs=False,  # they would come as an exception group
         **options,
     )
     try:
         search(given(afresh())(example))()
-    except NotDeterministic as found:
-        raise NotDeterministic(str(found), found.cause, found.execution, failed_at[0]) from None
+    except (NotDeterministic, Flaky):  # flaky: an address, for instance, may be the same again
+        if not failed:
+            raise
+        raise NotDeterministic(str(failed[-1]), failed[-1].cause, failed[-1].execution, first) from None
     finally:
         outside.restore()
     return paths
@@ -238,7 +245,12 @@ def _check(execution: Execution, outside: Outside, address: Address | None) -> N
         if address is not None:
             difference = _twins.replay(address, execution.journals[round_number], _RUN_ID)
             if difference is not None:
-                raise _differs(execution, round_number, difference, _TWIN)
+                raise _differs(execution, round_number, difference, _NEW if _shows_address(difference) else _TWIN)
+
+
+def _shows_address(difference: Difference) -> bool:
+    """Whether both sides tell the address of an object: it is another in each process."""
+    return " at 0x" in (difference.recorded or "") and " at 0x" in (difference.yielded or "")
 
 
 def _replayed(execution: Execution, history: tuple[Transition, ...], shift: Shift) -> Difference | None:

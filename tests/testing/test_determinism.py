@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
 import subprocess
 import sys
@@ -106,6 +107,20 @@ def test_the_failure_names_the_line_and_holds_the_life() -> None:
 def test_state_is_watched_where_a_workflow_can_reach_it() -> None:
     assert "global '_total' of tests.testing.planted" in Outside(planted.kept_in_global).watched
     assert all("BUGS" not in what for what in Outside(planted.kept_in_global).watched)
+
+
+_only_once = itertools.chain(["once"], itertools.repeat("again"))
+
+
+@workflow(name="planted_flaky")
+def flaky() -> Workflow[None]:
+    yield from call(note, next(_only_once))
+
+
+def test_what_differs_only_once_is_told_as_it_was_seen() -> None:
+    told = str(found_in(flaky, twins=False))
+
+    assert re.search(r"call note\('once'\) .*<-- the replay: call note\(what='again'\)", told)
 
 
 def test_state_in_a_closure_is_found() -> None:
