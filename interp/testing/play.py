@@ -264,7 +264,7 @@ class Play:
             case Stored():
                 event = Delivered(option.id)
             case Signals():
-                event = Signalled(option.name, encode_payload(payload, self.awaited.get(option.name)))
+                event = Signalled(option.name, encode_payload(payload, self._sent_as(option.name)))
             case Cancels():
                 event = CancelRequested("the test cancels it")
             case Fires():
@@ -290,6 +290,11 @@ class Play:
             self._told_time_before = self.has_told_time
             self._begin(step.outcome.started)
         return step
+
+    def _sent_as(self, name: str) -> Any:
+        """Return the type of a payload; without one, as from most senders, its own class decides."""
+        awaited = self.awaited.get(name)
+        return None if awaited is Any else awaited
 
     def _let_time_pass(self) -> None:
         due = self.interpreter.next_due
