@@ -13,6 +13,7 @@ NAME = "Ada Lovelace"
 
 def told(place: Path, *words: str, key: str = "") -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "INTERP_STORE": f"lmdb://{place}/journal", "ACCOUNTS_KEY": key}
+    env["COLUMNS"] = "160"
     return subprocess.run(words, cwd=place, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
