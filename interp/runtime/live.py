@@ -320,14 +320,14 @@ class LiveRun:
             self.written, self.records = 0, ahead.records
         else:
             self.records += ahead.records
-        self.interpreter = ahead.interpreter
+        self.definition, self.interpreter = ahead.definition, ahead.interpreter
         self.calls += ahead.calls
         self.asked += ahead.asked
         self.transacts = []
         self.backoff = ahead.backoff
         self.open = ahead.open
         self.round = ahead.round
-        self.parked = ahead.parked
+        self.parked, self.misfit = ahead.parked, ahead.misfit
 
     def rewind(self, history: Iterable[bytes]) -> None:
         """Go back to what was collected before `ahead`: its commit has failed, and the interpreter went with it.

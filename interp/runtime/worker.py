@@ -322,10 +322,13 @@ class Worker:
                 self._dispatcher.call_off(run, issued.id)
             if run.misfit:
                 _log.error("run %s is parked: %s", run.run_id, run.parked)
-            if self._options.budget.has_outgrown(run.interpreter.length, run.interpreter.told_records):
-                self._tell_growth(run, timedelta(0), at)
+            self._check_length(run, at)
         self._keep_lines(run)
         return run.took_in
+
+    def _check_length(self, run: LiveRun, at: datetime) -> None:
+        if self._options.budget.has_outgrown(run.interpreter.length, run.interpreter.told_records):
+            self._tell_growth(run, timedelta(0), at)
 
     def _tell_growth(self, run: LiveRun, replay: timedelta, at: datetime) -> None:
         """Log and record that a history is long, or its replay slow."""
@@ -599,6 +602,7 @@ class Worker:
                 self._watches.look(run.run_id)
             else:
                 calls += self._written(run, dispatch=not draining)
+                self._check_length(run, now)  # what a transact led to was fed by nobody here
                 for definition in run.children():
                     self._started[definition.name] = definition
                 for event in run.answers(refused) if self._live.get(run.run_id) is run else ():
@@ -614,7 +618,7 @@ class Worker:
     def _store_turn(self, turn: Turn, now: datetime, *, draining: bool) -> list[Refusal]:
         """Commit a turn, with the transacts that are ready performed in it; the turn stays whole when that raises."""
         self._refuse_transacts(turn, now)
-        self._stage = stage = Stage(self.store, self._clock, draining=draining)
+        self._stage = stage = Stage(self.store, self._clock, self._capture, draining=draining)
         turn.ready = {run_id: run for run_id, run in turn.ready.items() if run.can_perform}
         performances = [Performance(run, stage) for run in turn.ready.values()]
         batch = turn.batch(now, [performance.entry() for performance in performances], draining=draining)
