@@ -15,6 +15,7 @@ from interp.codec import ANY, codec_for
 from interp.definitions import WorkflowDefinition, workflow_of, workflows
 from interp.errors import RunEnded, UnknownRun, UnknownSchedule, UsageError
 from interp.events import Signalled
+from interp.runtime.sealed import readable
 from interp.schedules.book import CHANNEL, NAME, Book, Fire, Message, fire_id
 from interp.schedules.keeper import schedule
 from interp.schedules.specs import Overlap, Spec, aware
@@ -328,7 +329,8 @@ def find_schedules(store: Store) -> list[RunRow]:
 
 
 def _state(row: RunRow) -> dict[str, Any]:
-    return ANY.decode(row.attributes) if row.attributes else {}
+    attributes = readable(f"the state of schedule {row.id!r}", row.attributes)
+    return ANY.decode(attributes) if attributes else {}
 
 
 def _book(row: RunRow) -> Book:
