@@ -210,7 +210,8 @@ class Engine:
         schedule in place. One that is paused stays paused.
 
         Args:
-            workflow: A function declared with `@workflow`, known to the workers by its name.
+            workflow: A function declared with `@workflow`, known to the workers by its name. Each fire takes the newest
+                version that the worker knows, if that is newer than the version of this function.
             *args: Its arguments.
             id: The id of the schedule, at most 360 bytes.
             cron: When: minute, hour, day of the month, month, day of the week; or six fields, with seconds first.
