@@ -118,12 +118,12 @@ def objection(interpreter: Interpreter, asked: Asked) -> str:
             return str(misfit)
         try:
             validator.fn(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001  whatever a validator raises is a refusal
+        except BaseException as error:  # noqa: BLE001  whatever a validator raises is a refusal, `sys.exit` as well
             return _reason(error)
     return interpreter.misfit(asked)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error)
     if type(error) in (ValueError, Exception) and text:
         return text

@@ -1,5 +1,6 @@
 """Requests: who asks gets one answer, or learns why there is none; what is refused leaves no record."""
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -220,6 +221,25 @@ def test_a_refused_request_leaves_no_record(url: str, order: Any, reason: str) -
             assert f"run 'shop' refused request 'quote': {refused.value.reason}" == str(refused.value)
         assert ["Started"] == kinds(run)
         assert () == engine.store.inbox("shop")
+
+
+def exits(number: int, _state: dict[str, Any]) -> None:
+    sys.exit(f"no {number}")
+
+
+@workflow(validators={"ask": exits})
+def asking_exits() -> Workflow[int]:
+    request = yield from await_signal("ask", Request[int])
+    return request.payload
+
+
+def test_a_validator_that_exits_refuses_and_its_worker_lives_on(url: str) -> None:
+    with Engine(url) as engine:
+        run = engine.start(asking_exits)
+        with pytest.raises(AskRefused, match="SystemExit: no 7"):
+            run.ask("ask", 7, timeout=WAIT)
+
+        assert engine.trouble is None
 
 
 def test_a_validator_sees_the_last_state_and_is_asked_once_about_an_id(url: str) -> None:
