@@ -375,6 +375,10 @@ class Interpreter:
         due = self.next_due
         return self._timers[0][2] if due is not None and due <= now else None
 
+    def owes(self, request_id: str) -> bool:
+        """Tell whether a request has come in and is not answered."""
+        return request_id in self._unanswered
+
     def misfit(self, asked: Asked) -> str:
         """Tell why a request does not fit what the workflow awaits just now; empty when it fits, or must wait."""
         issued = self._waiting("await_request", asked.name)

@@ -24,7 +24,10 @@ from interp.interpreter import Interpreter
 from interp.runtime.streams import Tail, recorded
 from interp.store import Item, RunRow, Store
 
-__all__ = ["answer", "has_answer", "objection"]
+__all__ = ["ANSWERED_BEFORE_THE_FORK", "answer", "has_answer", "objection"]
+
+ANSWERED_BEFORE_THE_FORK = "the run that this one was forked from has answered it; ask under another id"
+"""Why a fork refuses a request that its history holds."""
 
 
 # --- whoever asks -----------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from interp.errors import (
     UsageError,
 )
 from interp.events import Asked, ChildEnded, Event, Fired, Heartbeat, Outgrown, Started, WorkerLost, decode_event
-from interp.runtime.asking import has_answer, objection
+from interp.runtime.asking import ANSWERED_BEFORE_THE_FORK, has_answer, objection
 from interp.runtime.attempts import Attempt, Beat, Completion, Told, later
 from interp.runtime.capture import Capture, capturing
 from interp.runtime.dispatcher import Dispatcher
@@ -461,10 +461,12 @@ class Worker:
         if not isinstance(event, Asked) or event.again:
             return False
         self._turn.dirty[run.run_id] = run
-        asked_before = event.id in run.interpreter.asked or run.has_answered(event.id)
-        if asked_before or has_answer(self.store, run.run_id, event.id):
+        is_answered = run.has_answered(event.id) or has_answer(self.store, run.run_id, event.id)
+        if is_answered or run.interpreter.owes(event.id):
             return True
-        reason = objection(run.interpreter, event)
+        # Taken over by a fork together with its reply, which is an item of the other run's streams.
+        before = event.id in run.interpreter.asked
+        reason = ANSWERED_BEFORE_THE_FORK if before else objection(run.interpreter, event)
         if reason:
             run.answer(event.id, Answer.refusal(reason), now)
         return bool(reason)

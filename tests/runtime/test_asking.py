@@ -435,6 +435,17 @@ def test_a_fork_and_a_replay_answer_nobody(url: str) -> None:
         assert 1 == len(engine.store.topics("fork"))
 
 
+def test_a_fork_refuses_what_its_history_has_answered_and_answers_what_it_owes(url: str) -> None:
+    with Engine(url) as engine:
+        run = engine.start(asking_shop, 2, id="shop")
+        _ = run.ask("quote", Order("tea", 1), id="one")
+        fork = engine.fork("shop", at=2, id="fork")
+        with pytest.raises(AskRefused, match="forked from has answered it"):
+            fork.ask("quote", Order("tea", 1), id="one", timeout=WAIT)
+        assert Price(300) == fork.ask("quote", Order("jam", 3), type=Price, id="two", timeout=WAIT)
+        assert ["tea", "jam"] == fork.result(WAIT)
+
+
 def test_a_parked_run_keeps_the_request_and_says_that_it_is_parked(url: str) -> None:
     with Engine(url) as engine:
         run = engine.start(asking_parked, 0)
