@@ -25,7 +25,8 @@ from interp.events import (
     WasCancelled,
     encode_transition,
 )
-from interp.testing.story import render, story
+from interp.testing.mailbox import story_with_mailbox
+from interp.testing.story import failure_text, render
 
 __all__ = ["CallMade", "Execution"]
 
@@ -134,7 +135,7 @@ class Execution:
             case Completed():
                 return f"returned {render_value(self.outcome.payload)}"
             case Failed():
-                return f"failed with {self.outcome.failure.type_name}: {self.outcome.failure.message}"
+                return f"failed with {failure_text(self.outcome.failure)}"
             case WasCancelled():
                 return "was cancelled"
             case None:
@@ -193,7 +194,7 @@ class Execution:
     @property
     def story(self) -> str:
         """What happened, line by line."""
-        first, *others = [story(transitions) for transitions in self.rounds]
+        first, *others = [story_with_mailbox(self.definition, transitions) for transitions in self.rounds]
         first[0] = attrs.evolve(first[0], text=self.title)
         told = "\n".join(map(render, [first, *others]))
         return told if self.outcome is not None else f"{told}\n      (still open)"

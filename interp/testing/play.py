@@ -296,7 +296,7 @@ class Play:
             case Stored():
                 event = Delivered(option.id)
             case Signals():
-                event = Signalled(option.name, encode_payload(payload, self.awaited.get(option.name)))
+                event = Signalled(option.name, encode_payload(payload, self._sent_as(option.name)))
             case Asks():
                 asked = self._asked(option.name, payload)
                 if objection(self.interpreter, asked):
@@ -318,7 +318,8 @@ class Play:
     def _asked(self, name: str, payload: Any) -> Asked:
         # Numbered by its name, so that it is the same request in whatever order others come.
         request_id = f"{name}-{self._asks.get(name, 0) + 1}"
-        return Asked(name, encode_payload(payload, self.requested.get(name)), request_id)
+        kind = self.requested.get(name)
+        return Asked(name, encode_payload(payload, None if kind is Any else kind), request_id)
 
     def feed(self, event: Event) -> Step:
         """Let an event happen, now."""
@@ -337,6 +338,11 @@ class Play:
             self._told_time_before = self.has_told_time
             self._begin(step.outcome.started)
         return step
+
+    def _sent_as(self, name: str) -> Any:
+        """Return the type of a payload; without one, as from most senders, its own class decides."""
+        awaited = self.awaited.get(name)
+        return None if awaited is Any else awaited
 
     def _let_time_pass(self) -> None:
         due = self.interpreter.next_due
