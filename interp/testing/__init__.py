@@ -22,6 +22,7 @@ from interp.testing.guarding import guarded
 from interp.testing.paths import Paths, Way
 from interp.testing.play import (
     Answers,
+    Asks,
     Cancels,
     ChildEnds,
     Fires,
@@ -38,6 +39,7 @@ from interp.testing.stubs import either, in_turn
 
 __all__ = [
     "Answers",
+    "Asks",
     "CallMade",
     "Cancels",
     "ChildEnds",

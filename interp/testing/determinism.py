@@ -105,6 +105,7 @@ def check_determinism(
     *,
     activities: Stubs | None = None,
     signals: Mapping[str, Any] | None = None,
+    requests: Mapping[str, Any] | None = None,
     faults: bool = True,
     cancellations: bool = True,
     max_events: int = 60,
@@ -121,6 +122,7 @@ def check_determinism(
         args: As for `executions`.
         activities: As for `executions`.
         signals: As for `executions`.
+        requests: As for `executions`.
         faults: As for `executions`, but on.
         cancellations: As for `executions`, but on.
         max_events: As for `executions`.
@@ -146,6 +148,7 @@ def check_determinism(
         args,
         activities=activities,
         signals=signals,
+        requests=requests,
         faults=faults,
         cancellations=cancellations,
         max_events=max_events,

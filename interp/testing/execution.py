@@ -12,6 +12,7 @@ from interp.codec import render_value
 from interp.definitions import WorkflowDefinition, activity_of
 from interp.errors import UsageError
 from interp.events import (
+    Asked,
     Completed,
     Failed,
     Failure,
@@ -38,7 +39,7 @@ class _Printer(Protocol):
 
 @attrs.frozen
 class CallMade:
-    """One call that an execution made.
+    """One call, or transact, that an execution made.
 
     Attributes:
         id: The command id.
@@ -154,6 +155,17 @@ class Execution:
         made = [call for transitions in self.rounds for call in _calls(transitions)]
         return [call for call in made if name in (None, call.activity)]
 
+    def requests(self, name: str | None = None) -> list[tuple[str, Any]]:
+        """List the requests that came in and were not refused, as (name, plain JSON value).
+
+        Args:
+            name: Those of this name only.
+        """
+        found = [transition.cause for transition in self.history if isinstance(transition.cause, Asked)]
+        return [
+            (cause.name, msgspec.json.decode(cause.payload)) for cause in found if name is None or name == cause.name
+        ]
+
     def signals(self, name: str | None = None) -> list[tuple[str, Any]]:
         """List the signals that came in, as (name, plain JSON value).
 
@@ -204,7 +216,7 @@ def _calls(history: tuple[Transition, ...]) -> Iterator[CallMade]:
     }
     for transition in history:
         for record in transition.commands:
-            if record.kind == "call":
+            if record.kind in ("call", "transact"):
                 args = tuple(msgspec.json.decode(record.payload))
                 made = CallMade(record.id, record.target, args, "open", index=transition.index, where=record.where)
                 yield _answered(made, *answers.get(record.id, (None, None)))

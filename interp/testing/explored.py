@@ -78,6 +78,14 @@ class Moment:
         """
         return sorted(self._execution.signals(name), key=repr)
 
+    def requests(self, name: str | None = None) -> list[tuple[str, Any]]:
+        """List the requests that came so far and were not refused, as (name, plain JSON value), sorted.
+
+        Args:
+            name: Those of this name only.
+        """
+        return sorted(self._execution.requests(name), key=repr)
+
     @property
     def outcome(self) -> Outcome | None:
         """How the run ended, if it did."""

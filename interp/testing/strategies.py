@@ -24,6 +24,7 @@ from interp.testing.execution import Execution
 from interp.testing.play import (
     Answer,
     Answers,
+    Asks,
     Cancels,
     ChildEnds,
     Option,
@@ -64,6 +65,7 @@ def executions(
     *,
     activities: Stubs | None = None,
     signals: Mapping[str, Any] | None = None,
+    requests: Mapping[str, Any] | None = None,
     faults: bool = False,
     cancellations: bool = False,
     max_events: int = _MOST_EVENTS,
@@ -79,6 +81,7 @@ def executions(
             `raises=` happen now and then.
         signals: Signals that may come at any moment, each up to five times, by name: a strategy for the payload or
             a value. By default the signals that the workflow awaits, drawn from the awaited type.
+        requests: Likewise the requests that may come. What the validator refuses does not happen.
         faults: Whether calls may also fail for another reason than a declared one (`CallFailed`), time out where they
             have a timeout, or have an unknown outcome where they are declared `on_unknown="fail"`.
         cancellations: Whether the run may be cancelled at any moment.
@@ -95,16 +98,60 @@ def executions(
     definition = workflow_of(workflow)
     drawn = arguments_of(definition, args)
     named = by_name(activities)
-    payloads = None if signals is None else {name: _strategy(payload) for name, payload in signals.items()}
+    payloads, questions = _strategies(signals), _strategies(requests)
 
     usual: _Usual = {}
 
     @st.composite
     def lives(draw: st.DrawFn) -> Execution:
-        world = World(draw, named, payloads, faults=faults, cancellations=cancellations, usual=usual)
+        world = World(
+            draw,
+            named,
+            Post(draw, payloads),
+            Post(draw, questions, "requests"),
+            faults=faults,
+            cancellations=cancellations,
+            usual=usual,
+        )
         return world.live(definition, draw(drawn), max_events)
 
     return lives()
+
+
+@attrs.define(eq=False)
+class Post:
+    """The signals, or the requests, that may come to one run.
+
+    Attributes:
+        draw: Draws from a strategy.
+        payloads: Strategies for what they carry, by name; None for what the workflow awaits.
+        parameter: Where a test says what they carry.
+    """
+
+    draw: Draw[Any]
+    payloads: Mapping[str, st.SearchStrategy[Any]] | None
+    parameter: str = "signals"
+    _left: dict[str, int] = attrs.field(factory=dict[str, int])
+    _types: dict[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def left(self, awaited: Mapping[str, Any]) -> Mapping[str, int]:
+        """Say which may come, and how often still.
+
+        Args:
+            awaited: What the workflow waits for now, with the types.
+        """
+        self._types.update(awaited)
+        for name in self._types if self.payloads is None else self.payloads:
+            self._left.setdefault(name, _MOST_SIGNALS)
+        return self._left
+
+    def payload(self, name: str) -> Any:
+        """Let one come, and draw what it carries."""
+        self._left[name] -= 1
+        if self.payloads is not None:
+            return self.draw(self.payloads[name])
+        awaited, what = self._types[name], self.parameter.removesuffix("s")
+        return None if awaited is Any else self.draw(_of_type(awaited, f"{what} {name!r}", self.parameter))
 
 
 @attrs.define(eq=False)
@@ -114,7 +161,8 @@ class World:
     Attributes:
         draw: Draws from a strategy.
         stubs: What calls and children answer, by name.
-        payloads: Strategies for what signals carry, by name; None for what the workflow awaits.
+        signals: The signals that may come.
+        requests: The requests that may come.
         faults: Whether calls may fail for undeclared reasons.
         cancellations: Whether the run may be cancelled.
         usual: What calls and children answer if nobody says otherwise, kept from life to life: a strategy that is made
@@ -123,13 +171,12 @@ class World:
 
     draw: Draw[Any]
     stubs: Mapping[str, Any]
-    payloads: Mapping[str, st.SearchStrategy[Any]] | None
+    signals: Post
+    requests: Post
     faults: bool
     cancellations: bool
     usual: _Usual = attrs.field(factory=dict[int, tuple[Callable[..., Any], st.SearchStrategy[Answer]]])
-    _left: dict[str, int] = attrs.field(factory=dict[str, int])
     _answered: dict[str, int] = attrs.field(factory=dict[str, int])
-    _types: dict[str, Any] = attrs.field(factory=dict[str, Any])
     _cancelled: bool = False
 
     def live(self, definition: WorkflowDefinition, args: tuple[Any, ...], max_events: int) -> Execution:
@@ -149,7 +196,8 @@ class World:
 
     def happen(self, play: Play) -> bool:
         """Let one thing happen; False when nothing can."""
-        options = play.options(self._signals(play), cancel=self.cancellations and not self._cancelled)
+        signals, requests = self.signals.left(play.awaited), self.requests.left(play.requested)
+        options = play.options(signals, requests, cancel=self.cancellations and not self._cancelled)
         if not options:
             return False
         option = options[0] if len(options) == 1 else self._one_of(_weighted(options))
@@ -158,8 +206,9 @@ class World:
                 case Answers() | ChildEnds():
                     play.take(option, self.answer(play.interpreter.pending[option.id]))
                 case Signals():
-                    self._left[option.name] -= 1
-                    play.take(option, payload=self._payload(option.name))
+                    play.take(option, payload=self.signals.payload(option.name))
+                case Asks():
+                    play.take(option, payload=self.requests.payload(option.name))
                 case Cancels():
                     self.draw(_IDLE)
                     self._cancelled = True
@@ -196,19 +245,6 @@ class World:
         if id(definition.fn) not in self.usual:
             self.usual[id(definition.fn)] = (definition.fn, _usual_answers(issued))
         return self.usual[id(definition.fn)][1]
-
-    def _signals(self, play: Play) -> Mapping[str, int]:
-        """Say which signals may come, and how often still."""
-        self._types.update(play.awaited)
-        for name in self._types if self.payloads is None else self.payloads:
-            self._left.setdefault(name, _MOST_SIGNALS)
-        return self._left
-
-    def _payload(self, name: str) -> Any:
-        if self.payloads is not None:
-            return self.draw(self.payloads[name])
-        awaited = self._types[name]
-        return None if awaited is Any else self.draw(_of_type(awaited, f"signal {name!r}", "signals"))
 
 
 def _weighted(options: list[Option]) -> list[Option]:
@@ -269,6 +305,10 @@ def _faults(issued: Issued, answer: Answer) -> list[Answer]:
 def is_strategy(value: object) -> TypeGuard[st.SearchStrategy[Any]]:
     """Whether values are to be drawn from it."""
     return isinstance(value, st.SearchStrategy)
+
+
+def _strategies(payloads: Mapping[str, Any] | None) -> Mapping[str, st.SearchStrategy[Any]] | None:
+    return None if payloads is None else {name: _strategy(payload) for name, payload in payloads.items()}
 
 
 def _strategy(payload: Any) -> st.SearchStrategy[Any]:

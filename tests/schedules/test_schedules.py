@@ -264,6 +264,37 @@ def test_a_schedule_whose_run_was_cancelled_says_so(url: str) -> None:
     assert ("its run has ended (cancelled): it will never fire again",) == told
 
 
+def test_a_schedule_fires_the_newest_version_that_its_worker_knows(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    tag = f"scheduled_versions_{url.partition(':')[0]}"
+
+    @workflow(name=tag)
+    def version_1(name: str) -> Workflow[int]:
+        return (yield from run_info()).version
+
+    with Engine(url) as engine:
+        schedule = engine.schedule(version_1, "a", id="s", start=datetime.now(UTC) + NEVER, every=NEVER)
+        assert 1 == engine.get(_triggered(schedule, 1)).result(WAIT)
+
+        workflow(name=tag, version=2)(version_1)
+        run = engine.get(_triggered(schedule, 2))
+        assert 2 == run.result(WAIT)
+        assert f"{tag}@2" == run.row.workflow
+    with Engine(url, cache=0) as engine:  # replayed, by code that knows another version still
+        workflow(name=tag, version=3)(version_1)
+        schedule = engine.get_schedule("s")
+        assert 3 == engine.get(_triggered(schedule, 3)).result(WAIT)
+        assert [] == [row.id for row in engine.runs(RunFilter(frozenset({Status.PARKED})))]
+    assert "not registered" not in caplog.text
+
+
+def _triggered(schedule: Schedule, count: int) -> str:
+    """Trigger a schedule, and wait until it has fired so often; returns the run."""
+    run_id = schedule.trigger()
+    fired(schedule, count)
+    eventually(lambda: not schedule.describe().running)
+    return run_id
+
+
 def test_a_taken_run_id_is_told_and_the_schedule_goes_on(url: str, caplog: pytest.LogCaptureFixture) -> None:
     with Engine(url) as engine, caplog.at_level(logging.WARNING):
         at = datetime.now(UTC).replace(microsecond=0)
