@@ -245,10 +245,22 @@ def _check(execution: Execution, outside: Outside, address: Address | None) -> N
             if difference is not None:
                 cause = _cause(execution, history, shift, outside)
                 raise _differs(execution, round_number, difference, cause)
+        _check_dropping(execution, history, outside)
         if address is not None:
             difference = _twins.replay(address, execution.journals[round_number], _RUN_ID)
             if difference is not None:
                 raise _differs(execution, round_number, difference, _NEW if _shows_address(difference) else _TWIN)
+
+
+def _check_dropping(execution: Execution, history: tuple[Transition, ...], outside: Outside) -> None:
+    """Let the run be dropped in the middle, as by a crash or to save memory: nothing may come of that."""
+    index = (len(history) - 1) // 2
+    difference = _replayed(execution, history[: index + 1], Shift())
+    changes = outside.changes()
+    outside.restore()
+    if changes and difference is None:
+        dropped = f"when the worker drops it after record {index}, as at a crash or to save memory"
+        raise _changed(execution, changes, dropped)
 
 
 def _shows_address(difference: Difference) -> bool:
@@ -298,10 +310,11 @@ def _differs(execution: Execution, round_number: int, difference: Difference, ca
     return NotDeterministic(text, cause, execution)
 
 
-def _changed(execution: Execution, changes: list[Change]) -> NotDeterministic:
+def _changed(execution: Execution, changes: list[Change], when: str = "") -> NotDeterministic:
     listed = "\n".join(f"  {change}" for change in changes)
+    which = f"{when}; later runs and replays see it" if when else "which later runs and replays see"
     text = (
-        f"{execution.definition.name} changes state outside of itself, which later runs and replays see.\n\n"
+        f"{execution.definition.name} changes state outside of itself, {which}.\n\n"
         f"{execution.story}\n\n{listed}\n{_advice(execution, 'state')}"
     )
     return NotDeterministic(text, "state outside: " + ", ".join(change.what for change in changes), execution)

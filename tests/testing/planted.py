@@ -98,6 +98,18 @@ def rebound(name: str) -> Workflow[None]:
     _last = name + "!"
 
 
+_dropped: list[str] = []
+
+
+@workflow(name="planted_dropped")
+def notices_being_dropped(name: str) -> Workflow[None]:
+    try:
+        yield from call(note, name)
+    except GeneratorExit:
+        _dropped.append(name)
+        raise
+
+
 BUGS = {
     hour: "the clock",
     stopwatch: "the clock",
@@ -109,6 +121,7 @@ BUGS = {
     kept_in_default: "default argument 'seen' of planted.kept_in_default",
     kept_in_global: "global '_total'",
     rebound: "global '_last'",
+    notices_being_dropped: "global '_dropped'",
 }
 
 

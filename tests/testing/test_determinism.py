@@ -75,6 +75,12 @@ def test_the_counterexample_is_small() -> None:
     assert "planted_deep_random(prices=[0, 0, 101])" in str(found_in(planted.deep_random, max_examples=1_000))
 
 
+def test_a_workflow_that_notices_being_dropped_is_told_so() -> None:
+    told = str(found_in(planted.notices_being_dropped))
+
+    assert "when the worker drops it after record 0, as at a crash or to save memory" in told
+
+
 def test_what_a_workflow_changed_is_put_back() -> None:
     found_in(planted.kept_in_default)
     found_in(planted.kept_in_global)
