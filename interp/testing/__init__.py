@@ -15,6 +15,7 @@
 
 from interp.linting import Finding, lint
 from interp.testing.determinism import NotDeterministic, check_determinism, check_replay
+from interp.testing.driven import NothingHappens
 from interp.testing.execution import CallMade, Execution
 from interp.testing.explored import DoesNotHold, Ending, Explored, Moment, OrderMatters, Violation
 from interp.testing.exploring import check_confluent, explore
@@ -35,6 +36,7 @@ from interp.testing.play import (
 from interp.testing.schedules import Passes, Schedule, replay_schedule
 from interp.testing.strategies import executions
 from interp.testing.stubs import either, in_turn
+from interp.testing.virtual import VirtualEngine, VirtualRun, engine
 
 __all__ = [
     "Answers",
@@ -49,6 +51,7 @@ __all__ = [
     "Fires",
     "Moment",
     "NotDeterministic",
+    "NothingHappens",
     "OrderMatters",
     "OutcomeLost",
     "Passes",
@@ -60,11 +63,14 @@ __all__ = [
     "Stored",
     "TimedOut",
     "Violation",
+    "VirtualEngine",
+    "VirtualRun",
     "Way",
     "check_confluent",
     "check_determinism",
     "check_replay",
     "either",
+    "engine",
     "executions",
     "explore",
     "guarded",
