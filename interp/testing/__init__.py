@@ -14,6 +14,7 @@
 """
 
 from interp.linting import Finding, lint
+from interp.testing.crashing import CrashReport, NotCrashSafe, Repeated, crash_sweep
 from interp.testing.determinism import NotDeterministic, check_determinism, check_replay
 from interp.testing.driven import NothingHappens
 from interp.testing.execution import CallMade, Execution
@@ -43,6 +44,7 @@ __all__ = [
     "CallMade",
     "Cancels",
     "ChildEnds",
+    "CrashReport",
     "DoesNotHold",
     "Ending",
     "Execution",
@@ -50,6 +52,7 @@ __all__ = [
     "Finding",
     "Fires",
     "Moment",
+    "NotCrashSafe",
     "NotDeterministic",
     "NothingHappens",
     "OrderMatters",
@@ -57,6 +60,7 @@ __all__ = [
     "Passes",
     "Paths",
     "Raised",
+    "Repeated",
     "Returned",
     "Schedule",
     "Signals",
@@ -69,6 +73,7 @@ __all__ = [
     "check_confluent",
     "check_determinism",
     "check_replay",
+    "crash_sweep",
     "either",
     "engine",
     "executions",

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from interp.commands import AwaitSignal, Call, Child
+from interp.definitions import find_workflow
 from interp.errors import EngineClosed, UsageError
 from interp.fibers import Issued
+from interp.runtime.live import LiveRun
 from interp.runtime.requests import Start, Tell, Watch
 from interp.runtime.streams import Bell
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
-from interp.store import RunRow, Store
+from interp.store import RunRow, Status, Store
 from interp.testing.inline import Inline
 from interp.testing.virtual_time import VirtualClock
 
@@ -230,7 +232,12 @@ class DrivenWorker(Worker):
             row = self.store.run(run_id)
             if row is None:
                 return ["does not exist"]
-            return [f"is {row.status}, and no worker here knows its workflow {row.workflow!r}"]
+            if row.status is not Status.WAITING:
+                return [f"is {row.status}, and no worker here knows its workflow {row.workflow!r}"]
+            run = LiveRun.load(
+                run_id, find_workflow(row.workflow), self.store.history(run_id), row.token, self.clock.now
+            )
+            run.interpreter.close()
         found = [self._waits_for(issued) for issued in run.interpreter.pending.values()]
         return [reason for reason in found if reason] or ["waits for nothing that the journal knows of"]
 

@@ -9,7 +9,7 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -20,7 +20,23 @@ from interp.testing.play import OutcomeLost, Raised, Returned, TimedOut
 from interp.testing.stubs import Stubs, by_name, chosen
 from interp.testing.virtual_time import VirtualClock, VirtualLoop
 
-__all__ = ["Inline"]
+__all__ = ["Inline", "Observer"]
+
+
+class Observer(Protocol):
+    """Sees what activities do."""
+
+    def answered(self) -> Counter[str]:
+        """Tell how often the stub of each activity was asked in earlier lives."""
+        ...
+
+    def begun(self, attempt: Attempt) -> None:
+        """See an attempt begin."""
+        ...
+
+    def ended(self, completion: Completion) -> None:
+        """See it end, before the worker does."""
+        ...
 
 
 class Inline:
@@ -33,12 +49,13 @@ class Inline:
         trouble: What a stub, or the user, has raised to end the test; None for nothing.
     """
 
-    def __init__(self, clock: VirtualClock, stubs: Stubs | None) -> None:
+    def __init__(self, clock: VirtualClock, stubs: Stubs | None, observer: Observer | None = None) -> None:
         """Begin with nothing to run.
 
         Args:
             clock: The time.
             stubs: What stands in for activities.
+            observer: Sees the attempts; None for nobody.
         """
         for target in stubs or ():
             if hasattr(target, "__interp_workflow__"):
@@ -48,7 +65,8 @@ class Inline:
                 )
         self._clock = clock
         self._stubs = by_name(stubs)
-        self._answered: Counter[str] = Counter()
+        self._observer = observer
+        self._answered: Counter[str] = Counter() if observer is None else observer.answered()
         self._deliver: Deliver = _nowhere
         self._queue: deque[Attempt] = deque()
         self._late: list[tuple[datetime, int, Completion]] = []
@@ -130,6 +148,8 @@ class Inline:
     def _begin(self, attempt: Attempt) -> None:
         if not attempt.take():  # called off before
             return
+        if self._observer is not None:
+            self._observer.begun(attempt)
         name = attempt.definition.name
         fn = attempt.fn
         if name in self._stubs and attempt.reconcile is None:
@@ -169,6 +189,8 @@ class Inline:
     def _end(self, watched: _Watched, completion: Completion, end: datetime) -> None:
         """Deliver the end of an attempt when its time has come; one that hangs has none."""
         attempt = completion.attempt
+        if self._observer is not None and not watched.hangs:
+            self._observer.ended(completion)
         if watched.hangs:
             attempt.ended = False  # its limits count on
             if attempt.limit(self._clock.now) is None:

@@ -21,8 +21,9 @@ from interp.runtime.guard import GuardMode
 from interp.runtime.handles import Run
 from interp.runtime.requests import Start
 from interp.runtime.worker import WorkerOptions
+from interp.store import Store
 from interp.testing.driven import DrivenWorker
-from interp.testing.inline import Inline
+from interp.testing.inline import Inline, Observer
 from interp.testing.play import EPOCH
 from interp.testing.stubs import Stubs
 from interp.testing.virtual_time import VirtualClock
@@ -84,17 +85,33 @@ class VirtualEngine(Engine):
         codec: PayloadCodec | None = None,
         cache: int = 1_000,
         guard: GuardMode = "error",
+        store: str | Store = "memory:",
+        name: str = "test",
+        observer: Observer | None = None,
     ) -> None:
-        """Begin; see `engine`."""
+        """Begin; see `engine`.
+
+        Args:
+            activities: Stubs.
+            at: When time begins.
+            seed: What chance is derived from.
+            codec: What is done to values.
+            cache: How many idle runs are kept in memory.
+            guard: What becomes of forbidden calls.
+            store: Another store than one in memory.
+            name: The worker's, which is recorded with each run.
+            observer: Sees the attempts of activities.
+        """
         if at.tzinfo is None:
             raise UsageError(f"engine(at={at!r}): it does not say in which time zone it is; add tzinfo=UTC")
         self._seeded = random.Random(seed)
         self._clock = VirtualClock(at)
-        self._performer = Inline(self._clock, activities)
-        super().__init__("memory:", codec=codec, cache=cache, guard=guard)
+        self._performer = Inline(self._clock, activities, observer)
+        self._worker_name = name
+        super().__init__(store, codec=codec, cache=cache, guard=guard)
 
     def _employ(self, options: WorkerOptions) -> DrivenWorker:
-        self.name = "test"  # recorded with each run: the same each time
+        self.name = self._worker_name  # the same each time
         ported = attrs.evolve(
             options,
             clock=self._clock,
