@@ -35,6 +35,7 @@ from interp.testing.play import (
     TimedOut,
 )
 from interp.testing.schedules import Passes, Schedule, replay_schedule
+from interp.testing.simulating import Faults, Simulated, WentWrong, simulate
 from interp.testing.strategies import executions
 from interp.testing.stubs import either, in_turn
 from interp.testing.virtual import VirtualEngine, VirtualRun, engine
@@ -49,6 +50,7 @@ __all__ = [
     "Ending",
     "Execution",
     "Explored",
+    "Faults",
     "Finding",
     "Fires",
     "Moment",
@@ -64,12 +66,14 @@ __all__ = [
     "Returned",
     "Schedule",
     "Signals",
+    "Simulated",
     "Stored",
     "TimedOut",
     "Violation",
     "VirtualEngine",
     "VirtualRun",
     "Way",
+    "WentWrong",
     "check_confluent",
     "check_determinism",
     "check_replay",
@@ -82,4 +86,5 @@ __all__ = [
     "in_turn",
     "lint",
     "replay_schedule",
+    "simulate",
 ]

@@ -6,7 +6,7 @@ import os
 import signal
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from interp.errors import RunError, RunParked
-from interp.events import Signalled, Started, decode_event
+from interp.events import Signalled, Started, Transition, decode_event
 from interp.runtime.attempts import Attempt, Completion, idempotency_key
 from interp.runtime.handles import Run
 from interp.runtime.live import decoded, moment
@@ -25,7 +25,7 @@ from interp.testing.story import outcome_line
 from interp.testing.stubs import Stubs
 from interp.testing.virtual import VirtualEngine
 
-__all__ = ["Death", "Entry", "Life", "Script", "Written", "live", "read_ledger", "read_life"]
+__all__ = ["Death", "Entry", "Life", "Script", "Written", "ending_of", "live", "read_ledger", "read_life"]
 
 
 @attrs.frozen
@@ -171,8 +171,14 @@ def _ending(run: Run[Any]) -> str:
         return f"does not end: {error}"
     except RunError:
         pass
-    outcome = run.history()[-1].outcome
-    assert outcome is not None
+    return ending_of(run.history())
+
+
+def ending_of(history: Sequence[Transition]) -> str:
+    """Say how a run has ended, in words, such as `returns 'r-1'` or `fails with Declined: no funds`."""
+    outcome = history[-1].outcome
+    if outcome is None:
+        return "does not end"
     line = outcome_line(outcome)
     return f"{line.verb} {'with ' if line.verb == 'fails' else ''}{line.text}"
 

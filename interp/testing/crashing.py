@@ -23,7 +23,7 @@ from interp.testing.crash_lives import Death, Entry, Life, Script, live, read_le
 from interp.testing.story import Line, story
 from interp.testing.stubs import Stubs, by_name
 
-__all__ = ["CrashReport", "NotCrashSafe", "Repeated", "crash_sweep"]
+__all__ = ["CrashReport", "NotCrashSafe", "Repeated", "crash_sweep", "unrecorded"]
 
 # Where files live in memory: what a killed process has written is there, and nothing waits for a disk.
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -264,7 +264,7 @@ def _differences(whole: _Played, again: _Played, *, same_result: bool) -> Iterat
         for entry in _effects(whole.ledger):
             if entry.key not in happened:
                 yield f"{_call(whole.ledger, entry)} never happened"
-    yield from _unrecorded(again)
+    yield from unrecorded(again.life.histories, again.ledger)
 
 
 def _effects(ledger: list[Entry]) -> list[Entry]:
@@ -276,24 +276,29 @@ def _call(ledger: list[Entry], entry: Entry) -> str:
     return f"{entry.activity}({render_value(payload.encode())[1:-1]})"
 
 
-def _unrecorded(played: _Played) -> Iterator[str]:
-    """Compare what the histories say of calls with what their attempts did."""
+def unrecorded(histories: Mapping[str, list[bytes]], ledger: list[Entry]) -> Iterator[str]:
+    """Compare what the histories of runs say of calls with what their attempts did; give what does not fit.
+
+    Args:
+        histories: The records of each run.
+        ledger: What the attempts did.
+    """
     done: dict[str, set[str]] = {}
-    for entry in _effects(played.ledger):
+    for entry in _effects(ledger):
         done.setdefault(entry.key, set()).add(entry.payload if entry.what == "done" else "")
     calls: set[str] = set()
     rounds: dict[str, int] = {}
-    for run_id, records in played.life.histories.items():
+    for run_id, records in histories.items():
         history = [decode_transition(record) for record in records]
         rounds[run_id] = getattr(history[0].cause, "round", 0) if history else 0
         for transition in history:
             calls |= {_key(run_id, rounds[run_id], each.id) for each in transition.commands if each.kind == "call"}
         yield from _said(run_id, rounds[run_id], history, done)
-    for entry in played.ledger:
+    for entry in ledger:
         run_id, _, place = entry.key.rpartition("/")
         of_this_round = place.startswith(f"{rounds[run_id]}:") if rounds.get(run_id) else ":" not in place
         if entry.what == "begun" and of_this_round and entry.key not in calls:
-            yield f"{_call(played.ledger, entry)} happened, and the history knows nothing of it"
+            yield f"{_call(ledger, entry)} happened, and the history knows nothing of it"
 
 
 def _said(run_id: str, round: int, history: list[Transition], done: Mapping[str, set[str]]) -> Iterator[str]:

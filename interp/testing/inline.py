@@ -150,15 +150,10 @@ class Inline:
             return
         if self._observer is not None:
             self._observer.begun(attempt)
-        name = attempt.definition.name
-        fn = attempt.fn
-        if name in self._stubs and attempt.reconcile is None:
-            stub = chosen(self._stubs[name], self._answered[name])
-            self._answered[name] += 1
-            if isinstance(stub, OutcomeLost):
-                self._deliver(Completion(attempt, failure=outcome_unknown("")))
-                return
-            fn = _standing_in(stub)
+        fn = self._function(attempt)
+        if fn is None:
+            self._deliver(Completion(attempt, failure=outcome_unknown("")))
+            return
         watched = _Watched(fn, self)
         attempt.definition = attrs.evolve(attempt.definition, fn=watched.call, is_async=inspect.iscoroutinefunction(fn))
         if attempt.reconcile is not None:
@@ -173,6 +168,15 @@ class Inline:
         end = self._clock.now
         self._clock.move(end - (self._clock.slept - slept))
         self._end(watched, completion, end)
+
+    def _function(self, attempt: Attempt) -> Callable[..., Any] | None:
+        """Return what an attempt calls; None for nothing, where it is never known what came of it."""
+        name = attempt.definition.name
+        if name not in self._stubs or attempt.reconcile is not None:
+            return attempt.fn
+        stub = chosen(self._stubs[name], self._answered[name])
+        self._answered[name] += 1
+        return None if isinstance(stub, OutcomeLost) else _standing_in(stub)
 
     def _begin_async(self, attempt: Attempt, watched: _Watched) -> None:
         _check_no_other_loop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import attrs
@@ -20,6 +20,7 @@ from interp.runtime.engine import Engine
 from interp.runtime.guard import GuardMode
 from interp.runtime.handles import Run
 from interp.runtime.requests import Start
+from interp.runtime.stores import opener_of
 from interp.runtime.worker import WorkerOptions
 from interp.store import Store
 from interp.testing.driven import DrivenWorker
@@ -28,7 +29,7 @@ from interp.testing.play import EPOCH
 from interp.testing.stubs import Stubs
 from interp.testing.virtual_time import VirtualClock
 
-__all__ = ["VirtualEngine", "VirtualRun", "engine"]
+__all__ = ["VirtualEngine", "VirtualRun", "engine", "memory_store"]
 
 T = TypeVar("T")
 
@@ -85,7 +86,7 @@ class VirtualEngine(Engine):
         codec: PayloadCodec | None = None,
         cache: int = 1_000,
         guard: GuardMode = "error",
-        store: str | Store = "memory:",
+        store: Store | None = None,
         name: str = "test",
         observer: Observer | None = None,
     ) -> None:
@@ -98,7 +99,7 @@ class VirtualEngine(Engine):
             codec: What is done to values.
             cache: How many idle runs are kept in memory.
             guard: What becomes of forbidden calls.
-            store: Another store than one in memory.
+            store: Another store than a fresh one in memory.
             name: The worker's, which is recorded with each run.
             observer: Sees the attempts of activities.
         """
@@ -108,7 +109,7 @@ class VirtualEngine(Engine):
         self._clock = VirtualClock(at)
         self._performer = Inline(self._clock, activities, observer)
         self._worker_name = name
-        super().__init__(store, codec=codec, cache=cache, guard=guard)
+        super().__init__(memory_store() if store is None else store, codec=codec, cache=cache, guard=guard)
 
     def _employ(self, options: WorkerOptions) -> DrivenWorker:
         self.name = self._worker_name  # the same each time
@@ -179,6 +180,16 @@ class VirtualEngine(Engine):
 
     def _handle(self, run_id: str, result: ValueCodec[Any], workflow: str) -> VirtualRun[Any]:
         return VirtualRun(run_id, self._worker, result, workflow)
+
+
+@cache
+def _opener() -> Callable[[str], Store]:
+    return opener_of("memory:")
+
+
+def memory_store() -> Store:
+    """Open a fresh store in memory, without looking through all packages for what opens one each time."""
+    return _opener()("memory:")
 
 
 def engine(
