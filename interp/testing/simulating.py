@@ -326,7 +326,9 @@ class _World:
         if self.goes_wrong("dies", rates.dies, hand.name):
             self._replace(hand)
         elif self.goes_wrong("stalls", rates.stalls, hand.name):
-            hand.frozen_until = self.clock.now + timedelta(seconds=self.rng.uniform(1, 120))
+            stalled_s = self.rng.uniform(1, 120)
+            hand.frozen_until = self.clock.now + timedelta(seconds=stalled_s)
+            self._later(stalled_s, hand.wake)
             self._wake_all_later()
 
     def _replace(self, hand: _Hand) -> None:

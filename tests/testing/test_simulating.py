@@ -123,7 +123,15 @@ def test_the_engine_survives(workflow: Any, args: tuple[Any, ...], more: dict[st
 @pytest.mark.soak
 @pytest.mark.parametrize(("workflow", "args", "more"), PLAYS, ids=lambda part: getattr(part, "__name__", ""))
 def test_the_engine_survives_for_long(workflow: Any, args: tuple[Any, ...], more: dict[str, Any]) -> None:
-    assert 10_000 == simulate(workflow, *args, seeds=10_000, faults=Faults(most=20), **more).seeds
+    faults = Faults(refused=0.05, failed=0.03, slow=0.03, dies=0.05, stalls=0.05, most=20)
+
+    assert 10_000 == simulate(workflow, *args, seeds=10_000, faults=faults, **more).seeds
+
+
+def test_all_workers_may_stand_still_at_once() -> None:
+    often = Faults(stalls=0.2, dies=0, most=40)
+
+    assert 30 == simulate(sim_checkout, "42", signals={"approve": True}, faults=often, seeds=30).seeds
 
 
 def test_without_faults_nothing_goes_wrong() -> None:
