@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Further arguments of pytest: make test ARGS=tests/core
 ARGS ?=
+# How many tests run at once: make test JOBS=0 for one after the other, in this process.
+JOBS ?= auto
 
 python := $(VENV)/bin/python
 notebooks := $(wildcard notebooks/*.ipynb)
@@ -20,7 +22,7 @@ demo: $(VENV)/.installed-demo  ## kill two real programs, start them again, and 
 	@$(python) -m examples.demo
 
 test: $(VENV)/.installed-test  ## run the tests, the documentation's examples among them
-	$(python) -m pytest $(ARGS)
+	$(python) -m pytest -n $(JOBS) $(ARGS)
 
 coverage: $(VENV)/.installed-test  ## run the tests and tell which branches they missed
 	$(python) -m coverage erase

@@ -1040,6 +1040,7 @@ def continue_as(*args: Any, **kwargs: Any) -> Command[NoReturn]:
         *args: Arguments of the workflow, as its present version declares them.
         **kwargs: Likewise.
 
-    Type checkers see that nothing follows when it is written `return (yield from continue_as(...))`.
+    `yield continue_as(...)` is enough: nothing after it runs. Type checkers do not see that; where they miss a value at
+    the end of a workflow that returns one, write `return (yield from continue_as(...))`.
     """
     return ContinueAs(args, kwargs)

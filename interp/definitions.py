@@ -495,6 +495,12 @@ def successor_of(definition: WorkflowDefinition) -> WorkflowDefinition:
     return max([definition, *same], key=lambda other: other.version)
 
 
+def newest_tag(tag: str) -> str:
+    """Return the newest version of a workflow that is registered in one place; the tag itself where none is newer."""
+    same = [other for other in workflows() if family_of(other) == family_of(tag)]
+    return max([tag, *same], key=lambda other: split(other)[1])
+
+
 def workflows() -> dict[str, WorkflowDefinition]:
     """Return the registered workflows as the journal names them, those left out whose name several files use."""
     registered = list(_registry.items())  # another thread may register one meanwhile

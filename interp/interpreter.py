@@ -156,11 +156,11 @@ from interp.frames import StackFrame, brief, label, note, stack, trace, where
 from interp.rules import CANCELLED, All, Ended, First, Shielded, Timed
 from interp.scheduler import BLOCKED, Scheduler
 
-__all__ = ["Interpreter", "Step", "UnexpectedEvent", "at_work"]
+__all__ = ["BEFORE_THE_FIRST", "Interpreter", "Step", "UnexpectedEvent", "at_work"]
 
 
-# The id of the timer that holds a workflow back until its `start_at`: the first command of its own is 1.
-_BEFORE_THE_FIRST = "0"
+BEFORE_THE_FIRST = "0"
+"""The id of the timer that holds a workflow back until its `start_at`: the first command of its own is 1."""
 
 # What a store takes as a run id at most, in bytes.
 _LONGEST_RUN_ID = 400
@@ -276,7 +276,7 @@ class Interpreter:
 
     def _hold(self, root: Fiber, until: datetime) -> None:
         """Hold the workflow back by a timer of its own: fired, it resumes a generator that has not begun."""
-        record = Record(_BEFORE_THE_FIRST, "sleep_until", "", f'["{until.isoformat()}"]'.encode(), "")
+        record = Record(BEFORE_THE_FIRST, "sleep_until", "", f'["{until.isoformat()}"]'.encode(), "")
         command = SleepUntil(until)
         self._scheduler.hold(root)
         self._issue(Issued(record.id, command, record, self.definition.compare, root, due=until))
@@ -374,6 +374,10 @@ class Interpreter:
         """Return the command of the earliest timer that has fired by now, or None."""
         due = self.next_due
         return self._timers[0][2] if due is not None and due <= now else None
+
+    def owes(self, request_id: str) -> bool:
+        """Tell whether a request has come in and is not answered."""
+        return request_id in self._unanswered
 
     def misfit(self, asked: Asked) -> str:
         """Tell why a request does not fit what the workflow awaits just now; empty when it fits, or must wait."""

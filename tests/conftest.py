@@ -15,7 +15,7 @@ settings.register_profile(
 )
 settings.register_profile(
     "ci",  # before landing: deep, and the same examples on every machine
-    max_examples=300,
+    max_examples=200,
     deadline=None,
     derandomize=True,
     print_blob=True,

@@ -7,6 +7,7 @@ by itself stands `<!-- skip: next "the reason" -->`; what a page needs and a rea
 
 import doctest
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 from sybil import Document
 from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
 
+from interp import definitions
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(path for path in ROOT.glob("docs/**/*.md") if "_build" not in path.parts)]
 MODULES = [
@@ -24,6 +27,16 @@ MODULES = [
     for package in ("interp", "stores")
     for path in sorted(ROOT.glob(f"{package}/**/*.py"))
 ]
+
+
+@pytest.fixture(autouse=True)
+def _forget_workflows() -> Iterator[None]:
+    """Forget the workflows of a page after it: other tests have some of the same name, and names are not guessed."""
+    registry = definitions._registry  # pyright: ignore[reportPrivateUsage]  # there is no public way, and need be none
+    before = {name: dict(found) for name, found in registry.items()}
+    yield
+    registry.clear()
+    registry.update(before)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import attrs
 
@@ -85,12 +86,18 @@ class Tally:
         now: Where they stand at the end of the history.
         kills: Where they stood at each kill, as the worker after it has noted.
         failed: The ids of those of which an attempt has failed and was made again.
+        paused: When those that wait for their next attempt may be attempted.
     """
 
     asked: dict[str, Record]
     now: Calls
     kills: tuple[Calls, ...]
     failed: frozenset[str]
+    paused: dict[str, datetime]
+
+    def attempts_at(self, moment: datetime) -> frozenset[str]:
+        """Return the ids of the calls that are attempted at a moment, or about to be: not those in a pause."""
+        return frozenset(call_id for call_id in self.now.in_flight if self.paused.get(call_id, moment) <= moment)
 
     @property
     def made(self) -> Counter[str]:
@@ -114,14 +121,16 @@ class Tally:
         in_flight: set[str] = set()
         recorded: set[str] = set()
         failed: set[str] = set()
+        paused: dict[str, datetime] = {}
         kills = []
         for record in history:
             match record.cause:
                 case Resolved(id=call_id) | Rejected(id=call_id):
                     in_flight.remove(call_id)
                     recorded.add(call_id)
-                case AttemptFailed(id=call_id):
+                case AttemptFailed(id=call_id, retry_at=retry_at):
                     failed.add(call_id)
+                    paused[call_id] = retry_at
                 case WorkerLost():
                     kills.append(Calls(frozenset(recorded), frozenset(in_flight)))
                 case _:
@@ -129,7 +138,7 @@ class Tally:
             calls = {command.id: command for command in record.commands if command.kind == "call"}
             asked |= calls
             in_flight |= calls.keys()
-        return cls(asked, Calls(frozenset(recorded), frozenset(in_flight)), tuple(kills), frozenset(failed))
+        return cls(asked, Calls(frozenset(recorded), frozenset(in_flight)), tuple(kills), frozenset(failed), paused)
 
 
 def _happened(event: Event, names: dict[str, str]) -> str:

@@ -54,6 +54,14 @@ class Process:
         """Return what it has written so far."""
         return self.log.read_text(errors="replace")
 
+    def freeze(self) -> None:
+        """Stop it where it stands; `thaw` lets it go on, and `kill` works, too."""
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._popen.send_signal(signal.SIGCONT)
+
     def kill(self) -> str:
         """Kill it as `kill -9` does: it cannot notice. Returns what it died of."""
         self._popen.send_signal(signal.SIGKILL)

@@ -9,6 +9,7 @@ import random
 import re
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ _RECORDS_EACH = 3
 
 # About how long a call takes, with eight at a time.
 _LONGEST_CALL_S = 0.05
+
+# How long to wait before the next look for a call in flight, in seconds.
+_LOOK_AGAIN_S = 0.005
 
 
 def tell_provision(story: Story, directory: Path, environment: Environment, seed: int) -> None:
@@ -129,7 +133,13 @@ class _Cast:
         wait_for(f"record {length}", look, worker, self.aws)
         # Right behind a record the next calls have hardly begun. Somewhere in the middle of them is worse, and better.
         time.sleep(self.chance.uniform(0, _LONGEST_CALL_S))
-        row = wait_for("calls in flight", look, worker, self.aws)
+        while True:
+            row = wait_for("calls in flight", look, worker, self.aws)
+            worker.freeze()  # so that nothing ends between the look and the kill
+            if Tally.of(history_of(self.store, _RUN_ID)).attempts_at(datetime.now(UTC)):
+                break
+            worker.thaw()
+            time.sleep(_LOOK_AGAIN_S)
         self.deaths.append(worker.kill())
         self.tell_death(worker, _stage(row))
 

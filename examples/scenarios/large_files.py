@@ -17,7 +17,7 @@ from pathlib import Path
 import interp
 from interp import Workflow, activity, call, workflow
 
-__all__ = ["Blob", "kept", "report", "sort_lines", "summarize", "take_in"]
+__all__ = ["Blob", "kept", "sort_lines", "sorted_file", "summarize", "take_in"]
 
 Blob = str
 """The name of a file: the hash of its content."""
@@ -66,7 +66,7 @@ def summarize(blob: Blob) -> dict[str, int]:
 
 
 @workflow
-def report(path: str) -> Workflow[dict[str, int]]:
+def sorted_file(path: str) -> Workflow[dict[str, int]]:
     """Take a file in, sort it, and sum it up."""
     taken = yield from call(take_in, path)
     ordered = yield from call(sort_lines, taken)
@@ -75,7 +75,7 @@ def report(path: str) -> Workflow[dict[str, int]]:
 
 def main() -> None:
     """Report on the file that the command line names."""
-    print(interp.run(report, sys.argv[1]))
+    print(interp.run(sorted_file, sys.argv[1]))
 
 
 if __name__ == "__main__":

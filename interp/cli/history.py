@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interp.cli.tree import Tree, tree_of
-from interp.errors import UnknownRun
+from interp.errors import PayloadLocked, UnknownRun
 from interp.events import Transition
 from interp.runtime.live import decoded
+from interp.sealing import is_sealed
 from interp.store import RunRow, Store
 
-__all__ = ["Follower", "row_of", "tree_in"]
+__all__ = ["Follower", "refuse_unsealed", "row_of", "tree_in"]
 
 
 def row_of(store: Store, run_id: str) -> RunRow:
@@ -23,6 +24,22 @@ def row_of(store: Store, run_id: str) -> RunRow:
     if row is None:
         raise UnknownRun(run_id, store.url)
     return row
+
+
+def refuse_unsealed(store: Store, run_id: str, what: str) -> None:
+    """Refuse to send something in plain to a run whose values go through a codec: it would lie there as it is.
+
+    Args:
+        store: The store, behind the codec that was given.
+        run_id: The run.
+        what: What is to be sent.
+
+    Raises:
+        UnknownRun: There is no such run.
+        PayloadLocked: The codec is missing, or the key.
+    """
+    if is_sealed(row_of(store, run_id).digest):
+        raise PayloadLocked(f"run {run_id!r}", f"its values went through a codec, and the {what} must, too")
 
 
 def tree_in(store: Store, run_id: str) -> Tree:

@@ -11,6 +11,7 @@ import msgspec
 from interp.codec import ANY, render_value
 from interp.errors import CodecError
 from interp.events import Failure, Outgrown, Record
+from interp.interpreter import BEFORE_THE_FIRST
 from interp.runtime.sealed import REDACTED
 
 __all__ = [
@@ -126,7 +127,8 @@ def heading(record: Record) -> tuple[str, str | None]:
         case "sleep":
             return f"sleep {_seconds(record)}", None
         case "sleep_until":
-            return f"sleep until {rendered(record.payload)[2:-2]}", None
+            verb = "begin at" if record.id == BEFORE_THE_FIRST else "sleep until"  # the timer of `start_at`
+            return f"{verb} {rendered(record.payload)[2:-2]}", None
         case "await_signal":
             return f"signal {record.target!r}", None
         case "emit":

@@ -24,7 +24,10 @@ from interp.interpreter import Interpreter
 from interp.runtime.streams import Tail, recorded
 from interp.store import Item, RunRow, Store
 
-__all__ = ["answer", "has_answer", "objection"]
+__all__ = ["ANSWERED_BEFORE_THE_FORK", "answer", "has_answer", "objection"]
+
+ANSWERED_BEFORE_THE_FORK = "the run that this one was forked from has answered it; ask under another id"
+"""Why a fork refuses a request that its history holds."""
 
 
 # --- whoever asks -----------------------------------------------------------------------------------------------------
@@ -118,12 +121,12 @@ def objection(interpreter: Interpreter, asked: Asked) -> str:
             return str(misfit)
         try:
             validator.fn(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001  whatever a validator raises is a refusal
+        except BaseException as error:  # noqa: BLE001  whatever a validator raises is a refusal, `sys.exit` as well
             return _reason(error)
     return interpreter.misfit(asked)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error)
     if type(error) in (ValueError, Exception) and text:
         return text

@@ -16,18 +16,17 @@ from typing import Any, Self, TypeVar, TypeVarTuple
 import attrs
 
 from interp.budget import HistoryBudget
-from interp.codec import ValueCodec, render_value
+from interp.codec import ValueCodec
 from interp.commands import Command, Workflow
 from interp.definitions import WorkflowDefinition, find_workflow, newest_workflow, workflow_of
 from interp.errors import EngineClosed, RunExists, UnknownRun, UsageError
-from interp.events import Signalled, Started
+from interp.events import Signalled
 from interp.payloads import PayloadCodec
-from interp.runtime.creating import new_run
+from interp.runtime.creating import describe_run, describe_start, new_run
 from interp.runtime.deploys import Deploy
 from interp.runtime.forking import fork
 from interp.runtime.guard import GuardMode
 from interp.runtime.handles import Run, result_codec
-from interp.runtime.live import decoded
 from interp.runtime.requests import Start, Tell
 from interp.runtime.schedules import (
     HEARD_WITHIN_S,
@@ -223,7 +222,8 @@ class Engine:
         schedule in place. One that is paused stays paused.
 
         Args:
-            workflow: A function declared with `@workflow`, known to the workers by its name.
+            workflow: A function declared with `@workflow`, known to the workers by its name. Each fire takes the newest
+                version that the worker knows, if that is newer than the version of this function.
             *args: Its arguments.
             id: The id of the schedule, at most 360 bytes.
             cron: When: minute, hour, day of the month, month, day of the week; or six fields, with seconds first.
@@ -435,30 +435,8 @@ class Engine:
         return Run(run_id, self._worker, result, workflow)
 
     def _taken(self, start: Start) -> RunExists:
-        requested = f"{start.started.workflow}{_parenthesised(start.started.args)}"
-        return RunExists(start.create.run_id, describe_run(self.store, start.create.run_id), requested)
-
-
-def describe_run(store: Store, run_id: str) -> str:
-    """Show what a run was started as, such as `checkout('42') (completed)`."""
-    row = store.run(run_id)
-    if row is None:
-        return "gone"
-    first = next(decoded(run_id, store.history(run_id)), None)
-    if first is None or not isinstance(first.cause, Started):
-        return f"{row.workflow}(...)  ({row.status})"
-    started = first.cause
-    made = ""
-    if started.forked_from:
-        made = f", a fork of {started.forked_from[-1].run_id!r}"
-    elif started.parent is not None:
-        made = f", a child of {started.parent[0]!r}"
-    return f"{row.workflow}{_parenthesised(started.args)}  ({row.status}{made})"
-
-
-def _parenthesised(args: bytes) -> str:
-    text = render_value(args)
-    return f"({text[1:-1]})" if text.startswith("[") else f"({text})"
+        run_id = start.create.run_id
+        return RunExists(run_id, describe_run(self.store, run_id), describe_start(start.started))
 
 
 def _checked(run_id: str) -> str:

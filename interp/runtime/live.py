@@ -13,7 +13,7 @@ import msgspec
 from interp.asking import Answer, answer_topic
 from interp.codec import ANY, encode_payload
 from interp.commands import Child, FireRun, Reply, RequestCancel, Send, Transact
-from interp.definitions import ByName, WorkflowDefinition, successor_of
+from interp.definitions import ByName, WorkflowDefinition, newest_tag, successor_of
 from interp.errors import UndecodableHistory
 from interp.events import (
     AttemptFailed,
@@ -320,14 +320,14 @@ class LiveRun:
             self.written, self.records = 0, ahead.records
         else:
             self.records += ahead.records
-        self.interpreter = ahead.interpreter
+        self.definition, self.interpreter = ahead.definition, ahead.interpreter
         self.calls += ahead.calls
         self.asked += ahead.asked
         self.transacts = []
         self.backoff = ahead.backoff
         self.open = ahead.open
         self.round = ahead.round
-        self.parked = ahead.parked
+        self.parked, self.misfit = ahead.parked, ahead.misfit
 
     def rewind(self, history: Iterable[bytes]) -> None:
         """Go back to what was collected before `ahead`: its commit has failed, and the interpreter went with it.
@@ -485,13 +485,16 @@ class LiveRun:
         """Return the creation of a child. Its digest holds who asked for it: no other run can be taken for it."""
         parent = None if _is_detached(issued) else (self.run_id, self.round, issued.id)
         seed = hashlib.blake2b(child.run_id.encode(), key=self.interpreter.seed, digest_size=16).digest()
-        started = Started(child.definition.name, child.args, seed, parent=parent)
+        name = child.definition.name
+        if isinstance(issued.command, FireRun):
+            name = newest_tag(name)  # the schedule may be older than the newest version, and the run is new
+        started = Started(name, child.args, seed, parent=parent)
         if isinstance(issued.command, FireRun):
             tells = (self.run_id, issued.command.tells)
             started = msgspec.structs.replace(started, scheduled_at=issued.command.scheduled_at, tells=tells)
         asked_by = f"{self.run_id}/{self.round}:{issued.id}".encode()
         digest = hashlib.blake2b(child.args, key=hashlib.blake2b(asked_by).digest(), digest_size=16).digest()
-        return Create(child.run_id, child.definition.name, digest, encode_event(started))
+        return Create(child.run_id, name, digest, encode_event(started))
 
     def _cancel_children(self, withdrawn: Iterable[Issued]) -> None:
         """Pass a cancellation on to the children that nobody waits for any more."""

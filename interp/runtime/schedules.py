@@ -12,9 +12,10 @@ from typing import Any
 import attrs
 
 from interp.codec import ANY, codec_for
-from interp.definitions import WorkflowDefinition, workflow_of, workflows
+from interp.definitions import WorkflowDefinition, newest_tag, workflow_of, workflows
 from interp.errors import RunEnded, UnknownRun, UnknownSchedule, UsageError
 from interp.events import Signalled
+from interp.runtime.sealed import readable
 from interp.schedules.book import CHANNEL, NAME, Book, Fire, Message, fire_id
 from interp.schedules.keeper import schedule
 from interp.schedules.specs import Overlap, Spec, aware
@@ -282,7 +283,11 @@ class Schedule:
             if found is not None and found.status is Status.PARKED:
                 yield f"run {fire.run_id} is parked, and counts as at work until somebody acts"
             elif found is not None and not found.length and now - fire.at > _TAKEN_UP_WITHIN:
-                here = "" if spec.workflow in workflows() else f"; {spec.workflow!r} is not registered in this program"
+                here = (
+                    ""
+                    if newest_tag(spec.workflow) in workflows()
+                    else f"; {spec.workflow!r} is not registered in this program"
+                )
                 yield f"run {fire.run_id} was taken up by no worker so far{here}"
             elif fire.outcome == "exists" and fire.how == "time":
                 yield f"run {fire.run_id} could not be started: there is one of that id"
@@ -328,7 +333,8 @@ def find_schedules(store: Store) -> list[RunRow]:
 
 
 def _state(row: RunRow) -> dict[str, Any]:
-    return ANY.decode(row.attributes) if row.attributes else {}
+    attributes = readable(f"the state of schedule {row.id!r}", row.attributes)
+    return ANY.decode(attributes) if attributes else {}
 
 
 def _book(row: RunRow) -> Book:

@@ -19,7 +19,8 @@ import attrs
 import msgspec
 
 from interp.codec import ValueCodec
-from interp.errors import EngineClosed, JournalCorrupt, NotDecodable, RunParked, UnknownRun, UsageError
+from interp.errors import EngineClosed, NotDecodable, RunParked, UnknownRun, UsageError
+from interp.runtime.sealed import readable, unreadable
 from interp.store import Item, RunRow, Status, Store
 from interp.streams import Emitted, decode_emitted
 
@@ -244,11 +245,15 @@ def recorded(run_id: str, topic: str, item: Item) -> Emitted:
 
     Raises:
         JournalCorrupt: It is none.
+        PayloadLocked: Its value went through a codec that was not given.
     """
+    place = f"item {item.number} of stream {topic!r} of run {run_id!r}"
     try:
-        return decode_emitted(item.body)
+        emitted = decode_emitted(item.body)
     except msgspec.MsgspecError as error:
-        raise JournalCorrupt(f"item {item.number} of stream {topic!r} of run {run_id!r}", str(error)) from None
+        raise unreadable(place, item.body, error) from None
+    readable(place, emitted.payload)
+    return emitted
 
 
 def stream_of(worker: Reader, tail: Tail, codec: ValueCodec[T]) -> Stream[T]:

@@ -26,6 +26,7 @@ from interp.errors import JournalCorrupt, NotEncodable, ReplayError, StoreError,
 from interp.events import Rejected, Resolved
 from interp.failures import declared_failure, fault
 from interp.fibers import Issued
+from interp.runtime.capture import Capture
 from interp.runtime.live import LiveRun
 from interp.store import Append, Nest, Store, Transact
 from interp.tables import Transaction
@@ -77,6 +78,7 @@ class Stage:
     Attributes:
         store: Where they take place.
         clock: Tells the time, UTC.
+        capture: What the workflows log, until it is taken; None where nothing is kept.
         draining: Whether the worker is about to stop.
         until_s: When the transaction has been open for long enough, on the monotonic clock; None before the first one.
         holding: What runs inside the transaction now; read by other threads, too.
@@ -84,6 +86,7 @@ class Stage:
 
     store: Store
     clock: Callable[[], datetime]
+    capture: Capture | None
     draining: bool = attrs.field(kw_only=True)
     until_s: float | None = None
     holding: Holding | None = None
@@ -180,6 +183,9 @@ class Performance:
             _log.exception("run %s broke the interpreter", ahead.run_id)
             ahead.parked = broken(error)
             return False
+        finally:
+            if self.stage.capture is not None:  # written with what follows from the transact, or lost with it
+                ahead.emits += self.stage.capture.taken(ahead.run_id, ahead.round)
         for issued in step.withdrawn:
             ahead.attempts.pop(issued.id, None)
         self._withdrawn += step.withdrawn

@@ -39,7 +39,7 @@ from interp.errors import (
     UsageError,
 )
 from interp.events import Asked, ChildEnded, Event, Fired, Heartbeat, Outgrown, Started, WorkerLost, decode_event
-from interp.runtime.asking import has_answer, objection
+from interp.runtime.asking import ANSWERED_BEFORE_THE_FORK, has_answer, objection
 from interp.runtime.attempts import Attempt, Beat, Completion, Deliver, Told, later
 from interp.runtime.capture import Capture, capturing
 from interp.runtime.dispatcher import Dispatcher
@@ -351,10 +351,13 @@ class Worker:
                 self._dispatcher.call_off(run, issued.id)
             if run.misfit:
                 _log.error("run %s is parked: %s", run.run_id, run.parked)
-            if self._options.budget.has_outgrown(run.interpreter.length, run.interpreter.told_records):
-                self._tell_growth(run, timedelta(0), at)
+            self._check_length(run, at)
         self._keep_lines(run)
         return run.took_in
+
+    def _check_length(self, run: LiveRun, at: datetime) -> None:
+        if self._options.budget.has_outgrown(run.interpreter.length, run.interpreter.told_records):
+            self._tell_growth(run, timedelta(0), at)
 
     def _tell_growth(self, run: LiveRun, replay: timedelta, at: datetime) -> None:
         """Log and record that a history is long, or its replay slow."""
@@ -487,10 +490,12 @@ class Worker:
         if not isinstance(event, Asked) or event.again:
             return False
         self._turn.dirty[run.run_id] = run
-        asked_before = event.id in run.interpreter.asked or run.has_answered(event.id)
-        if asked_before or has_answer(self.store, run.run_id, event.id):
+        is_answered = run.has_answered(event.id) or has_answer(self.store, run.run_id, event.id)
+        if is_answered or run.interpreter.owes(event.id):
             return True
-        reason = objection(run.interpreter, event)
+        # Taken over by a fork together with its reply, which is an item of the other run's streams.
+        before = event.id in run.interpreter.asked
+        reason = ANSWERED_BEFORE_THE_FORK if before else objection(run.interpreter, event)
         if reason:
             run.answer(event.id, Answer.refusal(reason), now)
         return bool(reason)
@@ -628,6 +633,7 @@ class Worker:
                 self._watches.look(run.run_id)
             else:
                 calls += self._written(run, dispatch=not draining)
+                self._check_length(run, now)  # what a transact led to was fed by nobody here
                 for definition in run.children():
                     self._started[definition.name] = definition
                 for event in run.answers(refused) if self._live.get(run.run_id) is run else ():
@@ -643,7 +649,7 @@ class Worker:
     def _store_turn(self, turn: Turn, now: datetime, *, draining: bool) -> list[Refusal]:
         """Commit a turn, with the transacts that are ready performed in it; the turn stays whole when that raises."""
         self._refuse_transacts(turn, now)
-        self._stage = stage = Stage(self.store, self._clock, draining=draining)
+        self._stage = stage = Stage(self.store, self._clock, self._capture, draining=draining)
         turn.ready = {run_id: run for run_id, run in turn.ready.items() if run.can_perform}
         performances = [Performance(run, stage) for run in turn.ready.values()]
         batch = turn.batch(now, [performance.entry() for performance in performances], draining=draining)

@@ -22,7 +22,7 @@ import attrs
 
 from interp.codec import ANY, codec_for
 from interp.commands import FireRun, RequestCancel, Workflow, annotate, await_signal, call, continue_as, now, run_info
-from interp.definitions import activity, by_name, workflow, workflows
+from interp.definitions import activity, by_name, newest_tag, workflow, workflows
 from interp.errors import RunEnded, RunExists, SignalPayloadError, SignalTimeout
 from interp.interpreter import at_work
 from interp.policies import Retry
@@ -73,7 +73,7 @@ async def plan(schedule_id: str, spec: Spec, after: datetime, at: datetime) -> P
     if missed:
         more = " or more" if missed == _MOST_COUNTED else ""
         _log.warning("schedule %s has missed %d%s fires: they are older than catch_up", schedule_id, missed, more)
-    if spec.workflow not in workflows():
+    if newest_tag(spec.workflow) not in workflows():
         _warn_of_unknown(schedule_id, spec.workflow)
     horizon = max(at, floor) + _AHEAD
     coming = fire_times(timing, floor)

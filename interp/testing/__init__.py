@@ -24,6 +24,7 @@ from interp.testing.guarding import guarded
 from interp.testing.paths import Paths, Way
 from interp.testing.play import (
     Answers,
+    Asks,
     Cancels,
     ChildEnds,
     Fires,
@@ -42,6 +43,7 @@ from interp.testing.virtual import VirtualEngine, VirtualRun, engine
 
 __all__ = [
     "Answers",
+    "Asks",
     "CallMade",
     "Cancels",
     "ChildEnds",

@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import attrs
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 
 from interp.definitions import workflow_of
 from interp.errors import NondeterminismError, ReplayError, UsageError
 from interp.events import Transition
+from interp.linting import lint
 from interp.testing.controlled import SHIFTS, Shift, controlled
 from interp.testing.execution import Execution
 from interp.testing.outside import Change, Outside
@@ -39,15 +42,35 @@ __all__ = ["NotDeterministic", "check_determinism", "check_replay"]
 
 _RUN_ID = "run"
 
+# Causes that are told in other words than the cures are listed by.
+_TWIN = "the order of a set"
+_NEW = "something that is new in every replay: the identity of an object, or what moves on with each use"
+_LEFT = "what an earlier run has left behind, for instance in a cache"
+
+_PLACE = "the order of a set, or something else that hangs on hash(): it differs from process to process"
+
+_OWN = "Keep it in local variables; what outlives a run belongs into an activity."
+
 _CURES = {
     "the clock": "Ask the workflow's own clock: `yield from now()`.",
     "random numbers": "Draw from the run: `yield from random()`, `yield from uuid()`.",
     "the environment": "Read it in an activity, or pass it as an argument.",
     "the order of a set": "Put it in order before going through it: `for name in sorted(names)`.",
-    "state": "Keep it in local variables; what outlives a run belongs into an activity.",
+    "state": _OWN,
+    _LEFT: _OWN,
+    _NEW: "Keep counters out of it; and what is printed or compared needs a `__repr__` of its own, not an address.",
 }
 
-_PLACE = "a set, or something else that hangs on hash(): its order differs from process to process"
+# What the lint calls it when it sees the cause in the source.
+_CODES = {
+    "the clock": ("clock",),
+    "random numbers": ("random", "uuid"),
+    "the environment": ("environment",),
+    "the order of a set": ("set-order", "identity"),
+    "state": ("global-state", "mutable-default"),
+    _NEW: ("identity", "random", "global-state"),
+    _LEFT: ("global-state", "mutable-default"),
+}
 
 
 class NotDeterministic(AssertionError):
@@ -55,19 +78,25 @@ class NotDeterministic(AssertionError):
 
     Attributes:
         cause: What it depends on, in words.
+        execution: The life that shows it.
+        examples: How many lives `check_determinism` had looked at when it met the first that does not replay.
     """
 
     __interp_story__ = True  # the pytest plugin shows the message alone
 
-    def __init__(self, text: str, cause: str) -> None:
+    def __init__(self, text: str, cause: str, execution: Execution, examples: int = 1) -> None:
         """Take the story.
 
         Args:
             text: The story.
             cause: What it depends on, in words.
+            execution: The life that shows it.
+            examples: How many lives were looked at until then.
         """
         super().__init__(text)
         self.cause = cause
+        self.execution = execution
+        self.examples = examples
 
 
 def check_determinism(
@@ -76,6 +105,7 @@ def check_determinism(
     *,
     activities: Stubs | None = None,
     signals: Mapping[str, Any] | None = None,
+    requests: Mapping[str, Any] | None = None,
     faults: bool = True,
     cancellations: bool = True,
     max_events: int = 60,
@@ -92,6 +122,7 @@ def check_determinism(
         args: As for `executions`.
         activities: As for `executions`.
         signals: As for `executions`.
+        requests: As for `executions`.
         faults: As for `executions`, but on.
         cancellations: As for `executions`, but on.
         max_events: As for `executions`.
@@ -117,6 +148,7 @@ def check_determinism(
         args,
         activities=activities,
         signals=signals,
+        requests=requests,
         faults=faults,
         cancellations=cancellations,
         max_events=max_events,
@@ -129,9 +161,18 @@ def check_determinism(
 
     paths = Paths(workflow)
 
+    failed: list[NotDeterministic] = []
+    first = 0
+
     def example(execution: Execution) -> None:
+        nonlocal first
         paths.add(execution)
-        _check(execution, outside, address)
+        try:
+            _check(execution, outside, address)
+        except NotDeterministic as found:
+            first = first or paths.executions
+            failed.append(found)
+            raise
 
     # Failing examples are kept by the source of the test function; this one is the same for every workflow.
     vars(example)["_hypothesis_internal_add_digest"] = f"{definition.fn.__module__}.{definition.name}".encode()
@@ -141,12 +182,15 @@ def check_determinism(
         phases=[phase for phase in Phase if phase is not Phase.explain],
         suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
         deadline=None,
+        report_multiple_bugs=False,  # they would come as an exception group
         **options,
     )
     try:
         search(given(afresh())(example))()
-    except NotDeterministic as found:
-        raise NotDeterministic(str(found), found.cause) from None
+    except (NotDeterministic, Flaky):  # flaky: an address, for instance, may be the same again
+        if not failed:
+            raise
+        raise NotDeterministic(str(failed[-1]), failed[-1].cause, failed[-1].execution, first) from None
     finally:
         outside.restore()
     return paths
@@ -167,7 +211,7 @@ def check_replay(execution: Execution, *, twins: bool = False) -> None:
     try:
         _check(execution, outside, _address(execution.definition.fn, needed=True) if twins else None)
     except NotDeterministic as found:
-        raise NotDeterministic(str(found), found.cause) from None
+        raise NotDeterministic(str(found), found.cause, found.execution) from None
     finally:
         outside.restore()
 
@@ -204,7 +248,12 @@ def _check(execution: Execution, outside: Outside, address: Address | None) -> N
         if address is not None:
             difference = _twins.replay(address, execution.journals[round_number], _RUN_ID)
             if difference is not None:
-                raise _differs(execution, round_number, difference, "the order of a set")
+                raise _differs(execution, round_number, difference, _NEW if _shows_address(difference) else _TWIN)
+
+
+def _shows_address(difference: Difference) -> bool:
+    """Whether both sides tell the address of an object: it is another in each process."""
+    return " at 0x" in (difference.recorded or "") and " at 0x" in (difference.yielded or "")
 
 
 def _replayed(execution: Execution, history: tuple[Transition, ...], shift: Shift) -> Difference | None:
@@ -221,14 +270,19 @@ def _replayed(execution: Execution, history: tuple[Transition, ...], shift: Shif
 
 def _cause(execution: Execution, history: tuple[Transition, ...], shift: Shift, outside: Outside) -> str:
     """Find out on which ingredient of the changed world a difference hangs."""
-    if _replayed(execution, history, Shift()) is not None:
-        outside.restore()
-        return "something that is new in every replay, such as the identity of an object"
+    plain = _replayed(execution, history, Shift())
+    outside.restore()
+    if plain is not None:
+        return _NEW
     for name, alone in shift.parts.items():
         difference = _replayed(execution, history, alone)
         outside.restore()
         if difference is not None:
             return name
+    again = _replayed(execution, history, shift)
+    outside.restore()
+    if again is None:  # what the life had left behind is gone now
+        return _LEFT
     return "several things at once: " + ", ".join(shift.parts)
 
 
@@ -239,21 +293,27 @@ def _differs(execution: Execution, round_number: int, difference: Difference, ca
     text = (
         f"{execution.definition.name} is not deterministic: fed with its own history, it does something else.\n\n"
         f"{render(lines)}\n\n"
-        f"It depends on {_PLACE if cause == 'the order of a set' else cause}.\n{_cure(cause)}"
+        f"It depends on {_PLACE if cause == _TWIN else cause}.\n{_advice(execution, cause)}"
     )
-    return NotDeterministic(text, cause)
+    return NotDeterministic(text, cause, execution)
 
 
 def _changed(execution: Execution, changes: list[Change]) -> NotDeterministic:
     listed = "\n".join(f"  {change}" for change in changes)
     text = (
         f"{execution.definition.name} changes state outside of itself, which later runs and replays see.\n\n"
-        f"{execution.story}\n\n{listed}\n{_cure('state')}"
+        f"{execution.story}\n\n{listed}\n{_advice(execution, 'state')}"
     )
-    return NotDeterministic(text, "state outside: " + ", ".join(change.what for change in changes))
+    return NotDeterministic(text, "state outside: " + ", ".join(change.what for change in changes), execution)
 
 
-def _cure(cause: str) -> str:
+def _advice(execution: Execution, cause: str) -> str:
+    """Say where the cause stands in the source, if reading finds it, and the cure."""
     if cause.startswith("the environment"):
         cause = "the environment"
-    return _CURES.get(cause, "A workflow may depend on nothing but its arguments and what its commands give it.")
+    seen = [finding for finding in lint(execution.definition.fn) if finding.code in _CODES.get(cause, ())]
+    places = dict.fromkeys(f"{Path(each.file).name}:{each.line}: {each.what}" for each in seen)
+    cure = _CURES.get(cause, "A workflow may depend on nothing but its arguments and what its commands give it.")
+    if seen and {finding.code for finding in seen} == {"identity"}:
+        cure = f"Instead: {seen[0].cure}."
+    return "\n".join([*(f"  {place}" for place in places), cure])

@@ -12,6 +12,7 @@ from interp.codec import render_value
 from interp.definitions import WorkflowDefinition, activity_of
 from interp.errors import UsageError
 from interp.events import (
+    Asked,
     Completed,
     Failed,
     Failure,
@@ -24,7 +25,8 @@ from interp.events import (
     WasCancelled,
     encode_transition,
 )
-from interp.testing.story import render, story
+from interp.testing.mailbox import story_with_mailbox
+from interp.testing.story import failure_text, render
 
 __all__ = ["CallMade", "Execution"]
 
@@ -37,7 +39,7 @@ class _Printer(Protocol):
 
 @attrs.frozen
 class CallMade:
-    """One call that an execution made.
+    """One call, or transact, that an execution made.
 
     Attributes:
         id: The command id.
@@ -133,7 +135,7 @@ class Execution:
             case Completed():
                 return f"returned {render_value(self.outcome.payload)}"
             case Failed():
-                return f"failed with {self.outcome.failure.type_name}: {self.outcome.failure.message}"
+                return f"failed with {failure_text(self.outcome.failure)}"
             case WasCancelled():
                 return "was cancelled"
             case None:
@@ -152,6 +154,17 @@ class Execution:
         name = activity if activity is None or isinstance(activity, str) else activity_of(activity).name
         made = [call for transitions in self.rounds for call in _calls(transitions)]
         return [call for call in made if name in (None, call.activity)]
+
+    def requests(self, name: str | None = None) -> list[tuple[str, Any]]:
+        """List the requests that came in and were not refused, as (name, plain JSON value).
+
+        Args:
+            name: Those of this name only.
+        """
+        found = [transition.cause for transition in self.history if isinstance(transition.cause, Asked)]
+        return [
+            (cause.name, msgspec.json.decode(cause.payload)) for cause in found if name is None or name == cause.name
+        ]
 
     def signals(self, name: str | None = None) -> list[tuple[str, Any]]:
         """List the signals that came in, as (name, plain JSON value).
@@ -181,7 +194,7 @@ class Execution:
     @property
     def story(self) -> str:
         """What happened, line by line."""
-        first, *others = [story(transitions) for transitions in self.rounds]
+        first, *others = [story_with_mailbox(self.definition, transitions) for transitions in self.rounds]
         first[0] = attrs.evolve(first[0], text=self.title)
         told = "\n".join(map(render, [first, *others]))
         return told if self.outcome is not None else f"{told}\n      (still open)"
@@ -203,7 +216,7 @@ def _calls(history: tuple[Transition, ...]) -> Iterator[CallMade]:
     }
     for transition in history:
         for record in transition.commands:
-            if record.kind == "call":
+            if record.kind in ("call", "transact"):
                 args = tuple(msgspec.json.decode(record.payload))
                 made = CallMade(record.id, record.target, args, "open", index=transition.index, where=record.where)
                 yield _answered(made, *answers.get(record.id, (None, None)))

@@ -12,6 +12,7 @@ from interp.errors import UsageError
 from interp.events import CancelRequested, Outcome, Record, Signalled
 from interp.replay import describe
 from interp.testing.execution import CallMade, Execution
+from interp.testing.mailbox import story_with_mailbox
 from interp.testing.play import Play
 from interp.testing.schedules import Schedule
 from interp.testing.story import render, story
@@ -76,6 +77,14 @@ class Moment:
             name: Those of this name only.
         """
         return sorted(self._execution.signals(name), key=repr)
+
+    def requests(self, name: str | None = None) -> list[tuple[str, Any]]:
+        """List the requests that came so far and were not refused, as (name, plain JSON value), sorted.
+
+        Args:
+            name: Those of this name only.
+        """
+        return sorted(self._execution.requests(name), key=repr)
 
     @property
     def outcome(self) -> Outcome | None:
@@ -300,9 +309,9 @@ def _indented(text: str) -> str:
 
 def _marked(execution: Execution, mark: str) -> str:
     """Tell a life, with a remark at its end."""
-    lines = [line for history in execution.rounds for line in story(history)]
+    lines = [line for history in execution.rounds for line in story_with_mailbox(execution.definition, history)]
     lines[0] = attrs.evolve(lines[0], text=execution.title)
-    lines[-1] = attrs.evolve(lines[-1], mark=mark)
+    lines[-1] = attrs.evolve(lines[-1], mark=f"{lines[-1].mark}; {mark}".removeprefix("; "))
     return render(lines)
 
 

@@ -27,7 +27,7 @@ from interp.fibers import Issued
 from interp.testing.controlled import controlled
 from interp.testing.execution import Execution
 from interp.testing.explored import Ending, Explored, Moment, Violation
-from interp.testing.play import Answer, Answers, Cancels, ChildEnds, Play, Raised, Returned, Signals
+from interp.testing.play import Answer, Answers, Asks, Cancels, ChildEnds, Play, Raised, Returned, Signals
 from interp.testing.reading import Unreadable, Values
 from interp.testing.schedules import Happening, Passes, Schedule, begin, perform
 from interp.testing.states import state_of
@@ -49,6 +49,7 @@ def explore(
     kwargs: Mapping[str, Any] | None = None,
     activities: Stubs | None = None,
     signals: Mapping[str, Any] | None = None,
+    requests: Mapping[str, Any] | None = None,
     failures: int = 0,
     cancellations: bool = False,
     invariant: Invariant | Sequence[Invariant] = (),
@@ -66,6 +67,7 @@ def explore(
             exceptions of `raises=`.
         signals: Signals that come at any moment, each once, by name: the payload, `either(...)` of them,
             or `in_turn(...)` for several that come in this order.
+        requests: Likewise requests; one comes only where the validator does not refuse it.
         failures: How many calls may fail for an undeclared reason (`CallFailed`), at most; any of them may.
         cancellations: Whether the run may be cancelled at any moment.
         invariant: What must always hold, one or several: called with each `Moment`; it does not hold when it returns
@@ -84,7 +86,7 @@ def explore(
         workflow_of(workflow),
         args,
         dict(kwargs or {}),
-        World(by_name(activities), dict(signals or {}), cancellations=cancellations),
+        World(by_name(activities), dict(signals or {}), cancellations=cancellations, requests=dict(requests or {})),
         failures=failures,
         invariants=(invariant,) if callable(invariant) else tuple(invariant),
         bound=bound,
@@ -97,6 +99,7 @@ def check_confluent(
     kwargs: Mapping[str, Any] | None = None,
     activities: Stubs | None = None,
     signals: Mapping[str, Any] | None = None,
+    requests: Mapping[str, Any] | None = None,
     failures: int = 0,
     bound: int = _BOUND,
 ) -> Explored:
@@ -109,6 +112,7 @@ def check_confluent(
         activities: What calls and children answer. Two orders are compared when no command gets different answers in
             them; with `in_turn` the answer to a command depends on the order, and there is nothing to compare.
         signals: Signals that come at any moment.
+        requests: Requests that come at any moment.
         failures: How many calls may fail.
         bound: How many steps are taken at most.
 
@@ -124,7 +128,7 @@ def check_confluent(
         workflow_of(workflow),
         args,
         dict(kwargs or {}),
-        World(by_name(activities), dict(signals or {}), cancellations=False),
+        World(by_name(activities), dict(signals or {}), cancellations=False, requests=dict(requests or {})),
         failures=failures,
         remembers=True,
         bound=bound,
@@ -140,15 +144,17 @@ class World:
         stubs: What calls and children answer, by name.
         signals: What signals carry, by name.
         cancellations: Whether the run may be cancelled.
+        requests: What requests carry, by name.
     """
 
     stubs: dict[str, Any]
     signals: dict[str, Any]
     cancellations: bool
+    requests: dict[str, Any] = attrs.field(factory=dict[str, Any])
 
-    def payloads(self, name: str) -> list[list[Any]]:
-        """Return what a signal may carry, for each time that it comes."""
-        stub = self.signals[name]
+    def payloads(self, message: Signals | Asks) -> list[list[Any]]:
+        """Return what a signal or request may carry, for each time that it comes."""
+        stub = (self.signals if isinstance(message, Signals) else self.requests)[message.name]
         times = stub.answers if isinstance(stub, InTurn) else (stub,)
         return [list(each.answers) if isinstance(each, Either) else [each] for each in times]
 
@@ -166,12 +172,14 @@ class Past:
 
     Attributes:
         signals: How often each signal has come, by name.
+        requests: How often each request has come, by name.
         answers: How often each stub has answered that answers in turn, by name.
         failures: How many calls may still fail.
         cancelled: Whether the run was cancelled.
     """
 
     signals: tuple[tuple[str, int], ...] = ()
+    requests: tuple[tuple[str, int], ...] = ()
     answers: tuple[tuple[str, int], ...] = ()
     failures: int = 0
     cancelled: bool = False
@@ -183,6 +191,8 @@ class Past:
                 return attrs.evolve(self, cancelled=True)
             case (Signals() as signal, _):
                 return attrs.evolve(self, signals=_counted(self.signals, signal.name))
+            case (Asks() as request, _):
+                return attrs.evolve(self, requests=_counted(self.requests, request.name))
             case (option, answer):
                 name = play.interpreter.pending[option.id].record.target
                 fails = isinstance(answer, Raised) and answer.error is _FAULT
@@ -369,7 +379,7 @@ class _Search:
             raise _LooksAtTime
         if not self.merges:
             return None
-        had = (past.signals, past.answers, past.failures, past.cancelled)
+        had = (past.signals, past.requests, past.answers, past.failures, past.cancelled)
         what = (had, _deed(play) if self.remembers else ())
         if play.outcome is not None:
             return repr((what, _ending(play), play.interpreter.state)).encode()
@@ -412,18 +422,22 @@ class _Search:
 
     def _steps(self, play: Play, past: Past) -> list[Happening]:
         """List what can happen."""
-        come = dict(past.signals)
-        left = {name: len(self.world.payloads(name)) - come.get(name, 0) for name in self.world.signals}
+        come, asked = dict(past.signals), dict(past.requests)
+        left = {name: len(self.world.payloads(Signals(name))) - come.get(name, 0) for name in self.world.signals}
+        askable = {name: len(self.world.payloads(Asks(name))) - asked.get(name, 0) for name in self.world.requests}
         steps: list[Happening] = []
         cancel = self.world.cancellations and not past.cancelled
-        for option in play.options(left, cancel=cancel):
+        for option in play.options(left, askable, cancel=cancel):
             match option:
                 case Answers() | ChildEnds():
                     issued = play.interpreter.pending[option.id]
                     steps += [(option, answer) for answer in self._answers(issued, past)]
                 case Signals():
-                    payloads = self.world.payloads(option.name)[come.get(option.name, 0)]
+                    payloads = self.world.payloads(option)[come.get(option.name, 0)]
                     steps += [(option, payload) for payload in payloads]
+                case Asks():
+                    payloads = self.world.payloads(option)[asked.get(option.name, 0)]
+                    steps += [(option, payload) for payload in payloads if not play.refuses(option.name, payload)]
                 case _:
                     steps.append(option)
         due = play.interpreter.next_due

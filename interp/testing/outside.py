@@ -8,9 +8,13 @@ keeps something from one run to the next fails with a story, and not by making o
 
 from __future__ import annotations
 
+import ast
 import copy
+import itertools
+import random
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias, cast
 
@@ -22,6 +26,12 @@ __all__ = ["Change", "Outside"]
 
 _PLAIN: tuple[type, ...] = (int, float, complex, str, bytes, bool, type(None), tuple, frozenset)
 _CONTAINERS: tuple[type, ...] = (dict, list, set, bytearray, deque)
+
+# What functools.lru_cache makes of a function.
+_CACHED: Any = type(lru_cache(lambda: None))
+
+# They move on whenever somebody takes from them.
+_SOURCES: tuple[type, ...] = (random.Random, itertools.count)
 
 # Reads a place, and binds it anew.
 _Place: TypeAlias = tuple[Callable[[], Any], Callable[[Any], None]]
@@ -55,7 +65,7 @@ class _Watched:
         read: Reads it.
         bind: Binds it anew.
         value: The very object that stood there.
-        kept: A copy of it.
+        kept: A copy of it, or of its state.
     """
 
     what: str
@@ -75,11 +85,14 @@ class Outside:
             fn: The workflow's generator function.
         """
         self._watched: list[_Watched] = []
-        for what, (read, bind) in _places(cast("FunctionType", fn)):
+        self._caches: list[Callable[[], object]] = []
+        for what, (read, bind) in _places(cast("FunctionType", fn), self._caches):
             try:
                 value = read()
-                kept = copy.deepcopy(value)
-                if kept == value:  # what does not equal its own copy cannot be compared later
+                kept = copy.deepcopy(_state(value))
+                if _is_counter(value):
+                    _counter(kept)  # whether it could be put back
+                if _same(value, kept):  # what does not equal its own copy cannot be compared later
                     self._watched.append(_Watched(what, read, bind, value, kept))
             except Exception:  # noqa: BLE001  a value that cannot be copied or compared cannot be watched
                 continue
@@ -95,28 +108,55 @@ class Outside:
         for each in self._watched:
             now = each.read()
             if not _same(now, each.kept):
-                found.append(Change(each.what, brief(each.kept, 60), brief(now, 60)))
+                found.append(Change(each.what, *_shown(now, each.kept)))
         return found
 
     def restore(self) -> None:
-        """Put everything back."""
+        """Put everything back, and empty what is cached."""
+        for clear in self._caches:
+            clear()
         for each in self._watched:
             if not _same(each.value, each.kept):
-                _refill(each.value, copy.deepcopy(each.kept))
+                each.value = _refilled(each.value, copy.deepcopy(each.kept))
             if each.read() is not each.value:
                 each.bind(each.value)
 
 
+def _state(value: Any) -> Any:
+    """Return what is to be compared: the value itself, or how far a source has been used."""
+    if isinstance(value, random.Random):
+        return value.getstate()
+    return repr(value) if _is_counter(value) else value
+
+
+def _is_counter(value: Any) -> bool:
+    return isinstance(value, itertools.count)
+
+
 def _same(now: Any, kept: Any) -> bool:
     try:
-        return type(now) is type(kept) and bool(now == kept)
+        state = _state(now)
+        return type(state) is type(kept) and bool(state == kept)
     except Exception:  # noqa: BLE001  a user's __eq__ may do anything
         return False
 
 
-def _refill(value: Any, contents: Any) -> None:
+def _shown(now: Any, kept: Any) -> tuple[str, str]:
+    """Show what something was and is."""
+    if isinstance(now, random.Random):
+        return "seeded", "one that has drawn numbers"
+    if _is_counter(now):
+        return kept, repr(now)
+    return brief(kept, 60), brief(now, 60)
+
+
+def _refilled(value: Any, contents: Any) -> Any:
     """Give a mutable object the contents that it had; it stays the same object, for others hold it too."""
-    if isinstance(value, (dict, set)):
+    if isinstance(value, random.Random):
+        value.setstate(contents)
+    elif _is_counter(value):  # cannot be set back
+        return _counter(contents)
+    elif isinstance(value, (dict, set)):
         cast("Any", value).clear()
         cast("Any", value).update(contents)
     elif isinstance(value, (list, bytearray, deque)):
@@ -125,10 +165,20 @@ def _refill(value: Any, contents: Any) -> None:
     elif hasattr(value, "__dict__"):
         value.__dict__.clear()
         value.__dict__.update(vars(contents))
+    return cast("Any", value)
 
 
-def _places(fn: FunctionType) -> Iterator[tuple[str, _Place]]:
-    """Give every place that a function's code can reach, and that may hold state."""
+def _counter(shown: str) -> Any:
+    """Make a counter of what its `repr` shows.
+
+    Raises:
+        ValueError: It counts something else than plain numbers.
+    """
+    return itertools.count(*ast.literal_eval(f"({shown.removeprefix('count(').removesuffix(')')},)"))
+
+
+def _places(fn: FunctionType, caches: list[Callable[[], object]]) -> Iterator[tuple[str, _Place]]:
+    """Give every place that a function's code can reach, and that may hold state; and add what empties caches."""
     package = fn.__module__.partition(".")[0]
     seen: set[int] = set()
     waiting: list[Any] = [fn]
@@ -140,8 +190,11 @@ def _places(fn: FunctionType) -> Iterator[tuple[str, _Place]]:
         if isinstance(found, FunctionType):
             for what, place in _of_function(found):
                 value = _value(place)
+                if isinstance(value, _CACHED) and _is_of(value, package):
+                    caches.append(value.cache_clear)
+                    value = value.__wrapped__
                 if isinstance(value, (FunctionType, type)):
-                    if getattr(value, "__module__", "").partition(".")[0] == package and not _is_activity(value):
+                    if _is_of(value, package) and not _is_activity(value):
                         waiting.append(value)
                 elif _may_change(value, package):
                     yield what, place
@@ -160,6 +213,11 @@ def _value(place: _Place) -> Any:
         return None
 
 
+def _is_of(value: Any, package: str) -> bool:
+    """Whether a function or class belongs to the user's package."""
+    return bool(getattr(value, "__module__", "").partition(".")[0] == package)
+
+
 def _is_activity(value: Any) -> bool:
     """Whether it never runs inside of a workflow."""
     return hasattr(value, "__interp_activity__")
@@ -170,7 +228,7 @@ def _may_change(value: Any, package: str) -> bool:
     if isinstance(value, ModuleType):
         return False
     kind: type = value.__class__
-    return isinstance(value, _CONTAINERS + _PLAIN) or (
+    return isinstance(value, _CONTAINERS + _PLAIN + _SOURCES) or (
         kind.__module__.partition(".")[0] == package and hasattr(value, "__dict__")
     )
 

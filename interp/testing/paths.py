@@ -21,6 +21,7 @@ from interp import commands
 from interp.definitions import activity_of, workflow_of
 from interp.errors import InvalidDefinition
 from interp.events import (
+    Asked,
     ChildEnded,
     Completed,
     Delivered,
@@ -42,6 +43,7 @@ __all__ = ["Paths", "Way"]
 # Constructors whose commands are recorded, and how each is called in a record.
 _KINDS: dict[Any, str] = {
     commands.call: "call",
+    commands.transact: "transact",
     commands.child: "child",
     commands.sleep: "sleep",
     commands.sleep_until: "sleep_until",
@@ -105,7 +107,7 @@ class Paths:
             for record, how in _endings(history):
                 site = self._site(record)
                 if site is not None:
-                    self._taken[Way(site.file, site.first, record.kind, site.target, how)] += 1
+                    self._taken[Way(site.file, site.first, site.kind, site.target, how)] += 1
 
     @property
     def ways(self) -> dict[Way, int]:
@@ -142,7 +144,7 @@ class Paths:
         there = [
             site
             for site in self._sites
-            if site.file == file and site.kind == record.kind and site.first <= int(line or 0) <= site.last
+            if site.file == file and site.kind == _written(record) and site.first <= int(line or 0) <= site.last
         ]
         named = [site for site in there if site.target == record.target]
         return next(iter(named or [site for site in there if not site.target]), None)
@@ -151,16 +153,18 @@ class Paths:
 def _endings(history: tuple[Transition, ...]) -> Iterator[tuple[Record, str]]:
     """Give the commands of a round that ended, with how."""
     waiting: dict[str, Record] = {}
-    mailbox: Counter[str] = Counter()
+    mailbox: Counter[tuple[str, str]] = Counter()
     for transition in history:
         cause = transition.cause
         match cause:
             case Started():
-                mailbox.update(name for name, _ in cause.mailbox)
-            case Signalled():
-                taker = next((each for each in waiting.values() if _awaits(each, cause.name)), None)
+                mailbox.update(("await_signal", name) for name, _ in cause.mailbox)
+                mailbox.update(("await_request", name) for _, name, payload in cause.asked if payload is not None)
+            case Signalled() | Asked():
+                awaited = ("await_signal" if isinstance(cause, Signalled) else "await_request", cause.name)
+                taker = next((each for each in waiting.values() if awaited == (each.kind, each.target)), None)
                 if taker is None:
-                    mailbox[cause.name] += 1
+                    mailbox[awaited] += 1
                 else:
                     yield waiting.pop(taker.id), "arrives"
             case Resolved() | Rejected() | Fired() | Delivered() | Refused() | ChildEnded():
@@ -170,15 +174,16 @@ def _endings(history: tuple[Transition, ...]) -> Iterator[tuple[Record, str]]:
             case _:
                 pass
         for record in transition.commands:
-            if record.kind == "await_signal" and mailbox[record.target]:
-                mailbox[record.target] -= 1
+            if mailbox[record.kind, record.target]:
+                mailbox[record.kind, record.target] -= 1
                 yield record, "arrives"
             else:
                 waiting[record.id] = record
 
 
-def _awaits(record: Record, name: str) -> bool:
-    return (record.kind, record.target) == ("await_signal", name)
+def _written(record: Record) -> str:
+    """Return the kind of a command as its source shows it: what is awaited is said by the type alone."""
+    return "await_signal" if record.kind == "await_request" else record.kind
 
 
 def _how(cause: Resolved | Rejected | Fired | Delivered | Refused | ChildEnded, record: Record) -> str:
@@ -189,7 +194,7 @@ def _how(cause: Resolved | Rejected | Fired | Delivered | Refused | ChildEnded, 
             name = cause.failure.type_name.rpartition("<locals>.")[2].rpartition(".")[2]
             return f"raises {name}" if cause.declared else "fails"
         case Fired():
-            return "times out" if record.kind == "await_signal" else "fires"
+            return "times out" if _written(record) == "await_signal" else "fires"
         case Delivered():
             return "returns"
         case Refused():
@@ -274,7 +279,7 @@ def _target(fn: FunctionType, kind: str, made: ast.Call) -> tuple[str, tuple[str
     """Return what a command is aimed at, and how it may end."""
     first = made.args[0] if made.args else None
     match kind:
-        case "call":
+        case "call" | "transact":
             value = None if first is None else _resolved(fn, first)
             try:
                 definition = activity_of(value) if callable(value) else None

@@ -16,11 +16,13 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from interp.asking import asked_type
 from interp.codec import encode_payload
-from interp.commands import AwaitSignal, Call, Child, Send
+from interp.commands import AwaitSignal, Call, CallOptions, Child, Send
 from interp.definitions import WorkflowDefinition
 from interp.errors import NotEncodable, UsageError
 from interp.events import (
+    Asked,
     CancelRequested,
     ChildEnded,
     Completed,
@@ -45,11 +47,13 @@ from interp.failures import declared_failure, fault, outcome_unknown, timed_out
 from interp.fibers import Issued
 from interp.frames import trace
 from interp.interpreter import Interpreter, Step
+from interp.runtime.asking import objection
 
 __all__ = [
     "EPOCH",
     "Answer",
     "Answers",
+    "Asks",
     "Cancels",
     "ChildEnds",
     "Fires",
@@ -138,11 +142,18 @@ class Signals:
 
 
 @attrs.frozen
+class Asks:
+    """A request comes in."""
+
+    name: str
+
+
+@attrs.frozen
 class Cancels:
     """Somebody cancels the run."""
 
 
-Option: TypeAlias = Answers | ChildEnds | Stored | Fires | Signals | Cancels
+Option: TypeAlias = Answers | ChildEnds | Stored | Fires | Signals | Asks | Cancels
 """What may happen next."""
 
 
@@ -177,6 +188,7 @@ class Play:
         self.now = at
         self.tick = tick
         self.rounds: list[list[bytes]] = []
+        self._asks: dict[str, int] = {}
         self._told_time_before = False
         started = Started(definition.name, definition.arguments.encode(args, kwargs or {}), _SEED)
         self._begin(started)
@@ -212,20 +224,36 @@ class Play:
         return {
             issued.command.name: issued.command.type
             for issued in self.interpreter.pending.values()
-            if isinstance(issued.command, AwaitSignal)
+            if isinstance(issued.command, AwaitSignal) and asked_type(issued.command.type) is None
         }
 
-    def options(self, signals: Mapping[str, int] | None = None, *, cancel: bool = False) -> list[Option]:
+    @property
+    def requested(self) -> dict[str, Any]:
+        """The requests that the workflow waits for now, with the types of their payloads."""
+        return {
+            issued.command.name: asked_type(issued.command.type)
+            for issued in self.interpreter.pending.values()
+            if isinstance(issued.command, AwaitSignal) and asked_type(issued.command.type) is not None
+        }
+
+    def options(
+        self,
+        signals: Mapping[str, int] | None = None,
+        requests: Mapping[str, int] | None = None,
+        *,
+        cancel: bool = False,
+    ) -> list[Option]:
         """Say what may happen next; first what is the most usual. Empty when the run has ended, or waits for nothing.
 
         Args:
             signals: Names of signals that may come, and how often still.
+            requests: The same of requests.
             cancel: Whether the run may be cancelled.
         """
         if self.outcome is not None:
             return []
         found: list[Option] = []
-        awaited = self.awaited
+        awaited, requested = self.awaited, self.requested
         for issued in self.interpreter.pending.values():
             if issued.definition is not None:
                 found.append(Answers(issued.id))
@@ -234,12 +262,15 @@ class Play:
             elif issued.child is not None or isinstance(issued.command, Send):
                 found.append(Stored(issued.id))
         possible = [name for name, left in (signals or {}).items() if left > 0]
+        askable = [name for name, left in (requests or {}).items() if left > 0]
         found += [Signals(name) for name in possible if name in awaited]
+        found += [Asks(name) for name in askable if name in requested]
         due = self.interpreter.next_due
         timer = None if due is None else self.interpreter.due_timer(due)
         if timer is not None:
             found.append(Fires(timer))
         found += [Signals(name) for name in possible if name not in awaited]
+        found += [Asks(name) for name in askable if name not in requested]
         if cancel:
             found.append(Cancels())
         return found
@@ -250,7 +281,8 @@ class Play:
         Args:
             option: One of `options()`.
             answer: What comes of a call or child.
-            payload: What a signal carries.
+            payload: What a signal or request carries. A request that is refused, by the validator or since it does not
+                fit, leaves no record, and nothing happens.
 
         Raises:
             NotEncodable: The value cannot be recorded as it is declared.
@@ -264,7 +296,13 @@ class Play:
             case Stored():
                 event = Delivered(option.id)
             case Signals():
-                event = Signalled(option.name, encode_payload(payload, self.awaited.get(option.name)))
+                event = Signalled(option.name, encode_payload(payload, self._sent_as(option.name)))
+            case Asks():
+                asked = self._asked(option.name, payload)
+                if objection(self.interpreter, asked):
+                    return Step((), (), None, False)
+                self._asks[option.name] = self._asks.get(option.name, 0) + 1
+                event = asked
             case Cancels():
                 event = CancelRequested("the test cancels it")
             case Fires():
@@ -272,6 +310,16 @@ class Play:
                 return self.feed(Fired(option.id))
         self._let_time_pass()
         return self.feed(event)
+
+    def refuses(self, name: str, payload: Any) -> bool:
+        """Tell whether a request would be refused now."""
+        return bool(objection(self.interpreter, self._asked(name, payload)))
+
+    def _asked(self, name: str, payload: Any) -> Asked:
+        # Numbered by its name, so that it is the same request in whatever order others come.
+        request_id = f"{name}-{self._asks.get(name, 0) + 1}"
+        kind = self.requested.get(name)
+        return Asked(name, encode_payload(payload, None if kind is Any else kind), request_id)
 
     def feed(self, event: Event) -> Step:
         """Let an event happen, now."""
@@ -290,6 +338,11 @@ class Play:
             self._told_time_before = self.has_told_time
             self._begin(step.outcome.started)
         return step
+
+    def _sent_as(self, name: str) -> Any:
+        """Return the type of a payload; without one, as from most senders, its own class decides."""
+        awaited = self.awaited.get(name)
+        return None if awaited is Any else awaited
 
     def _let_time_pass(self) -> None:
         due = self.interpreter.next_due
@@ -310,13 +363,21 @@ class Play:
             case Raised():
                 return Rejected(issued.id, fault(answer.error, trace(answer.error)), declared=False)
             case TimedOut():
-                assert isinstance(issued.command, Call)
-                timeout = issued.command.with_options.over(definition.options).timeout
+                timeout = self._options(issued, "TimedOut()").timeout
                 if timeout is None:
                     raise UsageError(f"TimedOut(): {definition.name} has no timeout; declare one, or use Raised(...)")
                 return Rejected(issued.id, timed_out(timeout.total_seconds()), declared=False)
             case OutcomeLost():
+                self._options(issued, "OutcomeLost()")
                 return Rejected(issued.id, outcome_unknown(""), declared=False)
+
+    def _options(self, issued: Issued, answer: str) -> CallOptions:
+        """Return the options of a call; a transact has none, it happens or does not."""
+        definition, command = issued.definition, issued.command
+        assert definition is not None
+        if not isinstance(command, Call):
+            raise UsageError(f"{answer}: {definition.name} is a transact, which returns or raises")
+        return command.with_options.over(definition.options)
 
     def _child_event(self, issued: Issued, answer: Answer) -> Event:
         child = issued.child

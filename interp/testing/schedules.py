@@ -23,7 +23,7 @@ from interp.definitions import WorkflowDefinition, workflow_of
 from interp.errors import UsageError
 from interp.testing.controlled import controlled
 from interp.testing.execution import Execution
-from interp.testing.play import Answer, Answers, Cancels, ChildEnds, Fires, Option, Play, Signals, Stored
+from interp.testing.play import Answer, Answers, Asks, Cancels, ChildEnds, Fires, Option, Play, Signals, Stored
 
 __all__ = ["Happening", "Passes", "Schedule", "begin", "perform", "replay_schedule"]
 
@@ -35,7 +35,9 @@ class Passes:
     """Time passes, to the moment for which the next timer is set; it does not fire yet."""
 
 
-Happening: TypeAlias = Passes | Fires | Stored | Cancels | tuple[Answers | ChildEnds, Answer] | tuple[Signals, Any]
+Happening: TypeAlias = (
+    Passes | Fires | Stored | Cancels | tuple[Answers | ChildEnds, Answer] | tuple[Signals | Asks, Any]
+)
 """One step of a schedule."""
 
 
@@ -75,7 +77,7 @@ def _written(step: Happening | Option) -> str:
             return f"({_written(option)}, {given!r})"
         case Answers() | ChildEnds() | Stored() | Fires():
             return f"{type(step).__name__}({step.id!r})"
-        case Signals():
+        case Signals() | Asks():
             return f"{type(step).__name__}({step.name!r})"
         case _:
             return repr(step)
@@ -93,7 +95,7 @@ def replay_schedule(
     Args:
         workflow: A function declared with `@workflow`.
         args: Its arguments.
-        steps: What happens: what calls and children answer, signals with their payloads, timers, a cancellation.
+        steps: What happens: what calls and children answer, signals and requests with payloads, timers, a cancellation.
         kwargs: Its named arguments.
 
     Returns:
@@ -130,8 +132,8 @@ def perform(play: Play, step: Happening) -> None:
     match step:
         case Passes():
             play.now = play.interpreter.next_due or play.now
-        case (Signals() as signal, payload):
-            play.take(signal, payload=payload)
+        case (Signals() | Asks() as message, payload):
+            play.take(message, payload=payload)
         case (option, answer):
             play.take(option, answer)
         case _:
@@ -141,8 +143,9 @@ def perform(play: Play, step: Happening) -> None:
 def _check(play: Play, number: int, step: Happening) -> None:
     """Refuse a step that cannot happen now."""
     option = step[0] if isinstance(step, tuple) else step
-    names = {option.name: 1} if isinstance(option, Signals) else {}
-    possible = play.options(names, cancel=True)
+    signals = {option.name: 1} if isinstance(option, Signals) else {}
+    requests = {option.name: 1} if isinstance(option, Asks) else {}
+    possible = play.options(signals, requests, cancel=True)
     if option in possible or (isinstance(option, Passes) and play.interpreter.next_due is not None):
         return
     told = f"step {number}, {_written(option)}, cannot happen to {play.definition.name} here: "

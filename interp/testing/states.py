@@ -28,7 +28,7 @@ _SILENT = frozenset({
     "definition", "run_id",  # the same in all
     "length", "losses", "outcome", "has_told_time",  # what was
     "_started", "_started_at", "_root", "_allowed", "_continued", "_dropped",
-    "_at", "_issued", "_withdrawn", "_annotated", "_timer_count",  # about the last step only
+    "_at", "_issued", "_withdrawn", "_annotated", "_refusals", "_timer_count",  # about the last step only
     "pending", "_timers", "_waiters", "_scheduler", "_patches", "mailbox",  # read by themselves
 })  # fmt: skip
 _SILENT_OF_SCHEDULER = frozenset({"_perform", "_withdraw", "_ready", "alive", "tasks"})

@@ -45,12 +45,15 @@ from interp.events import (
 )
 from interp.replay import describe
 
-__all__ = ["Line", "Parting", "marked", "outcome_line", "render", "story"]
+__all__ = ["Line", "Parting", "failure_text", "marked", "outcome_line", "render", "story"]
 
 # Beyond so many lines the middle of a story is left out.
 _MOST_LINES = 200
 
 _TEXT_WIDTH = 58
+
+# A remark that would make its line longer than this stands on a line of its own.
+_WIDTH = 110
 
 
 @attrs.frozen
@@ -139,9 +142,9 @@ def _say(event: Event, issued: Mapping[str, Record]) -> tuple[str, str, str]:
         case Resolved():
             return ("gets", event.id, f"{_name(issued, event.id)} -> {render_value(event.payload)}")
         case Rejected():
-            return ("gets", event.id, f"{_name(issued, event.id)} raises {_failure(event.failure)}")
+            return ("gets", event.id, f"{_name(issued, event.id)} raises {failure_text(event.failure)}")
         case AttemptFailed():
-            told = f"{_name(issued, event.id)}: attempt {event.attempt} fails with {_failure(event.failure)}"
+            told = f"{_name(issued, event.id)}: attempt {event.attempt} fails with {failure_text(event.failure)}"
             return ("retry", event.id, told)
         case Heartbeat():
             return ("beat", event.id, f"{_name(issued, event.id)}: {render_value(event.details)}")
@@ -178,15 +181,19 @@ def marked(lines: list[Line], difference: Parting) -> list[Line]:
     """
     start = next((at for at, line in enumerate(lines) if line.index == difference.index), len(lines) - 1)
     end = next((at for at, line in enumerate(lines) if (line.index or 0) > difference.index), len(lines))
-    place = f"  ({difference.yielded_at})" if difference.yielded_at else ""
-    mark = f"the replay: {difference.yielded or 'nothing here'}{place}"
     parts = [at for at in range(start, end) if lines[at].id == difference.command_id and lines[at].verb == "yields"]
     last = lines[end - 1]
     if parts and difference.recorded is not None:
         end = parts[0] + 1
     elif last.verb in ("yields", "starts", "gets", "timer", "signal"):  # it did nothing more here, and now it does
-        return [*lines[:end], Line(None, "", "", "(nothing more)", mark=mark)]
-    return [*lines[: end - 1], attrs.evolve(lines[end - 1], mark=mark)]
+        return [*lines[:end], Line(None, "", "", "(nothing more)", mark=_instead(difference, ""))]
+    return [*lines[: end - 1], attrs.evolve(lines[end - 1], mark=_instead(difference, lines[end - 1].where))]
+
+
+def _instead(difference: Parting, where: str) -> str:
+    """Tell what the replay does; the place only if it is another one."""
+    place = f"  ({difference.yielded_at})" if difference.yielded_at not in (None, where) else ""
+    return f"the replay: {difference.yielded or 'nothing here'}{place}"
 
 
 def outcome_line(outcome: Outcome) -> Line:
@@ -195,7 +202,7 @@ def outcome_line(outcome: Outcome) -> Line:
         case Completed():
             return Line(None, "returns", "", render_value(outcome.payload))
         case Failed():
-            return Line(None, "fails", "", _failure(outcome.failure))
+            return Line(None, "fails", "", failure_text(outcome.failure))
         case WasCancelled():
             return Line(None, "ends", "", "cancelled")
         case ContinuedAs():
@@ -207,12 +214,13 @@ def _ended(outcome: Completed | Failed | WasCancelled) -> str:
         case Completed():
             return f"-> {render_value(outcome.payload)}"
         case Failed():
-            return f"fails with {_failure(outcome.failure)}"
+            return f"fails with {failure_text(outcome.failure)}"
         case WasCancelled():
             return "is cancelled"
 
 
-def _failure(failure: Failure) -> str:
+def failure_text(failure: Failure) -> str:
+    """Tell a failure: the name of its class and its message."""
     name = failure.type_name.rpartition("<locals>.")[2].rpartition(".")[2]
     return f"{name}: {failure.message}" if failure.message else name
 
@@ -249,5 +257,9 @@ def render(lines: Sequence[Line]) -> str:
 
 def _laid_out(line: Line, verbs: int, ids: int, texts: int) -> str:
     number = "" if line.index is None else str(line.index)
-    columns = f"{number:>4}  {line.verb:<{verbs}}  {line.id:<{ids}}  {line.text:<{texts}}  {line.where}"
-    return f"{columns.rstrip()}   <-- {line.mark}" if line.mark else columns.rstrip()
+    margin = f"{number:>4}  {line.verb:<{verbs}}  {line.id:<{ids}}  "
+    columns = f"{margin}{line.text:<{texts}}  {line.where}".rstrip()
+    if not line.mark:
+        return columns
+    marked = f"{columns}   <-- {line.mark}"
+    return marked if len(marked) <= _WIDTH else f"{columns}\n{' ' * len(margin)}<-- {line.mark}"

@@ -24,6 +24,7 @@ from interp.testing.execution import Execution
 from interp.testing.play import (
     Answer,
     Answers,
+    Asks,
     Cancels,
     ChildEnds,
     Option,
@@ -40,13 +41,19 @@ __all__ = ["World", "arguments_of", "executions", "is_strategy"]
 
 T = TypeVar("T")
 Draw: TypeAlias = Callable[[st.SearchStrategy[T]], T]
+# By the id of an activity's function, beside the function itself: so the id is not given to another one.
+_Usual: TypeAlias = dict[int, tuple[Callable[..., Any], st.SearchStrategy[Answer]]]
 AnyWorkflow: TypeAlias = Callable[..., Generator[Command[Any], Any, Any]]
 
-# How often each signal comes at most, unless somebody says otherwise.
-_MOST_SIGNALS = 3
+# How often each signal comes at most: enough for two rounds that await two, and one too many.
+_MOST_SIGNALS = 5
 
 # How much more often things go well than wrong.
 _USUALLY = 6
+
+# Drawn along with what is unusual: whatever takes fewer draws is the simpler example to Hypothesis, and a call that
+# returns something takes one or two.
+_IDLE = st.tuples(st.booleans(), st.booleans())
 
 # A workflow that loops for ever is left after so many events.
 _MOST_EVENTS = 60
@@ -58,6 +65,7 @@ def executions(
     *,
     activities: Stubs | None = None,
     signals: Mapping[str, Any] | None = None,
+    requests: Mapping[str, Any] | None = None,
     faults: bool = False,
     cancellations: bool = False,
     max_events: int = _MOST_EVENTS,
@@ -71,8 +79,9 @@ def executions(
         activities: What calls and children answer, by function or name: a strategy, or a stub (see
             `interp.testing.stubs`). By default results are drawn from the return annotation, and the exceptions of
             `raises=` happen now and then.
-        signals: Signals that may come at any moment, each up to three times, by name: a strategy for the payload or
+        signals: Signals that may come at any moment, each up to five times, by name: a strategy for the payload or
             a value. By default the signals that the workflow awaits, drawn from the awaited type.
+        requests: Likewise the requests that may come. What the validator refuses does not happen.
         faults: Whether calls may also fail for another reason than a declared one (`CallFailed`), time out where they
             have a timeout, or have an unknown outcome where they are declared `on_unknown="fail"`.
         cancellations: Whether the run may be cancelled at any moment.
@@ -89,14 +98,60 @@ def executions(
     definition = workflow_of(workflow)
     drawn = arguments_of(definition, args)
     named = by_name(activities)
-    payloads = None if signals is None else {name: _strategy(payload) for name, payload in signals.items()}
+    payloads, questions = _strategies(signals), _strategies(requests)
+
+    usual: _Usual = {}
 
     @st.composite
     def lives(draw: st.DrawFn) -> Execution:
-        world = World(draw, named, payloads, faults=faults, cancellations=cancellations)
+        world = World(
+            draw,
+            named,
+            Post(draw, payloads),
+            Post(draw, questions, "requests"),
+            faults=faults,
+            cancellations=cancellations,
+            usual=usual,
+        )
         return world.live(definition, draw(drawn), max_events)
 
     return lives()
+
+
+@attrs.define(eq=False)
+class Post:
+    """The signals, or the requests, that may come to one run.
+
+    Attributes:
+        draw: Draws from a strategy.
+        payloads: Strategies for what they carry, by name; None for what the workflow awaits.
+        parameter: Where a test says what they carry.
+    """
+
+    draw: Draw[Any]
+    payloads: Mapping[str, st.SearchStrategy[Any]] | None
+    parameter: str = "signals"
+    _left: dict[str, int] = attrs.field(factory=dict[str, int])
+    _types: dict[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def left(self, awaited: Mapping[str, Any]) -> Mapping[str, int]:
+        """Say which may come, and how often still.
+
+        Args:
+            awaited: What the workflow waits for now, with the types.
+        """
+        self._types.update(awaited)
+        for name in self._types if self.payloads is None else self.payloads:
+            self._left.setdefault(name, _MOST_SIGNALS)
+        return self._left
+
+    def payload(self, name: str) -> Any:
+        """Let one come, and draw what it carries."""
+        self._left[name] -= 1
+        if self.payloads is not None:
+            return self.draw(self.payloads[name])
+        awaited, what = self._types[name], self.parameter.removesuffix("s")
+        return None if awaited is Any else self.draw(_of_type(awaited, f"{what} {name!r}", self.parameter))
 
 
 @attrs.define(eq=False)
@@ -106,19 +161,22 @@ class World:
     Attributes:
         draw: Draws from a strategy.
         stubs: What calls and children answer, by name.
-        payloads: Strategies for what signals carry, by name; None for what the workflow awaits.
+        signals: The signals that may come.
+        requests: The requests that may come.
         faults: Whether calls may fail for undeclared reasons.
         cancellations: Whether the run may be cancelled.
+        usual: What calls and children answer if nobody says otherwise, kept from life to life: a strategy that is made
+            anew for each draw costs Hypothesis more than the draw.
     """
 
     draw: Draw[Any]
     stubs: Mapping[str, Any]
-    payloads: Mapping[str, st.SearchStrategy[Any]] | None
+    signals: Post
+    requests: Post
     faults: bool
     cancellations: bool
-    _left: dict[str, int] = attrs.field(factory=dict[str, int])
+    usual: _Usual = attrs.field(factory=dict[int, tuple[Callable[..., Any], st.SearchStrategy[Answer]]])
     _answered: dict[str, int] = attrs.field(factory=dict[str, int])
-    _types: dict[str, Any] = attrs.field(factory=dict[str, Any])
     _cancelled: bool = False
 
     def live(self, definition: WorkflowDefinition, args: tuple[Any, ...], max_events: int) -> Execution:
@@ -138,19 +196,24 @@ class World:
 
     def happen(self, play: Play) -> bool:
         """Let one thing happen; False when nothing can."""
-        options = play.options(self._signals(play), cancel=self.cancellations and not self._cancelled)
+        signals, requests = self.signals.left(play.awaited), self.requests.left(play.requested)
+        options = play.options(signals, requests, cancel=self.cancellations and not self._cancelled)
         if not options:
             return False
-        option = options[0] if len(options) == 1 else self.draw(st.sampled_from(_weighted(options)))
+        option = options[0] if len(options) == 1 else self._one_of(_weighted(options))
         try:
             match option:
                 case Answers() | ChildEnds():
                     play.take(option, self.answer(play.interpreter.pending[option.id]))
                 case Signals():
-                    self._left[option.name] -= 1
-                    play.take(option, payload=self._payload(option.name))
+                    play.take(option, payload=self.signals.payload(option.name))
+                case Asks():
+                    play.take(option, payload=self.requests.payload(option.name))
+                case Cancels():
+                    self.draw(_IDLE)
+                    self._cancelled = True
+                    play.take(option)
                 case _:
-                    self._cancelled = self._cancelled or isinstance(option, Cancels)
                     play.take(option)
         except NotEncodable:  # drawn from an annotation that promises more than JSON can hold, such as nan
             reject()
@@ -163,26 +226,25 @@ class World:
         self._answered[name] = count + 1
         stub = self.stubs.get(name, self)
         if stub is self:
-            answer: Answer = self.draw(_usual_answers(issued))
+            answer: Answer = self.draw(self._usual_answers(issued))
         elif is_strategy(stub):
             answer = answer_of(self.draw(stub), issued, count)
         else:
             answers = answers_of(stub, issued, count)
             return answers[0] if len(answers) == 1 else self.draw(st.sampled_from(answers))
-        return self.draw(_faults(issued, answer)) if self.faults else answer
+        return self._one_of(_faults(issued, answer)) if self.faults else answer
 
-    def _signals(self, play: Play) -> Mapping[str, int]:
-        """Say which signals may come, and how often still."""
-        self._types.update(play.awaited)
-        for name in self._types if self.payloads is None else self.payloads:
-            self._left.setdefault(name, _MOST_SIGNALS)
-        return self._left
+    def _one_of(self, values: list[T]) -> T:
+        """Draw from a list; unlike `sampled_from`, Hypothesis keeps strategies of integers."""
+        index: int = self.draw(st.integers(0, len(values) - 1))
+        return values[index]
 
-    def _payload(self, name: str) -> Any:
-        if self.payloads is not None:
-            return self.draw(self.payloads[name])
-        awaited = self._types[name]
-        return None if awaited is Any else self.draw(_of_type(awaited, f"signal {name!r}", "signals"))
+    def _usual_answers(self, issued: Issued) -> st.SearchStrategy[Answer]:
+        definition = issued.definition if issued.child is None else issued.child.definition
+        assert definition is not None
+        if id(definition.fn) not in self.usual:
+            self.usual[id(definition.fn)] = (definition.fn, _usual_answers(issued))
+        return self.usual[id(definition.fn)][1]
 
 
 def _weighted(options: list[Option]) -> list[Option]:
@@ -221,14 +283,14 @@ def _errors(kind: type[Exception]) -> st.SearchStrategy[Answer]:
         drawn.validate()
     except ResolutionFailed:
         drawn = st.builds(kind)
-    return drawn.map(Raised)
+    return st.tuples(_IDLE, drawn).map(lambda pair: Raised(pair[1]))
 
 
 _FAULT = RuntimeError("the test lets the call fail")
 
 
-def _faults(issued: Issued, answer: Answer) -> st.SearchStrategy[Answer]:
-    """Return an answer, or what may go wrong with it."""
+def _faults(issued: Issued, answer: Answer) -> list[Answer]:
+    """Return an answer, and what may go wrong with it."""
     possible: list[Answer] = [answer] * _USUALLY
     if isinstance(issued.command, Call) and issued.definition is not None:
         options = issued.command.with_options.over(issued.definition.options)
@@ -237,12 +299,16 @@ def _faults(issued: Issued, answer: Answer) -> st.SearchStrategy[Answer]:
         possible += [OutcomeLost()] * (options.on_unknown == "fail")
     else:
         possible.append(Raised(_FAULT))
-    return st.sampled_from(possible)
+    return possible
 
 
 def is_strategy(value: object) -> TypeGuard[st.SearchStrategy[Any]]:
     """Whether values are to be drawn from it."""
     return isinstance(value, st.SearchStrategy)
+
+
+def _strategies(payloads: Mapping[str, Any] | None) -> Mapping[str, st.SearchStrategy[Any]] | None:
+    return None if payloads is None else {name: _strategy(payload) for name, payload in payloads.items()}
 
 
 def _strategy(payload: Any) -> st.SearchStrategy[Any]:

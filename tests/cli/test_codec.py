@@ -1,12 +1,14 @@
 """The command line beside values that went through a codec."""
 
+import logging
 import signal
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from interp import Encrypted
+from interp import Encrypted, Engine, Request, Workflow, await_signal, emit, get_logger, reply, workflow
 from tests.cli.command import PATIENCE_S, Told
 from tests.cli.test_commands import Begin, wait_until, waits_for
 
@@ -53,6 +55,62 @@ def test_what_needs_the_values_says_so_and_changes_nothing(interp: Interp, keys:
     assert "the signal must, too" in interp("signal", "q", "go", "SECRET").err
     assert 0 == interp("check", "flows.py", "--closed", "--codec", "keyring:orders").code
     assert '["a-0"]\n' == interp("result", "q", "--codec", "keyring:orders").out
+
+
+TELLING = """
+from interp import Workflow, await_signal, workflow
+
+
+@workflow(name="telling_sealed")
+def telling(secret: str) -> Workflow[str]:
+    return (yield from await_signal("never", str))
+"""
+
+
+@workflow
+def telling_sealed(secret: str) -> Workflow[str]:
+    get_logger().error("begins with %s", secret)
+    yield from emit("items", secret)
+    request = yield from await_signal("question", Request[str])
+    yield from reply(request, secret)
+    return (yield from await_signal("never", str))
+
+
+def test_streams_lines_answers_and_schedules_say_that_a_key_is_missing(
+    interp: Interp, inline: Interp, keys: Path
+) -> None:
+    (keys / "telling.py").write_text(TELLING)
+    codec = Encrypted(KEY)
+    with Engine(f"lmdb:{keys}/.interp", codec=codec, capture_logs=logging.ERROR) as engine:
+        run = engine.start_json("telling_sealed", b'["4242-SECRET"]', id="t")
+        assert "4242-SECRET" == run.ask("question", "why", id="one")
+        engine.schedule(telling_sealed, "4242-SECRET", id="s", every=timedelta(days=1))
+
+    for words in (
+        ("stream", "t", "items"),
+        ("stream", "t", "items", "--json"),
+        ("logs", "t"),
+        ("ask", "t", "question", "why", "--id", "one"),
+        ("schedule", "list"),
+        ("schedule", "show", "s"),
+        ("schedule", "pause", "s"),
+    ):
+        told = inline(*words)
+        assert (1, True) == (
+            told.code,
+            "went through a codec" in told.err + told.out or "no codec" in told.err + told.out,
+        )
+        assert "damaged" not in told.err + told.out, words
+    assert "the request must, too" in inline("ask", "t", "another", "SECRET").err
+    assert 1 == len(inline("stream", "t").out.splitlines())
+    again = interp("start", "telling.py", "4242-SECRET", "--id", "t")
+    assert again.is_error("run 't' cannot be read: no codec was given")
+
+    with_key = ("--codec", "keyring:orders")
+    assert '"4242-SECRET"\n' == interp("stream", "t", "items", *with_key).out
+    assert "begins with 4242-SECRET" in interp("logs", "t", *with_key).out
+    assert '"4242-SECRET"\n' == interp("ask", "t", "question", "why", "--id", "one", *with_key).out
+    assert "telling_sealed" in interp("schedule", "list", *with_key).out
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,9 @@ def test_a_command_is_told_by_what_it_does(
     kind: str, target: str, payload: bytes, text: tuple[str, str | None]
 ) -> None:
     assert text == heading(Record("1", kind, target, payload, "f.py:1"))
+
+
+def test_the_timer_of_a_start_at_tells_when_the_workflow_begins() -> None:
+    record = Record("0", "sleep_until", "", b'["2026-01-01T00:00:00+00:00"]', "")
+
+    assert ("begin at 2026-01-01T00:00:00+00:00", None) == heading(record)

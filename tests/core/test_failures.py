@@ -221,7 +221,7 @@ class Exit(BaseException):
         (lambda: SystemExit(3), ("RuntimeError", "the workflow raised SystemExit: 3")),
         (lambda: StopIteration(5), ("RuntimeError", "generator raised StopIteration")),
     ],
-    ids=str,
+    ids=lambda part: " ".join(part) if isinstance(part, tuple) else "",
 )
 def test_whatever_a_workflow_raises_is_its_outcome(make: Callable[[], BaseException], shown: tuple[str, str]) -> None:
     @workflow

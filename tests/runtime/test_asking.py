@@ -1,5 +1,6 @@
 """Requests: who asks gets one answer, or learns why there is none; what is refused leaves no record."""
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -222,6 +223,25 @@ def test_a_refused_request_leaves_no_record(url: str, order: Any, reason: str) -
         assert () == engine.store.inbox("shop")
 
 
+def exits(number: int, _state: dict[str, Any]) -> None:
+    sys.exit(f"no {number}")
+
+
+@workflow(validators={"ask": exits})
+def asking_exits() -> Workflow[int]:
+    request = yield from await_signal("ask", Request[int])
+    return request.payload
+
+
+def test_a_validator_that_exits_refuses_and_its_worker_lives_on(url: str) -> None:
+    with Engine(url) as engine:
+        run = engine.start(asking_exits)
+        with pytest.raises(AskRefused, match="SystemExit: no 7"):
+            run.ask("ask", 7, timeout=WAIT)
+
+        assert engine.trouble is None
+
+
 def test_a_validator_sees_the_last_state_and_is_asked_once_about_an_id(url: str) -> None:
     with Engine(url, cache=0) as engine:
         run = engine.start(asking_checked, 3)
@@ -413,6 +433,17 @@ def test_a_fork_and_a_replay_answer_nobody(url: str) -> None:
         assert ["tea", "jam"] == fork.result(WAIT) == run.result(WAIT)
         assert 2 == len(engine.store.topics("shop"))
         assert 1 == len(engine.store.topics("fork"))
+
+
+def test_a_fork_refuses_what_its_history_has_answered_and_answers_what_it_owes(url: str) -> None:
+    with Engine(url) as engine:
+        run = engine.start(asking_shop, 2, id="shop")
+        _ = run.ask("quote", Order("tea", 1), id="one")
+        fork = engine.fork("shop", at=2, id="fork")
+        with pytest.raises(AskRefused, match="forked from has answered it"):
+            fork.ask("quote", Order("tea", 1), id="one", timeout=WAIT)
+        assert Price(300) == fork.ask("quote", Order("jam", 3), type=Price, id="two", timeout=WAIT)
+        assert ["tea", "jam"] == fork.result(WAIT)
 
 
 def test_a_parked_run_keeps_the_request_and_says_that_it_is_parked(url: str) -> None:

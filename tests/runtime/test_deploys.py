@@ -151,7 +151,7 @@ def test_code_releases_a_run_once_and_then_leaves_it_to_people(url: str, caplog:
 
 
 def test_what_is_remembered_of_releases_is_forgotten_when_somebody_acts(url: str) -> None:
-    parked_by_a_bad_deploy(url, "forgets")
+    parked_by_a_bad_deploy(url, "forgets_releases")
     store = open_store(url)
     assert store.unpark("one", 1, Release("gone", "c0de"))
     with Engine(url) as engine, pytest.raises(RunParked):

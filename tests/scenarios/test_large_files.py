@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.scenarios.large_files import kept, report, sort_lines, take_in
+from examples.scenarios.large_files import kept, sort_lines, sorted_file, take_in
 from interp import Engine
 
 SIZE = 20_000_000
@@ -16,7 +16,7 @@ def test_a_large_file_leaves_a_small_journal(tmp_path: Path, monkeypatch: pytest
     source.write_bytes(b"".join(b"%019d\n" % (number * 7919 % 1_000_003) for number in range(SIZE // 20)))
 
     with Engine(f"lmdb://{tmp_path}/journal") as engine:
-        run = engine.start(report, str(source))
+        run = engine.start(sorted_file, str(source))
         assert {"lines": SIZE // 20, "bytes": SIZE} == run.result()
         records = sum(len(record) for record in engine.store.history(run.id))
 

@@ -172,6 +172,7 @@ def test_a_paused_schedule_does_not_fire_but_can_be_triggered(url: str) -> None:
         schedule = engine.schedule(scheduled_report, "a", id="s", every=FAST)
         fired(schedule, 1)
         schedule.pause("month end")
+        eventually(lambda: not schedule.describe().running)
         paused = schedule.describe()
         run_id = schedule.trigger()
         engine.get(run_id).result(WAIT)
@@ -188,9 +189,11 @@ def test_a_fire_waits_or_is_skipped_or_cancels_while_a_run_is_at_work(url: str) 
         for overlap in get_args(Overlap):
             schedule = engine.schedule(scheduled_wait, id=overlap, every=NEVER, overlap=overlap)
             first, second = schedule.trigger(), schedule.trigger()
+            expected = {first: "started", second: OUTCOMES[overlap]}
             told = {fire.run_id: fire.outcome for fire in schedule.describe().recent}
 
-            assert {first: "started", second: OUTCOMES[overlap]} == told
+            # The first one may have been cancelled by now, and the second have had its turn.
+            assert told == expected or (overlap == "cancel" and {first, second} == set(told))
             if overlap == "queue":
                 engine.get(first).signal("go", "done")
             if overlap in ENDS_OF_FIRST:
@@ -259,6 +262,37 @@ def test_a_schedule_whose_run_was_cancelled_says_so(url: str) -> None:
             engine.schedule(scheduled_report, "a", id="s", every=NEVER)
 
     assert ("its run has ended (cancelled): it will never fire again",) == told
+
+
+def test_a_schedule_fires_the_newest_version_that_its_worker_knows(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    tag = f"scheduled_versions_{url.partition(':')[0]}"
+
+    @workflow(name=tag)
+    def version_1(name: str) -> Workflow[int]:
+        return (yield from run_info()).version
+
+    with Engine(url) as engine:
+        schedule = engine.schedule(version_1, "a", id="s", start=datetime.now(UTC) + NEVER, every=NEVER)
+        assert 1 == engine.get(_triggered(schedule, 1)).result(WAIT)
+
+        workflow(name=tag, version=2)(version_1)
+        run = engine.get(_triggered(schedule, 2))
+        assert 2 == run.result(WAIT)
+        assert f"{tag}@2" == run.row.workflow
+    with Engine(url, cache=0) as engine:  # replayed, by code that knows another version still
+        workflow(name=tag, version=3)(version_1)
+        schedule = engine.get_schedule("s")
+        assert 3 == engine.get(_triggered(schedule, 3)).result(WAIT)
+        assert [] == [row.id for row in engine.runs(RunFilter(frozenset({Status.PARKED})))]
+    assert "not registered" not in caplog.text
+
+
+def _triggered(schedule: Schedule, count: int) -> str:
+    """Trigger a schedule, and wait until it has fired so often; returns the run."""
+    run_id = schedule.trigger()
+    fired(schedule, count)
+    eventually(lambda: not schedule.describe().running)
+    return run_id
 
 
 def test_a_taken_run_id_is_told_and_the_schedule_goes_on(url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from interp import Compressed, Encrypted
 from interp.runtime.sealed import sealed_store
@@ -49,3 +50,7 @@ TestMemory = store_contract(_named_memory, reopen=lambda store: memory.open(stor
 TestLmdb = store_contract(_lmdb, reopen=lambda store: lmdb.open(store.url), reference=_memory)
 TestGrowingLmdb = store_contract(_growing_lmdb, reference=_memory)
 TestSealed = store_contract(_sealed, reference=_memory)
+
+# An example of the machine costs as much as many of other tests. Deep it searches at night.
+for _test in (TestMemory, TestLmdb, TestGrowingLmdb, TestSealed):
+    setattr(_test, "settings", settings(max_examples=max(50, settings().max_examples // 4)))  # noqa: B010  as Hypothesis asks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from interp.testing.outside import Outside
 from tests.testing import planted
 from tests.testing.planted import BUGS, CORRECT, fetch, note
 from tests.testing.workflows import countdown, endless, parent, purchase, trip
+from tests.zoo import keeps_state
 
 AnyWorkflow = Callable[..., Any]
 
@@ -82,9 +85,42 @@ def test_what_a_workflow_changed_is_put_back() -> None:
     assert planted._last == ""  # pyright: ignore[reportPrivateUsage]
 
 
+def test_counters_generators_and_caches_are_put_back() -> None:
+    state = keeps_state._dice.getstate()  # pyright: ignore[reportPrivateUsage]
+
+    for flow in (keeps_state.raffle, keeps_state.numbered_invoice, keeps_state.delivery_tour):
+        found_in(flow)
+
+    assert state == keeps_state._dice.getstate()  # pyright: ignore[reportPrivateUsage]
+    assert "count(1)" == repr(keeps_state._numbers)  # pyright: ignore[reportPrivateUsage]
+    assert 0 == keeps_state._route.cache_info().currsize  # pyright: ignore[reportPrivateUsage]
+
+
+def test_the_failure_names_the_line_and_holds_the_life() -> None:
+    found = found_in(planted.hour)
+
+    assert re.search(r"\n  planted.py:\d+: datetime.now\(\)\n", str(found))
+    assert "planted_hour" == found.execution.definition.name
+    assert 1 == found.examples
+
+
 def test_state_is_watched_where_a_workflow_can_reach_it() -> None:
     assert "global '_total' of tests.testing.planted" in Outside(planted.kept_in_global).watched
     assert all("BUGS" not in what for what in Outside(planted.kept_in_global).watched)
+
+
+_only_once = itertools.chain(["once"], itertools.repeat("again"))
+
+
+@workflow(name="planted_flaky")
+def flaky() -> Workflow[None]:
+    yield from call(note, next(_only_once))
+
+
+def test_what_differs_only_once_is_told_as_it_was_seen() -> None:
+    told = str(found_in(flaky, twins=False))
+
+    assert re.search(r"call note\('once'\) .*<-- the replay: call note\(what='again'\)", told)
 
 
 def test_state_in_a_closure_is_found() -> None:

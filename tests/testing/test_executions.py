@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from typing import Any
 
@@ -10,10 +11,21 @@ import pytest
 from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
-from interp import CallFailed, CallTimeout, OutcomeUnknown, UsageError, Workflow, activity, call, workflow
+from interp import (
+    CallFailed,
+    CallTimeout,
+    OutcomeUnknown,
+    UsageError,
+    Workflow,
+    activity,
+    await_signal,
+    call,
+    continue_as,
+    workflow,
+)
 from interp.events import Fired, Signalled
 from interp.replay import replay
-from interp.testing import Execution, Raised, TimedOut, executions, in_turn
+from interp.testing import Answers, Execution, Raised, Returned, Signals, TimedOut, executions, in_turn, replay_schedule
 from tests.testing.workflows import (
     Declined,
     Order,
@@ -143,6 +155,53 @@ def test_the_story_of_a_life() -> None:
         "   1  gets     1  pay raises Declined: no funds",
         "      returns     'declined'",
     ] == told
+
+
+@workflow(name="kit_two_letters")
+def two_letters(left: int) -> Workflow[None]:
+    for _ in range(2):
+        yield from await_signal("letter", str)
+        yield from call(mail, "")
+    if left:
+        yield continue_as(left - 1)
+
+
+def marks(life: Execution) -> list[str]:
+    return [line for line in life.story.splitlines() if "<--" in line]
+
+
+def test_a_signal_that_had_to_wait_is_told_where_it_came_and_where_it_was_taken() -> None:
+    mailed = Returned(None)
+    letters: list[Any] = [
+        (Signals("letter"), "a"),
+        (Signals("letter"), "b"),
+        (Answers("2"), mailed),
+        (Answers("4"), mailed),
+    ]
+
+    kept, taken = marks(replay_schedule(two_letters, (0,), letters))
+
+    assert re.fullmatch(r" +2  signal +letter\('b'\)   <-- kept: nobody awaits it yet", kept)
+    assert re.fullmatch(r" +yields +3  await_signal 'letter' +\S+   <-- takes the one kept since record 2", taken)
+
+
+def test_a_signal_that_was_awaited_has_no_remark() -> None:
+    mailed = Returned(None)
+    letters: list[Any] = [
+        (Signals("letter"), "a"),
+        (Answers("2"), mailed),
+        (Signals("letter"), "b"),
+        (Answers("4"), mailed),
+    ]
+
+    assert [] == marks(replay_schedule(two_letters, (0,), letters))
+
+
+def test_a_signal_may_wait_for_the_next_round() -> None:
+    def crosses(life: Execution) -> bool:
+        return any(mark.endswith("takes the one kept since the earlier round") for mark in marks(life))
+
+    assert 2 == len(find(executions(two_letters, (1,)), crosses).rounds)
 
 
 def test_a_failing_property_prints_the_shortest_story() -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from interp.asking import answer_topic, check_request_id
 from interp.cli.arguments import encoded_value, refuse_options
+from interp.cli.history import refuse_unsealed
 from interp.cli.options import JSON_ARGUMENTS, SPAN, Command, common, existing_store
 from interp.cli.output import say, write_document
 from interp.events import Asked, encode_event
@@ -60,6 +61,7 @@ def command(
         def wait(left_s: float | None) -> None:
             store.changed(_LOOK_S if left_s is None else min(left_s, _LOOK_S))
 
+        refuse_unsealed(store, run_id, "request")
         tail = Tail(store, run_id, answer_topic(asked.id))
         found = answer(asked, tail, send=send, look=Tail.look, wait=wait, timeout=timeout)
     if as_json:

@@ -8,13 +8,11 @@ import click
 import msgspec
 
 from interp.cli.arguments import encoded_value, refuse_options
-from interp.cli.history import row_of, tree_in
+from interp.cli.history import refuse_unsealed, tree_in
 from interp.cli.options import JSON_ARGUMENTS, Command, common, existing_store
 from interp.cli.output import note, say, write_document
 from interp.cli.tree import Tree
-from interp.errors import PayloadLocked
 from interp.events import Signalled, encode_event
-from interp.sealing import is_sealed
 from interp.store import Post
 
 __all__ = ["command"]
@@ -35,8 +33,7 @@ def command(run_id: str, name: str, payload: str | None, store_url: str | None, 
     refuse_options((payload,) if payload is not None else ())
     encoded = encoded_value(payload)
     with existing_store(store_url) as store:
-        if is_sealed(row_of(store, run_id).digest):  # before anything is written: it would lie there as it is
-            raise PayloadLocked(f"run {run_id!r}", "its values went through a codec, and the signal must, too")
+        refuse_unsealed(store, run_id, "signal")
         store.post(Post(run_id, encode_event(Signalled(name, encoded))), time.time_ns() // 1000)
         tree = tree_in(store, run_id)
     awaited = _awaited(tree, "await_signal")

@@ -7,6 +7,7 @@ import time
 from datetime import datetime
 from typing import Any
 
+import attrs
 import click
 
 from interp.cli.arguments import encoded_arguments, refuse_options
@@ -14,8 +15,10 @@ from interp.cli.options import JSON_ARGUMENTS, MOMENT, Command, any_store, commo
 from interp.cli.output import hint, note, say, write_document
 from interp.cli.target import workflow_in
 from interp.cli.words import stamp
-from interp.runtime.creating import new_run
+from interp.errors import RunExists
+from interp.runtime.creating import NewRun, describe_run, describe_start, new_run
 from interp.runtime.vetting import vet
+from interp.store import Store
 
 __all__ = ["command"]
 
@@ -48,7 +51,7 @@ def command(
     vet(definition, "warn")
     new = new_run(definition, encoded, run_id or secrets.token_hex(8), start_at=start_at, worker=None)
     with any_store(store_url) as store:
-        is_new = store.create(new.create, time.time_ns() // 1000)
+        is_new = _created(store, new)
         url = store.url
     begins: Any = new.started.start_at
     if as_json:
@@ -58,3 +61,12 @@ def command(
     when = f"; it begins {stamp(begins, None)}" if begins is not None else ""
     say(f"run {new.create.run_id} of {definition.name} is started{when}" if is_new else f"run {run_id} exists already")
     note(f"It is moved by a worker: {hint('worker', target.partition(':')[0], store=url)}", dim=True)
+
+
+def _created(store: Store, new: NewRun) -> bool:
+    """Create the run; tells whether it is new."""
+    try:
+        return store.create(new.create, time.time_ns() // 1000)
+    except RunExists as error:
+        requested = describe_start(new.started)
+        raise attrs.evolve(error, existing=describe_run(store, error.run_id), requested=requested) from None

@@ -1,9 +1,9 @@
 """Open a bank account: what the customer tells is encrypted in the journal, and readable for the workflow.
 
     export ACCOUNTS_KEY=$(python -c "from interp import Encrypted; print(Encrypted.new_key())")
-    python -m examples.scenarios.secrets customer-7 "Ada Lovelace" 1815-12-10
+    python -m examples.scenarios.secret_payloads customer-7 "Ada Lovelace" 1815-12-10
     interp show customer-7                                               # values show as ‹encrypted›
-    interp show customer-7 --codec examples.scenarios.secrets:codec      # with the key they show
+    interp show customer-7 --codec examples.scenarios.secret_payloads:codec      # with the key they show
 
 Two secrets do not even reach the journal: the provider's API key is read by the activity that needs it, and the PIN is
 made and posted by one activity, which returns no more than where it went.
