@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from interp.fibers import Issued
 from interp.runtime.attempts import Attempt, Completion, Deliver, overdue
-from interp.runtime.executors import GROWTH_S, LoopExecutor, ThreadExecutor
+from interp.runtime.executors import GROWTH_S, Executor, Executors
 from interp.runtime.live import LiveRun
 from interp.runtime.verdicts import deadline_of, options_of
 
@@ -28,7 +28,12 @@ class Dispatcher:
     """The attempts of all runs of one worker; used by the worker's thread alone."""
 
     def __init__(
-        self, threads: int, deliver: Deliver, clock: Callable[[], datetime], capture_logs: int | None = None
+        self,
+        threads: int,
+        deliver: Deliver,
+        clock: Callable[[], datetime],
+        capture_logs: int | None = None,
+        executor: Callable[[int, Deliver], Executor] = Executors,
     ) -> None:
         """Begin with nothing in flight.
 
@@ -37,12 +42,12 @@ class Dispatcher:
             deliver: Called with each completion and heartbeat, on the thread where the activity runs.
             clock: Tells the time, UTC.
             capture_logs: The lowest level of log lines that are captured; None for none.
+            executor: Makes what runs the attempts, out of `threads` and `deliver`.
         """
         self._capture_logs = capture_logs
         self.in_flight = 0
         self._clock = clock
-        self._threads = ThreadExecutor(threads, deliver)
-        self._loop = LoopExecutor(deliver)
+        self._executor = executor(threads, deliver)
         self._deliver = deliver
         self._deadlines: list[tuple[datetime, int, Attempt]] = []
         self._room = _FEW
@@ -77,12 +82,9 @@ class Dispatcher:
         return attempt
 
     def begin(self, attempts: list[Attempt]) -> None:
-        """Hand attempts to the threads and to the event loop."""
-        on_threads = [attempt for attempt in attempts if not attempt.is_async]
-        if on_threads:
-            self._threads.submit(on_threads)
-        if len(on_threads) < len(attempts):
-            self._loop.submit(attempt for attempt in attempts if attempt.is_async)
+        """Have attempts run."""
+        if attempts:
+            self._executor.submit(attempts)
 
     def ended(self, run: LiveRun, attempt: Attempt) -> bool:
         """Note that an attempt has ended; tells whether its run still waits for it."""
@@ -101,7 +103,7 @@ class Dispatcher:
 
     def grow(self) -> float:
         """Add threads when they are needed; returns in how many seconds to ask again, if nothing else happens."""
-        return GROWTH_S if self._threads.grow() else math.inf
+        return GROWTH_S if self._executor.grow() else math.inf
 
     @property
     def next_deadline(self) -> datetime | None:
@@ -121,7 +123,7 @@ class Dispatcher:
                 if run is not None or attempt.begun is not None:
                     self._watch(attempt, limit[0])
                 continue
-            self._threads.abandon(attempt)
+            self._executor.abandon(attempt)
             if run is not None:
                 self.call_off(run, attempt.command_id)
                 yield run, overdue(attempt, limit[1])
@@ -143,15 +145,18 @@ class Dispatcher:
                 yield run, attempt
 
     def close(self) -> None:
-        """Let idle threads end, and cancel what runs on the event loop."""
-        self._threads.close()
-        self._loop.close()
+        """Begin nothing more."""
+        self._executor.close()
+
+    def forget_ended(self) -> None:
+        """Leave out the limits of attempts that are over, so that `next_deadline` tells only of those that are not."""
+        self._deadlines = [entry for entry in self._deadlines if not entry[2].is_over]
+        heapq.heapify(self._deadlines)
 
     def _watch(self, attempt: Attempt, moment: datetime) -> None:
         """Look at an attempt at a moment. Most end long before: those are left out whenever the heap has doubled."""
         if len(self._deadlines) >= self._room:
-            self._deadlines = [entry for entry in self._deadlines if not entry[2].is_over]
-            heapq.heapify(self._deadlines)
+            self.forget_ended()
             self._room = max(_FEW, 2 * len(self._deadlines))
         heapq.heappush(self._deadlines, (moment, next(self._serial), attempt))
 

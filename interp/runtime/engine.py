@@ -10,11 +10,13 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Self, TypeVar, TypeVarTuple
 
 import attrs
 
 from interp.budget import HistoryBudget
+from interp.codec import ValueCodec
 from interp.commands import Command, Workflow
 from interp.definitions import WorkflowDefinition, find_workflow, newest_workflow, workflow_of
 from interp.errors import EngineClosed, RunExists, UnknownRun, UsageError
@@ -125,13 +127,23 @@ class Engine:
         options = WorkerOptions(
             threads, cache, _utc_now, poison_after, budget=history_budget, capture_logs=capture_logs, guard=guard
         )
-        self._worker = Worker(self.store, self.name, options)
-        self._threads = [
+        self._threads: list[threading.Thread] = []
+        self._worker = self._employ(options)
+
+    def _employ(self, options: WorkerOptions) -> Worker:
+        """Set a worker to work, with what it needs besides; a test's engine has one that it drives itself."""
+        worker = Worker(self.store, self.name, options)
+        self._threads += [
             threading.Thread(target=target, name=f"interp-{name}", daemon=True)
-            for name, target in (("worker", self._worker.run), ("doorbell", self._listen), ("deploy", self._look_after))
+            for name, target in (
+                ("worker", worker.run),
+                ("doorbell", partial(self._listen, worker)),
+                ("deploy", partial(self._look_after, worker)),
+            )
         ]
         for thread in self._threads:
             thread.start()
+        return worker
 
     def __enter__(self) -> Self:
         """Return the engine."""
@@ -323,7 +335,7 @@ class Engine:
         row = self.store.run(run_id) if _possible(run_id) else None
         if row is None:
             raise UnknownRun(run_id, self.store.url)
-        return Run(run_id, self._worker, result_codec(row.workflow), row.workflow)
+        return self._handle(run_id, result_codec(row.workflow), row.workflow)
 
     def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
         """Open a transaction on your own tables in the store, on this thread: to fill them, and to look.
@@ -376,23 +388,23 @@ class Engine:
         if self._owns_store:
             self.store.close()
 
-    def _listen(self) -> None:
+    def _listen(self, worker: Worker) -> None:
         """Ring the worker when another process, or another thread, wrote to the store."""
-        while not self._closed.is_set() and self._worker.trouble is None:
+        while not self._closed.is_set() and worker.trouble is None:
             try:
                 if self.store.changed(_LISTEN_S):
-                    self._worker.wake()
-                    self._worker.bell.ring()
-                self._worker.warn()
+                    worker.wake()
+                    worker.bell.ring()
+                worker.warn()
             except Exception:  # noqa: BLE001  a store that failed or was closed: the worker meets it, too, and tells
-                self._worker.wake()
+                worker.wake()
                 self._closed.wait(_LISTEN_S)
-        self._worker.bell.ring()
+        worker.bell.ring()
 
-    def _look_after(self) -> None:
+    def _look_after(self, worker: Worker) -> None:
         """Look after what earlier deploys have left, once the worker is there to take it."""
-        self._worker.ready.wait()
-        if self._worker.trouble is None:
+        worker.ready.wait()
+        if worker.trouble is None:
             Deploy(self.store, self.name, _utc_now).look(self._closed)
 
     def _new(
@@ -417,7 +429,10 @@ class Engine:
         if why == "differs":
             raise self._taken(start)
         # One that existed may be of another version: the handle sees that when it reads the row.
-        return Run(start.create.run_id, self._worker, start.definition.arguments.result, start.definition.name)
+        return self._handle(start.create.run_id, start.definition.arguments.result, start.definition.name)
+
+    def _handle(self, run_id: str, result: ValueCodec[Any], workflow: str) -> Run[Any]:
+        return Run(run_id, self._worker, result, workflow)
 
     def _taken(self, start: Start) -> RunExists:
         run_id = start.create.run_id

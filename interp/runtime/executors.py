@@ -7,13 +7,63 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
+from typing import Protocol
 
 from interp.runtime.attempts import Attempt, Deliver, perform, perform_async
 
-__all__ = ["GROWTH_S", "LoopExecutor", "ThreadExecutor"]
+__all__ = ["GROWTH_S", "Executor", "Executors", "LoopExecutor", "ThreadExecutor"]
 
 # How long calls may wait without movement until threads are added, in seconds.
 GROWTH_S = 0.002
+
+
+class Executor(Protocol):
+    """Where a worker has its activities run; used by the worker's thread alone."""
+
+    def submit(self, attempts: list[Attempt]) -> None:
+        """Begin attempts, as soon as there is room; how they end is delivered."""
+        ...
+
+    def grow(self) -> bool:
+        """Make room when that is needed; tells whether attempts wait."""
+        ...
+
+    def abandon(self, attempt: Attempt) -> None:
+        """Wait for an attempt no longer, which may never end."""
+        ...
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        ...
+
+
+class Executors:
+    """Sync activities on threads, async ones on an event loop: what a worker uses unless it is told otherwise."""
+
+    def __init__(self, most: int, deliver: Deliver) -> None:
+        """Begin with neither threads nor a loop.
+
+        Args:
+            most: How many sync activities may run at once.
+            deliver: Called with each completion, on the thread where the activity runs.
+        """
+        self._threads = ThreadExecutor(most, deliver)
+        self._loop = LoopExecutor(deliver)
+        self.grow = self._threads.grow
+        self.abandon = self._threads.abandon
+
+    def submit(self, attempts: list[Attempt]) -> None:
+        """Hand attempts to the threads and to the event loop."""
+        on_threads = [attempt for attempt in attempts if not attempt.is_async]
+        if on_threads:
+            self._threads.submit(on_threads)
+        if len(on_threads) < len(attempts):
+            self._loop.submit(attempt for attempt in attempts if attempt.is_async)
+
+    def close(self) -> None:
+        """Let idle threads end, and cancel what runs on the event loop."""
+        self._threads.close()
+        self._loop.close()
 
 
 class ThreadExecutor:

@@ -40,9 +40,10 @@ from interp.errors import (
 )
 from interp.events import Asked, ChildEnded, Event, Fired, Heartbeat, Outgrown, Started, WorkerLost, decode_event
 from interp.runtime.asking import ANSWERED_BEFORE_THE_FORK, has_answer, objection
-from interp.runtime.attempts import Attempt, Beat, Completion, Told, later
+from interp.runtime.attempts import Attempt, Beat, Completion, Deliver, Told, later
 from interp.runtime.capture import Capture, capturing
 from interp.runtime.dispatcher import Dispatcher
+from interp.runtime.executors import Executor, Executors
 from interp.runtime.guard import GuardMode, enter, watch
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
@@ -104,6 +105,7 @@ class WorkerOptions:
         stopwatch: Tells seconds that have passed since some moment: what replays are measured with.
         capture_logs: The lowest level of log lines that are kept with their run; None for none.
         guard: What happens when a workflow does what it must not do.
+        executor: Makes what runs the activities, out of the number of threads and what takes their ends.
     """
 
     threads: int
@@ -115,6 +117,7 @@ class WorkerOptions:
     stopwatch: Callable[[], float] = time.perf_counter
     capture_logs: int | None = None
     guard: GuardMode = "warn"
+    executor: Callable[[int, Deliver], Executor] = Executors
 
 
 class Worker:
@@ -137,7 +140,9 @@ class Worker:
         self._clock = options.clock
         self._inputs: SimpleQueue[Input] = SimpleQueue()
         self._taken: deque[Input] = deque()
-        self._dispatcher = Dispatcher(options.threads, self._inputs.put, options.clock, options.capture_logs)
+        self._dispatcher = Dispatcher(
+            options.threads, self._inputs.put, options.clock, options.capture_logs, options.executor
+        )
         self._capture = None if options.capture_logs is None else Capture(options.capture_logs)
         self._live: dict[str, LiveRun] = {}
         self._idle: OrderedDict[str, LiveRun] = OrderedDict()
@@ -200,16 +205,26 @@ class Worker:
         """Work until stopped. Whatever ends the loop is told to everyone who waits."""
         trouble: BaseException = EngineClosed(CLOSED)
         self._thread = threading.get_ident()
-        capturing.set(self._capture)  # for this thread alone
-        enter(self._options.guard)
         try:
-            self.store.register(self.name)
+            self.begin()
             while not self._stopped():
-                self._work()
+                self.turn(min(self._patience(), self._dispatcher.grow()))
                 self.ready.set()
         except BaseException as error:  # noqa: BLE001  handed to all who wait
             trouble = error
             _log.critical("worker %s stops: %s", self.name, error, exc_info=not isinstance(error, StoreError))
+        self.end(trouble)
+
+    # What `run` is made of, for whoever gives the turns himself: a test in virtual time.
+
+    def begin(self) -> None:
+        """Make ready for the first turn, on the thread that will give all of them."""
+        capturing.set(self._capture)  # for this thread alone
+        enter(self._options.guard)
+        self.store.register(self.name)
+
+    def end(self, trouble: BaseException) -> None:
+        """Drop everything after the last turn, and tell those who wait why nothing more will come."""
         try:
             self._shut_down()
         except Exception:  # noqa: BLE001  the loop is over; those who wait are told why it ended, not how the tidying went
@@ -219,9 +234,13 @@ class Worker:
             self.ready.set()
             self._refuse_all(trouble)
 
-    def _work(self) -> None:
-        """Do one turn."""
-        self._taken.extend(self._take_inputs(min(self._patience(), self._dispatcher.grow())))
+    def turn(self, patience_s: float = 0.0) -> None:
+        """Do one turn: take what came in, move the runs, commit, and let happen what follows.
+
+        Args:
+            patience_s: How long to wait for the first thing that comes in, in seconds.
+        """
+        self._taken.extend(self._take_inputs(patience_s))
         while self._taken:
             self._take(self._taken[0])
             self._taken.popleft()
@@ -259,18 +278,28 @@ class Worker:
 
     def _patience(self) -> float:
         """How long nothing has to be done unless something comes in, in seconds."""
-        if self._hold_until is None and (self._woken or self._turn):
+        if self.has_work:
             return 0.0
+        soonest = self.next_moment
+        if soonest is None:
+            return _IDLE_S
+        return min(max((soonest - self._clock()).total_seconds(), 0.0), _IDLE_S)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to do now, even if nothing has come in."""
+        return self._hold_until is None and (self._woken or bool(self._turn))
+
+    @property
+    def next_moment(self) -> datetime | None:
+        """When there will be something to do, even if nothing comes in; None for never."""
         moments = (
             self._claim_at if self._hold_until is None else None,
             self._hold_until,
             self._drain_until,
             self._dispatcher.next_deadline,
         )
-        soonest = min((moment for moment in moments if moment is not None), default=None)
-        if soonest is None:
-            return _IDLE_S
-        return min(max((soonest - self._clock()).total_seconds(), 0.0), _IDLE_S)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def _take(self, taken: Input) -> None:
         match taken:

@@ -14,7 +14,9 @@
 """
 
 from interp.linting import Finding, lint
+from interp.testing.crashing import CrashReport, NotCrashSafe, Repeated, crash_sweep
 from interp.testing.determinism import NotDeterministic, check_determinism, check_replay
+from interp.testing.driven import NothingHappens
 from interp.testing.execution import CallMade, Execution
 from interp.testing.explored import DoesNotHold, Ending, Explored, Moment, OrderMatters, Violation
 from interp.testing.exploring import check_confluent, explore
@@ -34,8 +36,10 @@ from interp.testing.play import (
     TimedOut,
 )
 from interp.testing.schedules import Passes, Schedule, replay_schedule
+from interp.testing.simulating import Faults, Simulated, WentWrong, simulate
 from interp.testing.strategies import executions
 from interp.testing.stubs import either, in_turn
+from interp.testing.virtual import VirtualEngine, VirtualRun, engine
 
 __all__ = [
     "Answers",
@@ -43,34 +47,46 @@ __all__ = [
     "CallMade",
     "Cancels",
     "ChildEnds",
+    "CrashReport",
     "DoesNotHold",
     "Ending",
     "Execution",
     "Explored",
+    "Faults",
     "Finding",
     "Fires",
     "Moment",
+    "NotCrashSafe",
     "NotDeterministic",
+    "NothingHappens",
     "OrderMatters",
     "OutcomeLost",
     "Passes",
     "Paths",
     "Raised",
+    "Repeated",
     "Returned",
     "Schedule",
     "Signals",
+    "Simulated",
     "Stored",
     "TimedOut",
     "Violation",
+    "VirtualEngine",
+    "VirtualRun",
     "Way",
+    "WentWrong",
     "check_confluent",
     "check_determinism",
     "check_replay",
+    "crash_sweep",
     "either",
+    "engine",
     "executions",
     "explore",
     "guarded",
     "in_turn",
     "lint",
     "replay_schedule",
+    "simulate",
 ]

@@ -22,7 +22,7 @@ from interp.errors import UsageError
 from interp.fibers import Issued
 from interp.testing.play import Answer, OutcomeLost, Raised, Returned, TimedOut
 
-__all__ = ["Either", "InTurn", "Stubs", "Target", "answer_of", "answers_of", "by_name", "either", "in_turn"]
+__all__ = ["Either", "InTurn", "Stubs", "Target", "answer_of", "answers_of", "by_name", "chosen", "either", "in_turn"]
 
 Target: TypeAlias = Callable[..., Any] | str
 """An activity, or a child's workflow, by its function or by its name."""
@@ -90,6 +90,22 @@ def _name_of(target: Callable[..., Any]) -> str:
     return name
 
 
+def chosen(stub: Any, calls: int) -> Any:
+    """Return the one of a stub's answers whose turn it is; of `either` the usual one.
+
+    Args:
+        stub: What stands in.
+        calls: How often it was asked before.
+    """
+    match stub:
+        case InTurn():
+            return chosen(stub.answers[min(calls, len(stub.answers) - 1)], calls)
+        case Either():
+            return chosen(stub.answers[0], calls)
+        case _:
+            return stub
+
+
 def answer_of(stub: Any, issued: Issued, calls: int) -> Answer:
     """Say what a stub answers to a call, or to a child.
 
@@ -98,11 +114,8 @@ def answer_of(stub: Any, issued: Issued, calls: int) -> Answer:
         issued: The command.
         calls: How many commands the stub has answered before.
     """
+    stub = chosen(stub, calls)
     match stub:
-        case InTurn():
-            return answer_of(stub.answers[min(calls, len(stub.answers) - 1)], issued, calls)
-        case Either():
-            return answer_of(stub.answers[0], issued, calls)
         case Returned() | Raised() | TimedOut() | OutcomeLost():
             return stub
         case Exception():
