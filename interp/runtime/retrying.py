@@ -46,7 +46,8 @@ def retry(store: Store, run_id: str) -> Retried | None:
     if row is None:
         raise UnknownRun(run_id, store.url)
     now = datetime.now(UTC)
-    if row.status is Status.PARKED and store.unpark(run_id, microseconds(now)):
+    if row.status is Status.PARKED:
+        store.unpark(run_id, microseconds(now))  # False: an engine has released it just now, which is what was wanted
         return None
     if row.status is not Status.FAILED:
         raise UsageError(f"run {run_id!r} is neither parked nor failed: it is {row.status}{_instead(row.status)}")

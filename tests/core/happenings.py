@@ -75,12 +75,16 @@ _WHAT = st.sampled_from(
 )
 
 
+_OF_ATTEMPTS = frozenset({"timeout", "retry", "beat", "know"})
+
+
 def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> None:
     """Let one thing happen that can."""
     pending = driver.interpreter.pending
     calls = [issued.id for issued in pending.values() if issued.definition is not None]
+    attempted = [command_id for command_id in calls if pending[command_id].record.kind == "call"]  # no transacts
     what = draw(_WHAT)
-    if what in {"return", "fail", "fault", "timeout", "retry", "beat", "know"} and not calls:
+    if (what in {"return", "fail", "fault"} and not calls) or (what in _OF_ATTEMPTS and not attempted):
         what = "timer"
     if what == "child" and not _open(driver, children=True):
         what = "stored"
@@ -96,13 +100,13 @@ def happen(draw: Callable[[st.SearchStrategy[Any]], Any], driver: Driver) -> Non
         case "fault":
             driver.rejects(draw(st.sampled_from(calls)), Failure("lib.Broken", draw(_TEXT), "a traceback"))
         case "timeout":
-            driver.rejects(draw(st.sampled_from(calls)), timed_out(draw(st.sampled_from([0.5, 30.0]))))
+            driver.rejects(draw(st.sampled_from(attempted)), timed_out(draw(st.sampled_from([0.5, 30.0]))))
         case "retry":
-            driver.retries(draw(st.sampled_from(calls)))
+            driver.retries(draw(st.sampled_from(attempted)))
         case "beat":
-            driver.feed(Heartbeat(draw(st.sampled_from(calls)), 1, b"[1]"))
+            driver.feed(Heartbeat(draw(st.sampled_from(attempted)), 1, b"[1]"))
         case "know":
-            driver.feed(Reconciled(draw(st.sampled_from(calls)), done=False))
+            driver.feed(Reconciled(draw(st.sampled_from(attempted)), done=False))
         case "child":
             command_id = draw(st.sampled_from(_open(driver, children=True)))
             driver.feed(ChildEnded(command_id, 0, draw(_ENDS)))
