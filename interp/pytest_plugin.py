@@ -1,4 +1,4 @@
-"""The pytest plugin: exported histories are tests, and failures of the testing kit print their story alone.
+"""The pytest plugin: exported histories are tests, failures of the testing kit print their story alone, and fixtures.
 
 Collected are files called `*.history.jsonl`, as `interp export` writes them: each is replayed against the code as it is
 now. Loaded with every pytest that finds interp installed, so it imports nothing heavy by itself.
@@ -7,7 +7,7 @@ now. Loaded with every pytest that finds interp installed, so it imports nothing
 from __future__ import annotations
 
 import importlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -19,6 +19,8 @@ from interp.histories import SUFFIX, ExportedHistory, load_history
 from interp.replay import replay
 
 __all__ = ["HistoryFile", "HistoryTest"]
+
+_EXAMPLES = {"quick": 20, "usual": 100, "deep": 2_000}
 
 _Report: TypeAlias = Generator[None, pytest.TestReport, pytest.TestReport]
 
@@ -32,7 +34,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="replay",
         help=f"whether files called *{SUFFIX} are replayed as tests (default: replay)",
     )
+    group.addoption(
+        "--interp-profile",
+        choices=sorted(_EXAMPLES),
+        help="how many examples Hypothesis looks at, in checks of workflows and everywhere: "
+        + ", ".join(f"{name} {count:,}" for name, count in _EXAMPLES.items()),
+    )
     parser.addini("interp_modules", "modules that define the workflows of exported histories", "args", default=[])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the profile that was asked for."""
+    profile = config.getoption("--interp-profile")
+    if profile is not None:
+        from hypothesis import settings  # noqa: PLC0415  only for who asks
+
+        settings.register_profile(f"interp-{profile}", max_examples=_EXAMPLES[profile], deadline=None)
+        settings.load_profile(f"interp-{profile}")
+
+
+@pytest.fixture
+def interp_store(tmp_path: Path) -> str:
+    """URL of a fresh LMDB store, which is gone with the test's directory."""
+    return f"lmdb://{tmp_path}/interp"
+
+
+@pytest.fixture
+def interp_engine() -> Iterator[Any]:
+    """An engine in virtual time on a store in memory, without stubs: `interp.testing.engine()`."""
+    from interp.testing import engine  # noqa: PLC0415  brings Hypothesis, which this plugin does not wait for
+
+    with engine() as opened:
+        yield opened
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -8,8 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from interp import Request, Retry
+from interp._hypothesis import register
 from interp.testing import NotDeterministic
+
+register()  # what Hypothesis does by itself where interp is installed; twice does no harm
 
 FLOW = """
 from interp import RetryAfter, Retry, Workflow, activity, call, current_call, workflow
@@ -141,6 +147,40 @@ def test_a_failure_of_the_kit_prints_its_story_alone(tmp_path: Path) -> None:
     assert "\nplanted_hour is not deterministic" in failed.stdout
     assert "determinism.py" not in failed.stdout
     assert NotDeterministic.__interp_story__
+
+
+def test_the_fixtures_give_a_store_and_an_engine_in_virtual_time(place: Path) -> None:
+    (place / "test_fixtures.py").write_text(
+        "from datetime import datetime, timedelta\n"
+        "from interp import Engine, Workflow, sleep, workflow\n"
+        "@workflow\n"
+        "def plugin_patient() -> Workflow[str]:\n"
+        "    yield from sleep(timedelta(days=1000))\n"
+        "    return 'rested'\n"
+        "def test_virtual(interp_engine):\n"
+        "    assert interp_engine.start(plugin_patient).result() == 'rested'\n"
+        "def test_store(interp_store):\n"
+        "    assert interp_store.startswith('lmdb:')\n"
+        "    with Engine(interp_store) as engine:\n"
+        "        assert [] == engine.runs()\n"
+    )
+
+    assert "2 passed" in replay(place, "test_fixtures.py").stdout
+
+
+@pytest.mark.parametrize(("profile", "examples"), [("quick", 20), ("deep", 2_000)])
+def test_a_profile_says_how_many_examples_are_looked_at(place: Path, profile: str, examples: int) -> None:
+    (place / "test_profile.py").write_text(
+        f"from hypothesis import settings\ndef test_it():\n    assert {examples} == settings().max_examples\n"
+    )
+
+    assert "1 passed" in replay(place, "test_profile.py", f"--interp-profile={profile}").stdout
+
+
+@given(st.from_type(Retry), st.from_type(Request[int]))
+def test_hypothesis_draws_our_types(retry: Retry, request: Request[int]) -> None:
+    assert retry.pause(1, 0.5) is None or retry.attempts != 1
+    assert type(request.payload) is int
 
 
 def test_the_plugin_does_not_bring_hypothesis() -> None:
