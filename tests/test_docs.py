@@ -30,10 +30,12 @@ MODULES = [
 
 
 @pytest.fixture(autouse=True)
-def _forget_workflows() -> Iterator[None]:
-    """Forget the workflows of a page after it: other tests have some of the same name, and names are not guessed."""
+def _own_workflows() -> Iterator[None]:
+    """Let a page know no workflows but its own, nor leave any: other tests have some of the same name."""
     registry = definitions._registry  # pyright: ignore[reportPrivateUsage]  # there is no public way, and need be none
     before = {name: dict(found) for name, found in registry.items()}
+    for name in [name for name in registry if not name.startswith("interp.")]:
+        del registry[name]
     yield
     registry.clear()
     registry.update(before)
