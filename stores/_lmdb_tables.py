@@ -45,6 +45,9 @@ Table = lmdb._Database  # pyright: ignore[reportPrivateUsage]  # the stubs give 
 # LMDB wants the number when it opens an environment; the later tables (archive, blob, feed ...) find room.
 TABLES = 16
 
+# Tables that stores may lack: they came after the first ones, and are empty until something is put into them.
+_YOUNGER = frozenset({"parked", "user", "streams"})
+
 
 @attrs.frozen
 class Tables:
@@ -62,7 +65,7 @@ class Tables:
         parked: Run key -> how it was parked, and whose code has released it.
         user: Name of a user's table, NUL, key -> value.
         by_status: Status -> run keys.
-        streams: Run key, topic, number -> item. Younger than the others: a store may have been made without it.
+        streams: Run key, topic, number -> item.
     """
 
     meta: Table
@@ -80,18 +83,18 @@ class Tables:
 
     @classmethod
     def open(cls, env: lmdb.Environment, txn: lmdb.Transaction[bytes], *, create: bool) -> Tables:
-        """Open all databases, or create them.
+        """Open all databases, or create them; the younger ones are created where a store was made without them.
 
         Raises:
-            lmdb.NotFoundError: One is missing.
+            lmdb.NotFoundError: One of the others is missing.
         """
 
         def table(name: str, *, many: bool = False, create: bool = create) -> Table:
             return env.open_db(name.encode(), txn, create=create, dupsort=many, dupfixed=many)
 
-        names = [field.name for field in attrs.fields(cls) if field.name not in ("by_status", "streams")]
-        by_status = table("by_status", many=True)
-        return cls(**{name: table(name) for name in names}, by_status=by_status, streams=table("streams", create=True))
+        names = [field.name for field in attrs.fields(cls) if field.name != "by_status"]
+        tables = {name: table(name, create=create or name in _YOUNGER) for name in names}
+        return cls(**tables, by_status=table("by_status", many=True))
 
 
 class View:

@@ -145,20 +145,22 @@ def table(directory: Path, change: Callable[["lmdb_library.Environment", "lmdb_l
         change(env, env.open_db(b"streams"))
 
 
-def test_a_store_that_was_made_before_there_were_streams_gets_them_when_it_is_opened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["streams", "parked", "user"])
+def test_a_store_that_was_made_without_a_younger_table_gets_it_when_it_is_opened(tmp_path: Path, name: str) -> None:
     url = f"lmdb://{tmp_path}/store"
     store = lmdb.open(url)
     store.create(RUN, 1)
     store.close()
 
-    def drop(env: "lmdb_library.Environment", streams: "lmdb_library._Database") -> None:
+    with lmdb_library.open(str(tmp_path / "store"), max_dbs=16) as env:
+        dropped = env.open_db(name.encode())
         with env.begin(write=True) as txn:
-            txn.drop(streams)
-
-    table(tmp_path / "store", drop)
+            txn.drop(dropped)
 
     store = lmdb.open(url)
     assert () == store.topics("order-7")
+    with store.transaction() as tx:
+        tx.table("ledger").put(b"a", b"1")
     assert [] == emitted(store, Emit("a", b"one"))
     store.close()
     store = lmdb.open(url)
