@@ -160,12 +160,23 @@ def imported(statement: ast.Import | ast.ImportFrom, *, is_loaded: bool) -> dict
     """
     if isinstance(statement, ast.ImportFrom):
         module = _module("." * statement.level + (statement.module or ""), is_loaded=is_loaded)
+        if [alias.name for alias in statement.names] == ["*"]:
+            return {name: attribute(module, name) for name in _all_of(statement.module or "")}
         return {alias.asname or alias.name: attribute(module, alias.name) for alias in statement.names}
     bound: dict[str, Meaning] = {}
     for alias in statement.names:
         name = alias.name if alias.asname else alias.name.partition(".")[0]
         bound[alias.asname or name] = _module(name, is_loaded=is_loaded)
     return bound
+
+
+def _all_of(name: str) -> list[str]:
+    """Return what `from name import *` brings, of our own package and of loaded modules of the standard library."""
+    if name != "interp" and name.partition(".")[0] not in sys.stdlib_module_names:
+        return []
+    module = sys.modules.get(name)
+    public = [each for each in vars(module) if not each.startswith("_")] if module is not None else []
+    return list(getattr(module, "__all__", public))
 
 
 def _module(name: str, *, is_loaded: bool) -> Meaning:

@@ -159,6 +159,13 @@ def test_a_directory_is_read_without_what_is_hidden_or_installed(tmp_path: Path)
     assert [str(tmp_path / "shop" / "flow.py")] == [finding.file for finding in lint(tmp_path)]
 
 
+def test_names_that_a_star_brings_are_known(tmp_path: Path) -> None:
+    source = "from interp import *\nfrom time import *\n\n@workflow\ndef flow():\n    yield now()\n    monotonic()\n"
+    (tmp_path / "flow.py").write_text(source)
+
+    assert [7] == [finding.line for finding in lint(tmp_path / "flow.py")]
+
+
 def test_what_is_no_workflow_is_refused() -> None:
     with pytest.raises(InvalidDefinition):
         lint(elsewhere.stamp)
