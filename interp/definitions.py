@@ -352,7 +352,8 @@ def by_name(name: str) -> Callable[..., Generator[Command[Any], Any, Any]]:
         raise AssertionError(f"{name} is known by name only, {encoded!r} cannot be run here")
         yield
 
-    elsewhere.__interp_workflow__ = ByName(name, elsewhere, "strict", _AsRecorded(elsewhere))  # type: ignore[attr-defined]
+    definition = ByName(name, elsewhere, "strict", _AsRecorded(elsewhere))
+    elsewhere.__interp_workflow__ = definition  # type: ignore[attr-defined]  # any function takes attributes
     return elsewhere
 
 

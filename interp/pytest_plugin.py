@@ -113,8 +113,8 @@ class HistoryTest(pytest.Item):
         return load_history(self.path.read_text(encoding="utf-8"), str(self.path))
 
     def _story(self, error: NondeterminismError) -> str:
-        try:  # the kit brings Hypothesis, which this plugin neither waits for nor needs
-            from interp.testing.story import marked, render, story  # noqa: PLC0415
+        try:
+            from interp.testing.story import marked, render, story  # noqa: PLC0415  brings Hypothesis, which is not needed
         except ImportError:
             return ""
         return render(marked(story(self._load().history), error))

@@ -275,7 +275,7 @@ def known_as(module: str, name: str) -> str:
 
 _PLACES = tuple(
     path if path.endswith(os.sep) else path + os.sep
-    for path in {os.path.dirname(os.__file__), *(os.path.dirname(os.path.realpath(os.__file__)),)}  # noqa: PTH120
+    for path in {os.path.dirname(os.__file__), os.path.dirname(os.path.realpath(os.__file__))}  # noqa: PTH120  as text
 )
 _libraries: dict[str, bool] = {}
 

@@ -25,9 +25,9 @@ _WHEN = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 # What time-machine leaves alone: stopwatches stand still and jump with the clock.
 _STOPWATCHES: dict[str, Callable[[], float]] = {
     "monotonic": lambda: time.time(),  # noqa: PLW0108  looked up at the call: it is replaced meanwhile
-    "monotonic_ns": lambda: time.time_ns(),  # noqa: PLW0108
-    "perf_counter": lambda: time.time(),  # noqa: PLW0108
-    "perf_counter_ns": lambda: time.time_ns(),  # noqa: PLW0108
+    "monotonic_ns": lambda: time.time_ns(),  # noqa: PLW0108  as above
+    "perf_counter": lambda: time.time(),  # noqa: PLW0108  as above
+    "perf_counter_ns": lambda: time.time_ns(),  # noqa: PLW0108  as above
 }
 
 
@@ -61,10 +61,16 @@ class Shift:
 
 
 # Branches on the hour, the day, the month and the year must all be met; a day later alone misses those on the hour.
-# In two of them time passes with every record, or code that measures how long something took would go unnoticed.
+# In two of them time passes with every record, or code that measures how long something took would go unnoticed; the
+# first of these begins half an hour before the clocks of its zone go back.
 SHIFTS = (
     Shift(timedelta(hours=5, minutes=17, seconds=3), seed=1),
-    Shift(timedelta(days=40, hours=10), timedelta(minutes=7), seed=2, environ={"TZ": "NZST-12NZDT"}),
+    Shift(
+        timedelta(days=93, hours=1, minutes=30),
+        timedelta(minutes=7),
+        seed=2,
+        environ={"TZ": "NZST-12NZDT,M9.5.0,M4.1.0/3"},
+    ),
     Shift(timedelta(days=1_000), timedelta(days=33), seed=3, environ={"LANG": "tr_TR.UTF-8", "HOME": "/nowhere"}),
 )
 

@@ -160,7 +160,6 @@ def check_determinism(
         return draw(lives)
 
     paths = Paths(workflow)
-
     failed: list[NotDeterministic] = []
     first = 0
 
@@ -176,17 +175,8 @@ def check_determinism(
 
     # Failing examples are kept by the source of the test function; this one is the same for every workflow.
     vars(example)["_hypothesis_internal_add_digest"] = f"{definition.fn.__module__}.{definition.name}".encode()
-    options: dict[str, Any] = {} if max_examples is None else {"max_examples": max_examples}
-    search = settings(
-        verbosity=Verbosity.quiet,  # the exception tells the story; Hypothesis would tell it again
-        phases=[phase for phase in Phase if phase is not Phase.explain],
-        suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
-        deadline=None,
-        report_multiple_bugs=False,  # they would come as an exception group
-        **options,
-    )
     try:
-        search(given(afresh())(example))()
+        _search(max_examples)(given(afresh())(example))()
     except (NotDeterministic, Flaky):  # flaky: an address, for instance, may be the same again
         if not failed:
             raise
@@ -194,6 +184,19 @@ def check_determinism(
     finally:
         outside.restore()
     return paths
+
+
+def _search(max_examples: int | None) -> settings:
+    """Return how Hypothesis looks for a life that does not replay."""
+    options: dict[str, Any] = {} if max_examples is None else {"max_examples": max_examples}
+    return settings(
+        verbosity=Verbosity.quiet,  # the exception tells the story; Hypothesis would tell it again
+        phases=[phase for phase in Phase if phase is not Phase.explain],
+        suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
+        deadline=None,
+        report_multiple_bugs=False,  # they would come as an exception group
+        **options,
+    )
 
 
 def check_replay(execution: Execution, *, twins: bool = False) -> None:

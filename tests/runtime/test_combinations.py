@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import lmdb
 import msgspec
 import pytest
 
@@ -30,14 +29,10 @@ from interp import (
     transact,
     workflow,
 )
-from interp.errors import StoreFull
 from interp.events import Outgrown
-from interp.runtime import worker
 from interp.runtime.capture import LOG_TOPIC, Line
 from interp.runtime.checking import check
 from interp.runtime.streams import recorded
-from stores import _lmdb_env
-from stores._lmdb_change import Change
 from tests.runtime.helpers import WAIT, causes, eventually
 
 log = get_logger("combined")
@@ -58,35 +53,6 @@ def total(engine: Engine, name: str) -> int:
 def lines(engine: Engine, run_id: str) -> list[str]:
     items = (recorded(run_id, LOG_TOPIC, item) for item in engine.store.stream(run_id, LOG_TOPIC))
     return [msgspec.json.decode(item.payload, type=Line).text for item in items]
-
-
-@pytest.fixture
-def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Make the disk full at the end of the next commits that hold a transact."""
-    left = [0]
-    nested = [False]
-    commit, nest = _lmdb_env.Environment._commit, Change._nest
-
-    def failing(self: _lmdb_env.Environment, env: lmdb.Environment, txn: "lmdb.Transaction[bytes]") -> None:
-        if nested[0] and left[0]:
-            left[0] -= 1
-            nested[0] = False
-            txn.abort()
-            raise StoreFull(str(self.path), "no room")
-        commit(self, env, txn)
-
-    def noting(self: Any, part: Any) -> None:
-        nested[0] = True
-        nest(self, part)
-
-    monkeypatch.setattr(_lmdb_env.Environment, "_commit", failing)
-    monkeypatch.setattr(Change, "_nest", noting)
-    monkeypatch.setattr(worker, "_FULL_PAUSE", timedelta(milliseconds=1))
-
-    def fill(times: int) -> None:
-        left[0] = times
-
-    return fill
 
 
 # --- what follows from a transact -------------------------------------------------------------------------------------

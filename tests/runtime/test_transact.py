@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import lmdb
 import pytest
 
 from interp import (
@@ -32,13 +31,12 @@ from interp import (
     transact,
     workflow,
 )
-from interp.errors import InvalidDefinition, RunCancelled, RunFailed, StoreFull
+from interp.errors import InvalidDefinition, RunCancelled, RunFailed
 from interp.events import Resolved
-from interp.runtime import open_store, transacting, worker
+from interp.runtime import open_store, transacting
 from interp.runtime.checking import check
 from interp.store import Batch, Refusal, RunFilter, RunRow
-from stores import _lmdb_env, memory
-from stores._lmdb_change import Change
+from stores import memory
 from tests.runtime.helpers import WAIT, WAIT_S, causes, eventually, kinds
 
 
@@ -343,35 +341,6 @@ def test_a_user_who_catches_the_errors_of_a_full_map_does_not_get_half_of_it(tmp
 
     with Engine(f"lmdb://{tmp_path}/small?durability=none&map_size=131072") as engine:
         assert list(range(1, 21)) == engine.start(transact_careless, 20).result(WAIT)
-
-
-@pytest.fixture
-def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Make the disk full at the end of the next commits that hold a transact."""
-    left = [0]
-    nested = [False]
-    commit, nest = _lmdb_env.Environment._commit, Change._nest
-
-    def failing(self: _lmdb_env.Environment, env: lmdb.Environment, txn: "lmdb.Transaction[bytes]") -> None:
-        if nested[0] and left[0]:
-            left[0] -= 1
-            nested[0] = False
-            txn.abort()
-            raise StoreFull(str(self.path), "no room")
-        commit(self, env, txn)
-
-    def noting(self: Any, part: Any) -> None:
-        nested[0] = True
-        nest(self, part)
-
-    monkeypatch.setattr(_lmdb_env.Environment, "_commit", failing)
-    monkeypatch.setattr(Change, "_nest", noting)
-    monkeypatch.setattr(worker, "_FULL_PAUSE", timedelta(milliseconds=1))
-
-    def fill(times: int) -> None:
-        left[0] = times
-
-    return fill
 
 
 def test_a_commit_that_fails_is_done_again_as_if_it_had_never_been(
