@@ -30,7 +30,18 @@ from interp.events import (
     encode_transition,
 )
 
-__all__ = ["NO_CODEC", "TEXTS", "TIMERS", "Ways", "is_sealed", "open_bytes", "open_text", "seal_bytes", "seal_text"]
+__all__ = [
+    "NO_CODEC",
+    "REDACTED",
+    "TEXTS",
+    "TIMERS",
+    "Ways",
+    "is_sealed",
+    "open_bytes",
+    "open_text",
+    "seal_bytes",
+    "seal_text",
+]
 
 # 0xC1 is the one byte that MessagePack never uses, and no JSON begins with it.
 _SEALED = b"\xc1\x01"
@@ -38,6 +49,9 @@ _WHOLE = b"\xc1\x00interp\x00"
 _TEXT = "‹encrypted› "
 
 NO_CODEC = "no codec was given to read it with"
+
+REDACTED = '"‹encrypted›"'.encode()
+"""What stands for a value that cannot be read, where one looks without the key: JSON, as values are."""
 """Why a sealed value cannot be read, where there is no codec at all."""
 
 TEXTS: dict[type[msgspec.Struct], frozenset[str]] = {

@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 
-from interp.cli.nodes import Happening, Node, Try
-from interp.cli.tree import Tree
 from interp.events import (
     CancelRequested,
     Completed,
@@ -21,6 +19,8 @@ from interp.events import (
     WasCancelled,
     WorkerLost,
 )
+from interp.outline.nodes import Happening, Node, Try
+from interp.outline.tree import Tree
 from interp.runtime.attempts import idempotency_key
 from interp.runtime.live import moment
 from interp.runtime.repeated import RepeatedCall

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interp.cli.tree import Tree, tree_of
 from interp.errors import PayloadLocked, UnknownRun
 from interp.events import Transition
+from interp.outline.tree import Tree, tree_of
 from interp.runtime.live import decoded
 from interp.sealing import is_sealed
 from interp.store import RunRow, Store

@@ -12,8 +12,8 @@ import click
 
 from interp.cli.output import INTERRUPTED, fail
 from interp.cli.target import codec_in
-from interp.cli.words import parse_span
 from interp.errors import UnknownStore
+from interp.outline.words import parse_span
 from interp.payloads import PayloadCodec
 from interp.runtime import default_url, open_store
 from interp.runtime.sealed import sealed_store

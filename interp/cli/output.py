@@ -12,8 +12,8 @@ import attrs
 import click
 import msgspec
 
-from interp.cli.words import clean
 from interp.errors import InterpError, RunFailed
+from interp.outline.words import clean
 from interp.runtime import default_url
 
 __all__ = [

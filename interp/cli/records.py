@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Any
 
-from interp.cli.words import count, elide, failure_line, heading, long_history, one_line, rendered, stamp
 from interp.events import (
     Asked,
     AttemptFailed,
@@ -33,6 +32,7 @@ from interp.events import (
     WasCancelled,
     WorkerLost,
 )
+from interp.outline.words import count, elide, failure_line, heading, long_history, one_line, rendered, stamp
 
 __all__ = ["record_documents", "record_lines"]
 

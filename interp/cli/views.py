@@ -15,12 +15,13 @@ from rich.console import Console, OverflowMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from interp.cli.answers import wait_line
-from interp.cli.nodes import Node
 from interp.cli.output import hint
-from interp.cli.rows import Limits, Row, Tone, rows_of
-from interp.cli.tree import Tree
-from interp.cli.words import (
+from interp.events import Completed, ContinuedAs, Failed, Origin, Outcome, WasCancelled
+from interp.outline.answers import wait_line
+from interp.outline.nodes import Node
+from interp.outline.rows import Limits, Row, Tone, rows_of
+from interp.outline.tree import Tree
+from interp.outline.words import (
     clean,
     count,
     elide,
@@ -32,7 +33,6 @@ from interp.cli.words import (
     span,
     stamp,
 )
-from interp.events import Completed, ContinuedAs, Failed, Origin, Outcome, WasCancelled
 from interp.runtime.attempts import idempotency_key
 from interp.runtime.live import moment
 from interp.runtime.repeated import RepeatedCall

@@ -15,7 +15,7 @@ import msgspec
 
 from interp.errors import JournalCorrupt, PayloadLocked, RunExists
 from interp.payloads import PayloadCodec
-from interp.sealing import NO_CODEC, Ways, is_sealed, open_bytes, open_text, seal_bytes, seal_text
+from interp.sealing import NO_CODEC, REDACTED, Ways, is_sealed, open_bytes, open_text, seal_bytes, seal_text
 from interp.store import (
     Append,
     Batch,
@@ -39,12 +39,9 @@ from interp.store import (
 from interp.streams import decode_emitted, encode_emitted
 from interp.tables import Transaction
 
-__all__ = ["REDACTED", "Locked", "SealedStore", "readable", "sealed_store", "unreadable"]
+__all__ = ["Locked", "SealedStore", "readable", "sealed_store", "unreadable"]
 
 T = TypeVar("T")
-
-REDACTED = '"‹encrypted›"'.encode()
-"""What stands for a value that cannot be read, where one looks without the key: JSON, as values are."""
 
 _REDACTED_TEXT = "‹encrypted›"
 

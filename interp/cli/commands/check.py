@@ -9,9 +9,9 @@ import click
 from interp.cli.options import Command, common, existing_store
 from interp.cli.output import FAILED, error_document, note, say, write_document
 from interp.cli.target import TargetError, import_target
-from interp.cli.words import clean, count, reflowed
 from interp.definitions import workflows
 from interp.errors import NondeterminismError, UndecodableHistory
+from interp.outline.words import clean, count, reflowed
 from interp.runtime.checking import Cause, Checked, Report, Verdict, checks
 
 __all__ = ["command"]

@@ -12,11 +12,11 @@ from interp.cli.history import row_of
 from interp.cli.options import Command, common, existing_store
 from interp.cli.output import note, write_document
 from interp.cli.target import TargetError, import_target
-from interp.cli.words import count
 from interp.definitions import find_workflow
 from interp.errors import NondeterminismError
 from interp.events import Transition
 from interp.histories import ExportedHistory, Redact, dump_history, without_attempts
+from interp.outline.words import count
 from interp.replay import replay
 from interp.runtime.live import decoded
 

@@ -12,9 +12,9 @@ import click
 from interp.cli.options import Command, reporting
 from interp.cli.output import FAILED, note, say, write_document
 from interp.cli.target import TargetError, import_target
-from interp.cli.words import count
 from interp.errors import UsageError
 from interp.linting import Finding, Linted, files_in, lint_file, lint_module
+from interp.outline.words import count
 
 __all__ = ["command"]
 

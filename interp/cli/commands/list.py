@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 import click
 
-from interp.cli.answers import wait_line
 from interp.cli.documents import run_document, wait_documents
 from interp.cli.history import tree_in
 from interp.cli.options import Command, common, existing_store
 from interp.cli.output import note, say, write_document
-from interp.cli.tree import Tree
 from interp.cli.views import console, show_runs
-from interp.cli.words import count, elide, one_line
+from interp.outline.answers import wait_line
+from interp.outline.tree import Tree
+from interp.outline.words import count, elide, one_line
 from interp.store import RunFilter, RunRow, Status, Store
 
 __all__ = ["command"]

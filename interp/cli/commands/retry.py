@@ -7,8 +7,8 @@ import click
 from interp.cli.history import row_of
 from interp.cli.options import Command, common, existing_store
 from interp.cli.output import note, say, write_document
-from interp.cli.words import failure_line
 from interp.events import Retried
+from interp.outline.words import failure_line
 from interp.runtime.retrying import retry
 from interp.store import RunRow
 

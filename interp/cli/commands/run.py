@@ -19,8 +19,8 @@ from interp.cli.output import note, say, write_document
 from interp.cli.progress import counts
 from interp.cli.target import workflow_in
 from interp.cli.waiting import Stopped, stop_on_signals, wait_for_end
-from interp.cli.words import span
 from interp.definitions import WorkflowDefinition
+from interp.outline.words import span
 from interp.runtime import Engine
 from interp.runtime.handles import outcome_of
 from interp.runtime.live import moment

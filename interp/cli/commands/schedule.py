@@ -15,8 +15,8 @@ from rich.table import Table
 from interp.cli.options import MOMENT, Command, common, existing_store
 from interp.cli.output import note, say, write_document
 from interp.cli.views import console, print_table
-from interp.cli.words import clean, count, span, stamp
 from interp.events import Signalled, encode_event
+from interp.outline.words import clean, count, span, stamp
 from interp.runtime.schedules import Schedule, ScheduleInfo, find_schedules
 from interp.store import Post, Store
 

@@ -11,10 +11,10 @@ from interp.cli.history import row_of
 from interp.cli.options import Command, common, existing_store
 from interp.cli.output import say, write_document
 from interp.cli.records import record_documents, record_lines
-from interp.cli.rows import Limits
-from interp.cli.tree import Tree, tree_of
 from interp.cli.views import RunPage, console, show_page
 from interp.errors import UsageError
+from interp.outline.rows import Limits
+from interp.outline.tree import Tree, tree_of
 from interp.runtime.live import decoded
 from interp.runtime.repeated import repeated_calls
 

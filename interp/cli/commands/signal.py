@@ -11,8 +11,8 @@ from interp.cli.arguments import encoded_value, refuse_options
 from interp.cli.history import refuse_unsealed, tree_in
 from interp.cli.options import JSON_ARGUMENTS, Command, common, existing_store
 from interp.cli.output import note, say, write_document
-from interp.cli.tree import Tree
 from interp.events import Signalled, encode_event
+from interp.outline.tree import Tree
 from interp.store import Post
 
 __all__ = ["command"]

@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from interp.cli.nodes import State
-from interp.cli.rows import Limits, Tone, rows_of
-from interp.cli.tree import Tree, tree_of
 from interp.cli.views import RunPage, show_page
 from interp.events import (
     AttemptFailed,
@@ -29,6 +26,9 @@ from interp.events import (
     WasCancelled,
     WorkerLost,
 )
+from interp.outline.nodes import State
+from interp.outline.rows import Limits, Tone, rows_of
+from interp.outline.tree import Tree, tree_of
 from interp.runtime.live import microseconds
 from interp.runtime.repeated import repeated_calls
 from interp.store import RunRow, Status

@@ -8,11 +8,11 @@ from enum import Enum
 
 import attrs
 
-from interp.cli.answers import answer, remark
-from interp.cli.nodes import Happening, Node, State, Try
-from interp.cli.tree import Tree
-from interp.cli.words import count, failure_line, heading, long_history, one_line, span
 from interp.events import Outgrown, Retried, WorkerLost
+from interp.outline.answers import answer, remark
+from interp.outline.nodes import Happening, Node, State, Try
+from interp.outline.tree import Tree
+from interp.outline.words import count, failure_line, heading, long_history, one_line, span
 
 __all__ = ["Limits", "Row", "Tone", "rows_of"]
 

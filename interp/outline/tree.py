@@ -20,7 +20,6 @@ from datetime import datetime
 
 import attrs
 
-from interp.cli.nodes import Happening, Letter, Node, State, Try
 from interp.events import (
     Asked,
     AttemptFailed,
@@ -47,6 +46,7 @@ from interp.events import (
     WasCancelled,
     WorkerLost,
 )
+from interp.outline.nodes import Happening, Letter, Node, State, Try
 
 __all__ = ["Tree", "tree_of"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from interp.cli.nodes import Node, State
-from interp.cli.words import count, failure_line, heading, one_line, rendered, span
+from interp.outline.nodes import Node, State
+from interp.outline.words import count, failure_line, heading, one_line, rendered, span
 
 __all__ = ["answer", "remark", "wait_line"]
 

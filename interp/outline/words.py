@@ -1,4 +1,4 @@
-"""How the command line writes things: spans of time, moments, values, commands. Pure: text in, text out."""
+"""How histories are written: spans of time, moments, values, commands. Pure: text in, text out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interp.codec import ANY, render_value
 from interp.errors import CodecError
 from interp.events import Failure, Outgrown, Record
 from interp.interpreter import BEFORE_THE_FIRST
-from interp.runtime.sealed import REDACTED
+from interp.sealing import REDACTED
 
 __all__ = [
     "clean",

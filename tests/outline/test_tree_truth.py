@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interp import Command, Request, activity, await_signal, call, gather, race, reply, sleep, spawn, workflow
-from interp.cli.rows import Limits, rows_of
-from interp.cli.tree import Tree
 from interp.definitions import workflow_of
 from interp.events import (
     Asked,
@@ -26,6 +24,8 @@ from interp.events import (
 )
 from interp.fibers import Issued
 from interp.interpreter import Interpreter, Step
+from interp.outline.rows import Limits, rows_of
+from interp.outline.tree import Tree
 
 Program: TypeAlias = tuple[str, list["Program"]]
 

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from interp.cli.words import clean, count, elide, heading, one_line, parse_span, reflowed, span
 from interp.events import Record
+from interp.outline.words import clean, count, elide, heading, one_line, parse_span, reflowed, span
 
 
 @pytest.mark.parametrize(
