@@ -54,6 +54,7 @@ __all__ = [
     "Message",
     "Nest",
     "Post",
+    "Reader",
     "Refusal",
     "Release",
     "Reopen",
@@ -421,18 +422,86 @@ class RunFilter:
         )
 
 
-class Store(Protocol):
-    """A journal and its indexes. Safe to use from several threads.
+class Reader(Protocol):
+    """What can be read of a store: that nothing is written is seen from the type. Safe to use from several threads.
 
-    Every method may raise a `StoreError`. When `commit`, `create` or `post` raise `StoreFull` or `StoreReadOnly`,
-    nothing was written and the same call may be made again; after `StoreFailed` the outcome is unknown and the store
-    must be reopened.
+    Every method may raise a `StoreError`.
     """
 
     @property
     def url(self) -> str:
         """The URL that opens this store again."""
         ...
+
+    def run(self, run_id: str) -> RunRow | None:
+        """Return the run's row, or None."""
+        ...
+
+    def runs(self, where: RunFilter) -> list[RunRow]:
+        """List runs, the oldest creation first."""
+        ...
+
+    def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:
+        """Give the records from index `start` on, as they stood when the iteration began or later.
+
+        The iteration may end early when the run starts its journal afresh meanwhile (`Append.restart`, `reopen`); it
+        never mixes the two.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
+    def inbox(self, run_id: str) -> tuple[Message, ...]:
+        """Return the messages that wait.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
+    def stream(self, run_id: str, topic: str, start: int = 0) -> Iterator[Item]:
+        """Give the items of a stream from number `start` on, in order, as they stood when the iteration began or later.
+
+        A stream that nobody has written to is empty. What `Emit.keep` has dropped is left out.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
+    def topics(self, run_id: str) -> tuple[str, ...]:
+        """Return the topics of a run's streams that have items, sorted by their UTF-8.
+
+        Raises:
+            UnknownRun: There is no such run.
+        """
+        ...
+
+    def changed(self, timeout_s: float) -> bool:
+        """Wait until somebody (another thread or process) wrote since the last call, or the time is up.
+
+        What counts is what another may wait for: a run created, ended, parked, given up or restarted, a message, an
+        item of a stream, a worker that resigned. Appends that only move a run on do not. "The last call" is that of the
+        same thread; its first call may return at once.
+
+        Returns:
+            Whether somebody wrote; False when the time is up or the store was closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the store holds; closing twice is fine."""
+        ...
+
+
+class Store(Reader, Protocol):
+    """A journal and its indexes. Safe to use from several threads.
+
+    Every method may raise a `StoreError`. When `commit`, `create` or `post` raise `StoreFull` or `StoreReadOnly`,
+    nothing was written and the same call may be made again; after `StoreFailed` the outcome is unknown and the store
+    must be reopened.
+    """
 
     def create(self, run: Create, now_us: int) -> bool:
         """Create a run, durably.
@@ -519,67 +588,6 @@ class Store(Protocol):
 
     def flush(self) -> None:
         """Return when everything committed is durable."""
-        ...
-
-    def run(self, run_id: str) -> RunRow | None:
-        """Return the run's row, or None."""
-        ...
-
-    def runs(self, where: RunFilter) -> list[RunRow]:
-        """List runs, the oldest creation first."""
-        ...
-
-    def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:
-        """Give the records from index `start` on, as they stood when the iteration began or later.
-
-        The iteration may end early when the run starts its journal afresh meanwhile (`Append.restart`, `reopen`); it
-        never mixes the two.
-
-        Raises:
-            UnknownRun: There is no such run.
-        """
-        ...
-
-    def inbox(self, run_id: str) -> tuple[Message, ...]:
-        """Return the messages that wait.
-
-        Raises:
-            UnknownRun: There is no such run.
-        """
-        ...
-
-    def stream(self, run_id: str, topic: str, start: int = 0) -> Iterator[Item]:
-        """Give the items of a stream from number `start` on, in order, as they stood when the iteration began or later.
-
-        A stream that nobody has written to is empty. What `Emit.keep` has dropped is left out.
-
-        Raises:
-            UnknownRun: There is no such run.
-        """
-        ...
-
-    def topics(self, run_id: str) -> tuple[str, ...]:
-        """Return the topics of a run's streams that have items, sorted by their UTF-8.
-
-        Raises:
-            UnknownRun: There is no such run.
-        """
-        ...
-
-    def changed(self, timeout_s: float) -> bool:
-        """Wait until somebody (another thread or process) wrote since the last call, or the time is up.
-
-        What counts is what another may wait for: a run created, ended, parked, given up or restarted, a message, an
-        item of a stream, a worker that resigned. Appends that only move a run on do not. "The last call" is that of the
-        same thread; its first call may return at once.
-
-        Returns:
-            Whether somebody wrote; False when the time is up or the store was closed.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release what the store holds; closing twice is fine."""
         ...
 
 

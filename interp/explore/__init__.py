@@ -1,0 +1,9 @@
+"""Look into runs: in a notebook, beside a live system or after a crash. Only lists the public names.
+
+Reads, and nothing else: no activity is called, nothing is written, and no transaction stays open between two calls.
+"""
+
+from interp.explore.journal import Journal
+from interp.explore.run import Damage, Run
+
+__all__ = ["Damage", "Journal", "Run"]

@@ -1,0 +1,150 @@
+"""One run, read once: its row, its history, its tree; and the door to all views of it.
+
+Nothing here writes, calls an activity or keeps the store busy: what is shown is what had been recorded when it was
+read, and `refresh` reads again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+import msgspec
+
+from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
+from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
+from interp.events import Started, Transition, decode_transition
+from interp.explore.markup import Markup, element
+from interp.explore.view import View
+from interp.outline.tree import Tree, tree_of
+from interp.outline.words import count
+from interp.runtime.live import moment
+from interp.runtime.sealed import unreadable
+from interp.store import Message, Reader, RunRow
+
+__all__ = ["Damage", "Run", "read_run"]
+
+
+@attrs.frozen
+class Damage:
+    """A record that cannot be read.
+
+    Attributes:
+        index: Its position in the history, from 0.
+        why: What is wrong with it.
+        size: How many bytes it has.
+    """
+
+    index: int
+    why: str
+    size: int
+
+
+@attrs.frozen(eq=False, repr=False, slots=False)  # for cached properties
+class Run(View):
+    """One run as it was when it was read.
+
+    Attributes:
+        id: The run id.
+        row: As the store lists it.
+        history: Its records that can be read, in order.
+        damage: Those that cannot.
+        messages: What waits in its inbox.
+        store: URL of the store.
+        workflow: The workflow as the caller gave it; None to look it up by its name.
+    """
+
+    row: RunRow
+    history: tuple[Transition, ...]
+    damage: tuple[Damage, ...] = ()
+    messages: tuple[Message, ...] = ()
+    store: str = ""
+    workflow: WorkflowDefinition | None = None
+    _reader: Reader | None = None
+
+    @property
+    def id(self) -> str:
+        """The run id."""
+        return self.row.id
+
+    def __repr__(self) -> str:
+        """Say on one line which run it is."""
+        return f"<run {self.id!r} of {self.row.workflow}: {self.row.status}, {count(self.row.length, 'record')}>"
+
+    @functools.cached_property
+    def tree(self) -> Tree:
+        """The history as a tree of commands."""
+        return tree_of(self.history)
+
+    @functools.cached_property
+    def started(self) -> Started | None:
+        """How it began; None when that cannot be read, or it has not."""
+        first = self.history[0].cause if self.history else None
+        return first if isinstance(first, Started) else None
+
+    @functools.cached_property
+    def code(self) -> WorkflowDefinition | str:
+        """The workflow as it is now, or why it is not at hand."""
+        if self.workflow is not None:
+            return self.workflow
+        try:
+            return find_workflow(self.row.workflow)
+        except UnknownWorkflow:
+            return f"the workflow {self.row.workflow!r} is not imported here; import its module, or give workflow="
+        except InvalidDefinition as error:
+            return str(error)
+
+    def refresh(self) -> Run:
+        """Read the run again.
+
+        Raises:
+            UnknownRun: It is not there any more.
+            StoreError: The store cannot be read.
+        """
+        return self if self._reader is None else read_run(self._reader, self.id, self.workflow)
+
+    def html(self) -> Markup:
+        """Show the run."""
+        return element("h3", self.row.workflow, element("code", self.id))
+
+    def text(self) -> str:
+        """Show the run."""
+        return f"{self.id}  {self.row.status}  since {moment(self.row.created_us)}"
+
+
+def read_run(reader: Reader, run_id: str, workflow: Any = None) -> Run:
+    """Read a run; what cannot be read of it is told in `damage`.
+
+    Args:
+        reader: The store.
+        run_id: The run.
+        workflow: Its workflow: the function or its definition; None to look it up by its name.
+
+    Raises:
+        UnknownRun: There is no such run.
+        StoreError: The store cannot be read.
+    """
+    row = reader.run(run_id)
+    if row is None:
+        raise UnknownRun(run_id, reader.url)
+    history, damage = _decoded(run_id, reader.history(run_id))
+    definition = workflow if workflow is None or isinstance(workflow, WorkflowDefinition) else workflow_of(workflow)
+    return Run(row, history, damage, reader.inbox(run_id), reader.url, definition, reader)
+
+
+def _decoded(run_id: str, records: Iterable[bytes]) -> tuple[tuple[Transition, ...], tuple[Damage, ...]]:
+    history: list[Transition] = []
+    damage: list[Damage] = []
+    for index, record in enumerate(records):
+        try:
+            history.append(decode_transition(record))
+        except msgspec.MsgspecError as error:
+            refused = unreadable(f"record {index} of run {run_id!r}", record, error)
+            damage.append(Damage(index, _why(refused), len(record)))
+    return tuple(history), tuple(damage)
+
+
+def _why(error: Exception) -> str:
+    return error.reason if isinstance(error, PayloadLocked) else str(error)
