@@ -28,13 +28,14 @@ from interp.store import (
     Reopen,
     RunFilter,
     RunRow,
+    WorkerRow,
     is_topic,
 )
 from interp.tables import Transaction
 from stores._lmdb_change import Change
 from stores._lmdb_claim import ready
 from stores._lmdb_env import DURABILITIES, Environment, Options, acquire, release
-from stores._lmdb_rows import encode_entries
+from stores._lmdb_rows import Worker, encode_entries
 from stores._lmdb_tables import View
 
 __all__ = ["LmdbStore", "open"]
@@ -213,15 +214,22 @@ class LmdbStore:
 
     def _dead(self, view: View, number: int | None, now_us: int) -> list[int]:
         """Return the other workers that are dead: by their lock if they registered, else by their lease."""
-        dead: list[int] = []
-        for other, row in view.workers():
-            if other != number:
-                alive = self._env.workers.alive(other)
-                if not (row.lease_until_us > now_us if alive is None else alive):
-                    dead.append(other)
-        return dead
+        return [other for other, row in view.workers() if other != number and not self._is_alive(other, row, now_us)]
+
+    def _is_alive(self, number: int, row: Worker, now_us: int) -> bool:
+        alive = self._env.workers.alive(number)
+        return row.lease_until_us > now_us if alive is None else alive
 
     # --- reading ---
+
+    def workers(self, now_us: int) -> tuple[WorkerRow, ...]:
+        """Return the workers: a dead one stays until others have taken its runs."""
+
+        def look(view: View) -> tuple[WorkerRow, ...]:
+            known = view.workers()
+            return tuple(WorkerRow(row.name, self._is_alive(number, row, now_us), row.owned) for number, row in known)
+
+        return self._env.read(look)
 
     def run(self, run_id: str) -> RunRow | None:
         """Return the run's row, or None."""

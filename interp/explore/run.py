@@ -96,6 +96,11 @@ class Run(View):
         except InvalidDefinition as error:
             return str(error)
 
+    @property
+    def reader(self) -> Reader | None:
+        """The store that it was read from; None for a history by itself."""
+        return self._reader
+
     def refresh(self) -> Run:
         """Read the run again.
 
