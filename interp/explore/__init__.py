@@ -5,5 +5,6 @@ Reads, and nothing else: no activity is called, nothing is written, and no trans
 
 from interp.explore.journal import Journal
 from interp.explore.run import Damage, Run
+from interp.explore.timeline import Timeline
 
-__all__ = ["Damage", "Journal", "Run"]
+__all__ = ["Damage", "Journal", "Run", "Timeline"]

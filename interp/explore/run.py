@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
 from interp.events import Started, Transition, decode_transition
 from interp.explore.markup import Markup, element
+from interp.explore.timeline import Timeline, timeline_of
 from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import count
@@ -104,6 +106,20 @@ class Run(View):
             StoreError: The store cannot be read.
         """
         return self if self._reader is None else read_run(self._reader, self.id, self.workflow)
+
+    def timeline(
+        self, *, fold: bool = True, rows: int = 40, width: float = 1100, now: datetime | None = None
+    ) -> Timeline:
+        """Draw the run over time: a lane for each fiber, with its attempts, failures and waits.
+
+        Args:
+            fold: Whether long times in which nothing happened are drawn narrow.
+            rows: How many lanes at most; a run of more fibers shows how many did what, and the worst of them.
+            width: Of the picture, in pixels.
+            now: Until when goes on what has not ended; None for the present.
+        """
+        # A cached property is a property, which pyright does not see.
+        return timeline_of(self, fold=fold, rows=rows, width=width, now=now)  # pyright: ignore[reportArgumentType]
 
     def html(self) -> Markup:
         """Show the run."""
