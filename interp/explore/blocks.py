@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interp.explore.axis import Axis, Idle, axis_of
+from interp.explore.crowd import crowd_of, sparks
 from interp.explore.lanes import ATTEMPTS, Chart, Kind, Lane, Segment
+from interp.explore.marks import hues_for
 from interp.explore.names import activity_name
 from interp.outline.words import clean, count, elide, one_line, span
 
@@ -27,6 +29,7 @@ _MARKS = {
     Kind.WITHDRAWN: "░",
     Kind.CHILD: "▓",
     Kind.QUEUED: "─",
+    Kind.DOWN: "─",
     Kind.RETRY: "╌",
     Kind.SLEEP: "·",
     Kind.SIGNAL: "─",
@@ -44,30 +47,42 @@ _WORDS = {
 }
 
 
-def text_of(chart: Chart, lanes: Sequence[Lane], total: int, idle: tuple[Idle, ...], width: int = _WIDTH) -> str:
+def text_of(chart: Chart, lanes: Sequence[Lane], idle: tuple[Idle, ...], which: str = "", width: int = _WIDTH) -> str:
     """Write lanes as text.
 
     Args:
         chart: The run.
         lanes: The lanes to write.
-        total: How many there are.
         idle: The gaps to fold.
+        which: Which lanes these are; empty for all.
         width: In columns.
     """
-    names = [clean("  " * min(lane.depth, 6) + lane.name) for lane in lanes]
+    names = [
+        clean(f"  {lane.path}" if which and lane.depth else "  " * min(lane.depth, 6) + lane.name) for lane in lanes
+    ]
     left = min(max(map(len, names)), _NAMES) + 2
     right = width - _TOOK
     axis = axis_of(chart.begin, chart.end, idle, left=left, right=right, narrow=_NARROW)
-    lines = [_scale(axis, right)]
+    lines = [*_crowd(chart, axis, width), "", which] if which else []
+    lines.append(_scale(axis, right))
     for name, lane in zip(names, lanes, strict=True):
         took = span(lane.end - lane.begin) + ("…" if lane.is_open else "")
         bars = "".join(_bars(lane, axis, left, right))
         lines.append(f"{elide(name, left - 2):<{left}}{bars}{took:>{_TOOK}}")
-    if total > len(lanes):
-        lines.append(f"… {count(total - len(lanes), 'more lane')}")
     lines += _notes(chart, axis, right, width)
     lines.append(_legend(lanes))
     return "\n".join(line.rstrip() for line in lines).rstrip()
+
+
+def _crowd(chart: Chart, axis: Axis, width: int) -> list[str]:
+    """Write how many fibers did what at once."""
+    crowd = crowd_of(chart, axis, hues_for(chart.root.every()), step=1.0)
+    left = int(axis.left)
+    lines = [f"{'fibers at once':<{left}}" + f"{count(round(crowd.peak), 'fiber'):>{width - left}}"]
+    for layer in crowd.layers:
+        most = f"{max(layer.numbers):,.0f}"
+        lines.append(f"{elide(clean(layer.name), left - 2):<{left}}{sparks(layer, crowd.peak)}{most:>{_TOOK}}")
+    return lines
 
 
 def _scale(axis: Axis, right: int) -> str:

@@ -10,7 +10,7 @@ made up: when the attempt began that a lost worker left behind is unknown, and s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 
@@ -32,7 +32,7 @@ from interp.outline.nodes import Node, State
 from interp.outline.tree import Tree
 from interp.outline.words import count, failure_line, long_history, one_line
 
-__all__ = ["ATTEMPTS", "Chart", "Kind", "Lane", "Note", "Segment", "Tone", "lanes_of"]
+__all__ = ["ATTEMPTS", "Chart", "Kind", "Lane", "Note", "Segment", "Tone", "lanes_of", "segments_of"]
 
 
 class Kind(Enum):
@@ -44,6 +44,7 @@ class Kind(Enum):
     WITHDRAWN = "withdrawn"
     CHILD = "another run"
     QUEUED = "waits for a worker"
+    DOWN = "its worker was lost"
     RETRY = "waits to try again"
     SLEEP = "sleeps"
     SIGNAL = "waits for a signal"
@@ -95,6 +96,7 @@ class Lane:
         is_open: Whether it goes on.
         failures: How many attempts failed, or were lost.
         lanes: Those of the fibers that it started.
+        path: Its name, and before it those of the lanes above but the root.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Lane:
     is_open: bool = False
     failures: int = 0
     lanes: list[Lane] = attrs.field(factory=list["Lane"])
+    path: str = ""
 
     def every(self) -> Iterator[Lane]:
         """Give the lane and all below it, in the order in which they are drawn."""
@@ -165,6 +168,11 @@ class Chart:
     notes: tuple[Note, ...]
     is_open: bool
     is_held: bool
+
+    @property
+    def losses(self) -> dict[datetime, datetime]:
+        """When runs were taken over from lost workers, and until when each of these was known to be alive."""
+        return {note.end: note.begin for note in self.notes if note.tone is Tone.CRASH}
 
     def busy(self) -> Iterator[tuple[datetime, datetime]]:
         """Give the times at which something was done or happened: what the axis must not fold."""
@@ -224,7 +232,7 @@ class _Builder:
     losses: dict[datetime, datetime]
 
     def root(self, begin: datetime, name: str) -> Lane:
-        lane = Lane(name, 0, begin, begin)
+        lane = Lane(name, 0, begin, begin, path=name)
         self._fill(lane, "")
         lane.end = self.now
         lane.is_open = self.is_open
@@ -257,6 +265,7 @@ class _Builder:
             if lane.name == name and lane.end <= begin and not lane.is_open:
                 return lane
         lane = Lane(name, owner.depth + 1, begin, begin)
+        lane.path = f"{owner.path} › {name}" if owner.depth else name
         owner.lanes.append(lane)
         return lane
 
@@ -275,7 +284,7 @@ class _Builder:
         reached = lane.segments[-1].end if lane.segments else lane.begin
         for node, after in zip(waited, [*waited[1:], None], strict=True):
             limit = self.now if after is None else max(after.at, reached)
-            for segment in self._shown(node):
+            for segment in segments_of(node, self.now, self.losses, is_held=self.is_held):
                 begin = min(max(segment.begin, reached), limit)
                 end = min(max(segment.end, begin), limit)
                 if end > begin or segment.kind in ATTEMPTS or segment.is_last:
@@ -285,57 +294,59 @@ class _Builder:
             if node.record.kind in ("await_signal", "await_request") and node.state is State.DONE:
                 lane.signals.append(node)
 
-    def _shown(self, node: Node) -> Iterator[Segment]:
-        end = node.ended or self.now
-        is_open = node.state is State.WAITS
-        kind = node.record.kind
-        if kind in ("call", "transact"):
-            yield from self._attempts(node)
-            return
-        if kind in ("sleep", "sleep_until"):
-            shown = Kind.SLEEP
-        else:
-            shown = Kind.CHILD if kind in ("child", "send") else Kind.SIGNAL
-        yield Segment(shown, node.at, end, node, failure=node.failure, is_open=is_open, is_last=True)
 
-    def _attempts(self, node: Node) -> Iterator[Segment]:
-        """Give the attempts of a call, and the waits between them."""
+def segments_of(node: Node, now: datetime, losses: Mapping[datetime, datetime], *, is_held: bool) -> Iterator[Segment]:
+    """Give what a command that was waited for shows, one after the other, from when it was yielded to its answer.
+
+    Args:
+        node: The command.
+        now: Until when goes on what has no answer.
+        losses: When workers were taken over from, and when each was known to be alive.
+        is_held: Whether a call without an answer is at work.
+    """
+    end = node.ended or now
+    kind = node.record.kind
+    if kind in ("call", "transact"):
         at, again_at = node.at, node.at
         for tried in node.tries:
             if tried.failure is None:  # its worker was lost
-                down = max(self.losses.get(tried.ended, at), at)
+                down = max(losses.get(tried.ended, at), at)
                 yield Segment(Kind.LOST, at, down, node, tried.number)
-                at, again_at = down, tried.ended
-                yield from _waits(node, tried.number + 1, at, tried.ended, tried.ended, Kind.QUEUED)
+                yield from _waits(node, tried.number + 1, down, tried.ended, tried.ended, Kind.DOWN)
             else:
                 begun = min(tried.begun or again_at, tried.ended)
                 yield from _waits(node, tried.number, at, again_at, begun)
                 yield Segment(Kind.FAILED, max(begun, at), tried.ended, node, tried.number, tried.failure)
             at, again_at = tried.ended, tried.retry_at or tried.ended
-        yield from self._final(node, at, again_at)
+        yield from _final(node, at, again_at, end, is_held=is_held)
+        return
+    if kind in ("sleep", "sleep_until"):
+        shown = Kind.SLEEP
+    else:
+        shown = Kind.CHILD if kind in ("child", "send") else Kind.SIGNAL
+    is_open = node.state is State.WAITS
+    yield Segment(shown, node.at, end, node, failure=node.failure, is_open=is_open, is_last=True)
 
-    def _final(self, node: Node, at: datetime, again_at: datetime) -> Iterator[Segment]:
-        """Give the attempt that brought the answer, or is awaited."""
-        end = node.ended or self.now
-        match node.state:
-            case State.WAITS:
-                is_paused = again_at >= end
-                begun = end if is_paused or not self.is_held else max(at, again_at)
-                waits = list(_waits(node, node.attempt, at, again_at, begun))
-                if begun < end or not waits:
-                    kind = Kind.RAN if self.is_held else Kind.QUEUED
-                    waits.append(Segment(kind, begun, end, node, node.attempt))
-                yield from waits[:-1]
-                yield attrs.evolve(waits[-1], is_open=True, is_last=True)
-            case State.WITHDRAWN:
-                begun = min(max(at, again_at), end)
-                yield from _waits(node, node.attempt, at, again_at, begun)
-                yield Segment(Kind.WITHDRAWN, begun, end, node, node.attempt, is_last=True)
-            case State.DONE | State.FAILED | State.TIMED_OUT:
-                begun = min(max(node.begun or again_at, at), end)
-                yield from _waits(node, node.attempt, at, again_at, begun)
-                kind = Kind.RAN if node.failure is None else Kind.FAILED
-                yield Segment(kind, begun, end, node, node.attempt, node.failure, is_last=True)
+
+def _final(node: Node, at: datetime, again_at: datetime, end: datetime, *, is_held: bool) -> Iterator[Segment]:
+    """Give the attempt that brought the answer, or is awaited."""
+    match node.state:
+        case State.WAITS:
+            begun = max(at, min(again_at, end)) if is_held else end
+            waits = list(_waits(node, node.attempt, at, again_at, begun))
+            if begun < end or not waits:
+                waits.append(Segment(Kind.RAN if is_held else Kind.QUEUED, begun, end, node, node.attempt))
+            yield from waits[:-1]
+            yield attrs.evolve(waits[-1], is_open=True, is_last=True)
+        case State.WITHDRAWN:
+            begun = min(max(at, again_at), end)
+            yield from _waits(node, node.attempt, at, again_at, begun)
+            yield Segment(Kind.WITHDRAWN, begun, end, node, node.attempt, is_last=True)
+        case State.DONE | State.FAILED | State.TIMED_OUT:
+            begun = min(max(node.begun or again_at, at), end)
+            yield from _waits(node, node.attempt, at, again_at, begun)
+            kind = Kind.RAN if node.failure is None else Kind.FAILED
+            yield Segment(kind, begun, end, node, node.attempt, node.failure, is_last=True)
 
 
 def _waits(

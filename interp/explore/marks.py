@@ -148,6 +148,7 @@ def _hatching(left: float, top: float, width: float, height: float, colour: str)
 
 _LINES = {
     Kind.QUEUED: "stroke-width:2;stroke-opacity:.6",
+    Kind.DOWN: "stroke-width:2;stroke-opacity:.6",
     Kind.RETRY: "stroke-width:2;stroke-opacity:.75;stroke-dasharray:5 4",
     Kind.SLEEP: "stroke-width:2.2;stroke-dasharray:.1 5;stroke-linecap:round",
     Kind.SIGNAL: "stroke-width:2.5;stroke-opacity:.6",
@@ -157,7 +158,8 @@ _LINES = {
 
 def _line(segment: Segment, left: float, right: float, middle: float, height: float, hue: str) -> list[Markup]:
     """Draw a wait: a line, and around it room to point at."""
-    colour = hue if segment.kind in (Kind.QUEUED, Kind.RETRY) else "line" if segment.kind is Kind.BRANCHES else "dim"
+    is_call = segment.kind in (Kind.QUEUED, Kind.DOWN, Kind.RETRY)
+    colour = hue if is_call else "line" if segment.kind is Kind.BRANCHES else "dim"
     style = f"stroke:{paint(colour)};{_LINES[segment.kind]}"
     right = max(right, left + 1.5)
     marks = [
@@ -231,10 +233,10 @@ def _state(segment: Segment) -> str:
         case Kind.FAILED:
             return f"{attempt}: {'refused' if node.declared and segment.is_last else 'failed'}"
         case Kind.LOST:
-            return f"{attempt}: outcome unknown, its worker was lost"
+            return f"{attempt}: its worker was lost; what came of it, and when it began if it did, is unknown"
         case Kind.WITHDRAWN:
             return f"{attempt}: withdrawn, nobody waits for it any more"
-        case Kind.QUEUED | Kind.RETRY:
+        case Kind.QUEUED | Kind.DOWN | Kind.RETRY:
             return f"{segment.kind.value}: {attempt}"
         case _ if node.state is State.TIMED_OUT:
             return "timed out"
@@ -243,7 +245,7 @@ def _state(segment: Segment) -> str:
         case Kind.CHILD:
             return "waits for another run" if node.record.kind == "child" else "is delivered"
         case _:
-            return segment.kind.value
+            return str(segment.kind.value)
 
 
 def _summary(group: Sequence[Segment], begin: datetime) -> str:

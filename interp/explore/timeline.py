@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,29 +13,37 @@ import attrs
 from interp.events import Transition
 from interp.explore.axis import Axis, axis_of, draw_axis, idle_of
 from interp.explore.blocks import text_of
-from interp.explore.lanes import Chart, Kind, Lane, Note, lanes_of
-from interp.explore.marks import draw_lane, hues_for, sample
+from interp.explore.critical import CriticalPath, critical_path_of
+from interp.explore.crowd import Crowd, crowd_of, draw_crowd, worst_of
+from interp.explore.lanes import Chart, Lane, lanes_of
+from interp.explore.legend import Entry, draw_legend, entries_of, layers_of
+from interp.explore.marks import draw_lane, hues_for
 from interp.explore.markup import Markup, element
+from interp.explore.notes import draw_bands, draw_notes
 from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
 from interp.outline.tree import Tree
 from interp.outline.words import count, elide, one_line, span
 from interp.store import RunRow, Status
 
-__all__ = ["Recorded", "Timeline", "chart_of", "timeline_of"]
+__all__ = ["Recorded", "Timeline", "chart_of", "path_of", "timeline_of"]
 
 # Pixels.
-_WIDTH = 1100
+_WIDTH = 1100.0
+_LEAST_WIDTH = 480.0
 _NAMES = (90.0, 230.0)  # the column of names, at least and at most
 _TOOK = 92.0  # the column of durations
 _TOP = 30.0  # the labels of the axis
 _INDENT = 15.0
-_LINE = 20.0  # a line of notes or of the legend
+_DEEPEST = 8  # beyond it lanes are not indented any more
+_CROWD = 190.0
 
-# Lanes are as high as there is room for: below so many rows each height.
+# Lanes are as high as there is room for: up to so many rows each height.
 _HEIGHTS = ((12, 27.0), (26, 23.0), (1 << 40, 19.0))
 
-_MOST_NOTES = 8  # lines of them
-_MOST_HUES = 16  # in the legend
+# The lanes that are shown of a run of too many.
+_WORST = 6
+
+_MOST_TOLD = 8
 
 
 class Recorded(Protocol):
@@ -64,27 +73,37 @@ def chart_of(run: Recorded, now: datetime | None = None) -> Chart:
     return lanes_of(run.tree, run.history, now, is_held=is_held, workflow=row.workflow, parked=parked)
 
 
-@attrs.frozen(eq=False)
+def path_of(run: Recorded, now: datetime | None = None) -> CriticalPath:
+    """Return the critical path of a run.
+
+    Args:
+        run: The run.
+        now: Until when goes on what has not ended; None for the present.
+    """
+    return critical_path_of(run.id, run.tree, run.history, chart_of(run, now))
+
+
+@attrs.frozen(eq=False, slots=False)  # for the cached property
 class Timeline(Picture):
-    """A run over time: a lane for each fiber.
+    """A run over time: a lane for each fiber, or how many fibers did what at once, and the worst of them.
 
     Attributes:
         run_id: The run.
         chart: Its lanes.
         axis: Where moments are, in pixels of the picture.
         lanes: Those that are drawn.
-        total: How many there are.
+        which: Which lanes these are; empty for all.
         width: Of the picture, in pixels.
-        is_folded: Whether idle time is folded.
+        critical: The critical path, to be marked; None for not.
     """
 
     run_id: str
     chart: Chart
     axis: Axis
     lanes: tuple[Lane, ...]
-    total: int
+    which: str
     width: float
-    is_folded: bool
+    critical: CriticalPath | None = None
 
     def x(self, at: datetime) -> float:
         """Return where a moment is, in pixels of the picture (its viewBox)."""
@@ -93,44 +112,70 @@ class Timeline(Picture):
     @property
     def height(self) -> float:
         """How high the picture is, in pixels."""
-        return self._parts()[1]
+        return self._drawn[1]
 
     def svg(self) -> Markup:
         """Return the timeline as one `<svg>` element."""
-        marks, height = self._parts()
+        marks, height = self._drawn
         return canvas(self.width, height, marks, label=self._label())
 
     def text(self) -> str:
-        """Return the timeline as lines of block characters."""
-        return text_of(self.chart, self.lanes, self.total, self.axis.idle)
+        """Return the timeline as lines of block characters, at most 100 columns."""
+        return text_of(self.chart, self.lanes, self.axis.idle, self.which)
 
     def _label(self) -> str:
         chart = self.chart
         told = [
             f"timeline of run {one_line(self.run_id)}, workflow {chart.root.name}",
             f"{span(chart.end - chart.begin)}{' so far' if chart.is_open else ''}",
-            count(self.total, "fiber"),
-            *(f"{note.mark} {note.text}" for note in chart.notes[:_MOST_NOTES]),
+            count(sum(len(lane.fibers) for lane in chart.root.every()), "fiber"),
+            *(f"{note.mark} {note.text}" for note in chart.notes[:_MOST_TOLD]),
         ]
         return elide("; ".join(told), 600)
 
-    def _parts(self) -> tuple[list[Markup], float]:
-        """Draw everything; return it and how high it is."""
-        row = next(height for most, height in _HEIGHTS if len(self.lanes) <= most)
-        bottom = _TOP + row * len(self.lanes)
+    @functools.cached_property
+    def _drawn(self) -> tuple[list[Markup], float]:
+        """Everything that is drawn, and how high it is."""
         hues = hues_for(self.chart.root.every())
-        stripes = [rect(0, _TOP + row * number, self.width, row, "band") for number in range(0, len(self.lanes), 2)]
-        rows = [self._row(lane, _TOP + row * (number + 0.5), row, hues) for number, lane in enumerate(self.lanes)]
-        bands = [_band(note, self.axis, bottom) for note in self.chart.notes]
-        notes, bottom_of_notes = _notes(self.chart.notes, self.axis, bottom, self.width)
-        legend, height = _legend(self.lanes, hues, bottom_of_notes + 8, self.width)
-        return [*stripes, draw_axis(self.axis, _TOP, bottom), *bands, *rows, *notes, *legend], height
+        marks: list[Markup] = []
+        top = 0.0
+        if self.which:
+            top = self._draw_crowd(crowd_of(self.chart, self.axis, hues), marks)
+        top = self._draw_lanes(hues, top, marks)
+        entries = entries_of(self.lanes, hues, with_activities=not self.which, with_path=self.critical is not None)
+        return marks, self._draw_legend(entries, top + 8, marks)
+
+    def _draw_crowd(self, crowd: Crowd, marks: list[Markup]) -> float:
+        """Draw what all fibers did; return where it ends."""
+        bottom = _TOP + _CROWD
+        marks.append(draw_axis(self.axis, _TOP, bottom))
+        marks.append(draw_crowd(crowd, self.axis, _TOP + 6, _CROWD - 6))
+        marks += draw_bands(self.chart.notes, self.axis, _TOP, bottom)
+        bottom = self._draw_legend(layers_of(crowd), bottom + 8, marks)
+        marks.append(words(8, bottom + 18, self.which, size=13, fill="dim"))
+        return bottom + 24
+
+    def _draw_lanes(self, hues: Mapping[str, str], top: float, marks: list[Markup]) -> float:
+        """Draw the lanes; return where they, and what is told below them, end."""
+        row = next(height for most, height in _HEIGHTS if len(self.lanes) <= most)
+        top += _TOP
+        bottom = top + row * len(self.lanes)
+        marks += [rect(0, top + row * number, self.width, row, "band") for number in range(0, len(self.lanes), 2)]
+        marks.append(draw_axis(self.axis, top, bottom))
+        marks += draw_bands(self.chart.notes, self.axis, top, bottom)
+        middles = [top + row * (number + 0.5) for number in range(len(self.lanes))]
+        marks += [self._row(lane, middle, row, hues) for lane, middle in zip(self.lanes, middles, strict=True)]
+        if self.critical is not None:
+            marks.append(self._path(self.critical, middles, row / 2 - 1.5))
+        drawn, bottom = draw_notes(self.chart.notes, self.axis, bottom, self.width)
+        marks += drawn
+        return bottom
 
     def _row(self, lane: Lane, middle: float, row: float, hues: Mapping[str, str]) -> Markup:
-        indent = 8 + _INDENT * lane.depth if lane.depth < 8 else 8 + _INDENT * 8
+        indent, is_root = _indent(lane, self.which), lane.depth == 0
         size = 13 if row > 20 else 12
-        is_root = lane.depth == 0
-        name = fitted(lane.name, self.axis.left - indent - 12, size, bold=is_root)
+        told = lane.path if self.which else lane.name
+        name = fitted(told, self.axis.left - indent - 10, size, bold=is_root)
         took = span(lane.end - lane.begin) + ("…" if lane.is_open else "")
         return element(
             "g",
@@ -139,122 +184,91 @@ class Timeline(Picture):
             words(self.width - 8, middle + 4.5, took, size=size - 1, anchor="end", fill="dim"),
         )
 
+    def _path(self, path: CriticalPath, middles: Sequence[float], below: float) -> Markup:
+        """Draw the critical path: under the bars that it goes through, and from lane to lane."""
+        places = {fiber: middle for lane, middle in zip(self.lanes, middles, strict=True) for fiber in lane.fibers}
+        line: list[str] = []
+        before: float | None = None
+        for step in path.steps:
+            middle = None if step.node is None else places.get(step.node.fiber)
+            if middle is None:
+                before = None
+                continue
+            begin, end, y = self.axis.x(step.begin), self.axis.x(step.end), middle + below
+            line.append(f"{'M' if before is None else 'L'}{begin:.1f} {y:.1f}H{end:.1f}")
+            before = y
+        title = element(
+            "title", f"critical path: {', '.join(f'{why} {share:.0%}' for why, share in path.shares.items())}"
+        )
+        style = f"fill:none;stroke:{paint('fg')};stroke-width:2;stroke-linejoin:round"
+        return element("path", title, d="".join(line) or "M0 0", style=style)
+
+    def _draw_legend(self, entries: Sequence[Entry], top: float, marks: list[Markup]) -> float:
+        drawn, bottom = draw_legend(entries, top, self.width)
+        marks += drawn
+        return bottom
+
 
 def timeline_of(
-    run: Recorded, *, fold: bool = True, rows: int = 40, width: float = _WIDTH, now: datetime | None = None
+    run: Recorded,
+    *,
+    fold: bool = True,
+    rows: int = 40,
+    width: float = _WIDTH,
+    critical: bool = False,
+    now: datetime | None = None,
 ) -> Timeline:
     """Draw a run over time.
 
     Args:
         run: The run.
         fold: Whether long idle times are drawn narrow.
-        rows: How many lanes at most.
-        width: Of the picture, in pixels.
+        rows: How many lanes at most; a run of more shows how many fibers did what at once, and the worst lanes.
+        width: Of the picture, in pixels; at least 480.
+        critical: Whether the critical path is marked.
         now: Until when goes on what has not ended; None for the present.
     """
     chart = chart_of(run, now)
-    lanes = list(chart.root.every())
-    widest = max(
-        8 + _INDENT * min(lane.depth, 8) + words_width(lane.name, 13, bold=not lane.depth) for lane in lanes[:rows]
+    width = max(float(width), _LEAST_WIDTH)
+    path = critical_path_of(run.id, run.tree, run.history, chart) if critical else None
+    lanes, which = _chosen(chart, max(rows, 1), path)
+    room = (
+        _indent(lane, which) + words_width(lane.path if which else lane.name, 13, bold=not lane.depth) for lane in lanes
     )
-    left = min(max(widest + 16, _NAMES[0]), _NAMES[1])
+    left = min(max(max(room) + 14, _NAMES[0] if not which else 130.0), _NAMES[1], width / 4)
     idle = idle_of(chart.begin, chart.end, chart.busy()) if fold else ()
     axis = axis_of(chart.begin, chart.end, idle, left=left, right=width - _TOOK)
-    return Timeline(run.id, chart, axis, tuple(lanes[:rows]), len(lanes), width, fold)
+    return Timeline(run.id, chart, axis, tuple(lanes), which, width, path)
+
+
+def _chosen(chart: Chart, rows: int, path: CriticalPath | None) -> tuple[list[Lane], str]:
+    """Return the lanes to draw, and which these are if it is not all."""
+    lanes = list(chart.root.every())
+    if len(lanes) <= rows:
+        return lanes, ""
+    if path is None:
+        which, worst = worst_of(chart, min(_WORST, rows))
+        return [chart.root, *worst], which
+    fibers = {step.node.fiber for step in path.steps if step.node is not None}
+    on_it = [lane for lane in lanes[1:] if not fibers.isdisjoint(lane.fibers)]
+    told = f"the {count(len(on_it), 'fiber')} on the critical path, of {len(lanes) - 1:,}"
+    if len(on_it) > rows:
+        told = f"the first {rows} of {count(len(on_it), 'fiber')} on the critical path, of {len(lanes) - 1:,}"
+    return [chart.root, *on_it[:rows]], told
+
+
+def _indent(lane: Lane, which: str) -> float:
+    return 8 + _INDENT * min(lane.depth, 1 if which else _DEEPEST)
 
 
 def _about(lane: Lane) -> str:
     """Tell of a lane what is not drawn."""
     fibers = [fiber or "the root fiber" for fiber in lane.fibers]
     which = fibers[0] if len(fibers) == 1 else f"{len(fibers):,} fibers, one after the other: {', '.join(fibers[:6])}"
-    lines = [lane.name, f"fiber {which}" if lane.fibers != [""] else which]
+    lines = [lane.path, f"fiber {which}" if lane.depth else which]
     if lane.failures:
         lines.append(f"{count(lane.failures, 'attempt')} failed")
     kinds = Counter(node.record.kind for node in lane.instants)
     if kinds:
         lines.append("also: " + ", ".join(f"{number:,} × {kind}" for kind, number in kinds.most_common()))
     return elide("\n".join(lines), 400)
-
-
-# What happened to the run as a whole.
-
-
-def _band(note: Note, axis: Axis, bottom: float) -> Markup:
-    begin, end = axis.x(note.begin), axis.x(note.end)
-    title = element("title", f"{note.text}\n{_when(note)}")
-    if note.tone.value == "crash" or end - begin > 2:
-        colour = "crash-band" if note.tone.value == "crash" else "card"
-        return rect(begin, _TOP, max(end - begin, 2.5), bottom - _TOP, colour, title)
-    style = f"stroke:{paint(_INKS[note.tone.value])};stroke-width:1.2;stroke-dasharray:3 3"
-    return element("path", title, d=f"M{begin:.1f} {_TOP:.1f}V{bottom:.1f}", style=style)
-
-
-_INKS = {"crash": "crash", "bad": "bad", "odd": "odd", "dim": "dim"}
-
-
-def _when(note: Note) -> str:
-    if note.end > note.begin:
-        return f"{note.begin:%H:%M:%S} to {note.end:%H:%M:%S} UTC ({span(note.end - note.begin)})"
-    return f"{note.end:%H:%M:%S} UTC"
-
-
-def _notes(notes: Sequence[Note], axis: Axis, top: float, width: float) -> tuple[list[Markup], float]:
-    """Write what the notes say below the lanes, each under its place; return it and where it ends."""
-    drawn: list[Markup] = []
-    reached: list[float] = []
-    left_out = 0
-    for note in notes:
-        told = fitted(f"{note.mark} {note.text}", width - 16, 12, bold=True)
-        room = words_width(told, 12, bold=True)
-        x = max(min(axis.x(note.begin) - 2, width - 8 - room), 8.0)
-        line = next((line for line, end in enumerate(reached) if end + 14 <= x), len(reached))
-        if line >= _MOST_NOTES:
-            left_out += 1
-            continue
-        reached[line : line + 1] = [x + room]
-        drawn.append(words(x, top + _LINE * line + 16, told, size=12, fill=_INKS[note.tone.value], bold=True))
-    if left_out:
-        drawn.append(words(8, top + _LINE * len(reached) + 16, f"… {left_out:,} more", size=12, fill="dim"))
-    return drawn, top + _LINE * (len(reached) + bool(left_out))
-
-
-# The legend.
-
-
-def _legend(lanes: Sequence[Lane], hues: Mapping[str, str], top: float, width: float) -> tuple[list[Markup], float]:
-    """Say what colours and lines stand for, those that are there; return it and where it ends."""
-    shown = list(hues)[:_MOST_HUES]
-    often = Counter(key.rpartition(".")[2] for key in shown)
-    entries: list[tuple[str, str | Kind]] = []
-    for key in shown:
-        short = key.rpartition(".")[2]
-        entries.append((elide(one_line(short if often[short] == 1 else key), 40), hues[key]))
-    if len(hues) > len(shown):
-        entries.append((f"… {len(hues) - len(shown)} more", ""))
-    kinds = {segment.kind for lane in lanes for segment in lane.segments}
-    entries += [(_WORDS[kind], kind) for kind in _WORDS if kind in kinds]
-    drawn: list[Markup] = []
-    x, y = 8.0, top
-    for told, how in entries:
-        room = words_width(told, 12) + 40
-        if x + room > width and x > 8:
-            x, y = 8.0, y + _LINE
-        if isinstance(how, Kind):
-            drawn.append(sample(how, x, y + 9))
-        elif how:
-            drawn.append(rect(x + 3, y + 3, 12, 12, how, rx=2))
-        drawn.append(words(x + 23, y + 13, told, size=12, fill="dim"))
-        x += room
-    return drawn, y + _LINE + 4 if entries else top
-
-
-_WORDS = {
-    Kind.FAILED: "failed attempt",
-    Kind.LOST: "outcome unknown",
-    Kind.WITHDRAWN: "withdrawn",
-    Kind.CHILD: "another run",
-    Kind.QUEUED: "waits for a worker",
-    Kind.RETRY: "waits to try again",
-    Kind.SLEEP: "sleeps",
-    Kind.SIGNAL: "waits for a signal",
-}
