@@ -3,7 +3,9 @@
 Reads, and nothing else: no activity is called, nothing is written, and no transaction stays open between two calls.
 """
 
+from interp.explore.critical import CriticalPath, Step
 from interp.explore.journal import Journal
 from interp.explore.run import Damage, Run
+from interp.explore.timeline import Timeline
 
-__all__ = ["Damage", "Journal", "Run"]
+__all__ = ["CriticalPath", "Damage", "Journal", "Run", "Step", "Timeline"]
