@@ -85,6 +85,10 @@ class Options:
     read_only: bool = False
 
 
+class _TablesCame(Exception):
+    """A table that was missing when the environment was opened for reading is there now."""
+
+
 class Environment:
     """The environment of one directory; `acquire` gives it out."""
 
@@ -257,6 +261,8 @@ class Environment:
                     return self._answered(self._live(), question)
             except lmdb.MapResizedError:
                 self._adopt()
+            except _TablesCame:
+                self._look_again()
             except lmdb.ReadersFullError:
                 if not self._live().reader_check():
                     raise StoreFull(str(self.path), "all slots for reading transactions are taken") from None
@@ -268,13 +274,18 @@ class Environment:
         """Open the directory anew where another file lies in it now, or a writer came, who brings a file of locks."""
         found = file_at(self.path)
         if found is not None and (found != self._file or (not self._locks and may_lock(self.path))):
-            with self._gate.alone():
-                if self._lmdb is not None:
-                    self._lmdb.close()
-                    self._lmdb = None
+            self._look_again()
+
+    def _look_again(self) -> None:
+        with self._gate.alone():
+            if self._lmdb is not None:
+                self._lmdb.close()
+                self._lmdb = None
 
     def _answered(self, env: lmdb.Environment, question: Callable[[View], T]) -> T:
         def ask(txn: lmdb.Transaction[bytes]) -> T:
+            if self._tables.have_come(txn):
+                raise _TablesCame
             return question(View(txn, self._tables))
 
         if not self._locks:

@@ -120,6 +120,10 @@ class Tables:
         by_status = env.open_db(b"by_status", create=False, dupsort=True, dupfixed=True)
         return cls(**tables, by_status=by_status, missing=frozenset(missing))
 
+    def have_come(self, txn: lmdb.Transaction[bytes]) -> bool:
+        """Whether there is a table now that was missing."""
+        return any(txn.get(name.encode()) is not None for name in self.missing)
+
 
 _PLAIN = tuple(field.name for field in attrs.fields(Tables) if field.name not in ("by_status", "missing"))
 
