@@ -432,7 +432,7 @@ def test_a_reader_goes_on_when_its_process_opens_the_store_to_write_and_closes_i
     with opened(path) as reader:
         stopped = threading.Event()
         seen: list[object] = []
-        asking = threading.Thread(target=lambda: [seen.append(everything(reader)) for _ in iter(stopped.is_set, True)])
+        asking = threading.Thread(target=lambda: seen.extend(everything(reader) for _ in iter(stopped.is_set, True)))
         asking.start()
         for _ in range(20):
             with contextlib.closing(lmdb.open(f"lmdb://{path}")) as store:
