@@ -104,17 +104,16 @@ def unlocked(env: lmdb.Environment, ask: Callable[[lmdb.Transaction[bytes]], T],
         StoreFailed: Commits came too fast.
     """
     for _ in range(_TRIES):
-        trouble: Exception | None = None
         with env.begin() as txn:
             seen = txn.id()
             try:
                 answer = ask(txn)
-            except Exception as error:  # noqa: BLE001  told below, if it is true
-                trouble = error
+            except Exception:
+                if _newest(env) - seen <= _HARMLESS:
+                    raise
+                continue
         if _newest(env) - seen <= _HARMLESS:
-            if trouble is not None:
-                raise trouble
-            return answer  # pyright: ignore[reportPossiblyUnboundVariable]  # it is, without trouble
+            return answer
     raise StoreFailed(place, _TOO_FAST)
 
 
