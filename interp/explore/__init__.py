@@ -3,7 +3,9 @@
 Reads, and nothing else: no activity is called, nothing is written, and no transaction stays open between two calls.
 """
 
+from interp.explore.frames import Column, Frame, Kind
 from interp.explore.journal import Journal
 from interp.explore.run import Damage, Run
+from interp.explore.runs import Runs
 
-__all__ = ["Damage", "Journal", "Run"]
+__all__ = ["Column", "Damage", "Frame", "Journal", "Kind", "Run", "Runs"]

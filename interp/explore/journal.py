@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from interp.explore.finding import Statuses, query
 from interp.explore.run import Run, read_run
+from interp.explore.runs import Runs, runs_of
 from interp.payloads import PayloadCodec
 from interp.runtime.sealed import sealed_store
 from interp.runtime.stores import open_store
@@ -48,6 +52,36 @@ class Journal:
         return read_run(self._store, run_id, workflow)
 
     __getitem__ = run
+
+    def runs(
+        self,
+        workflow: Any = None,
+        *,
+        status: Statuses = None,
+        since: datetime | timedelta | str | None = None,
+        until: datetime | timedelta | str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        limit: int | None = 50,
+        newest: bool = True,
+    ) -> Runs:
+        """List runs; no history is read.
+
+        Args:
+            workflow: Its function, or its name; `checkout@2` is one version of it.
+            status: One status or several; `"open"` for those that have not ended, `"ended"` for the others.
+            since: Created at this time or later: a moment, how long ago, or either as text, such as `"2h"`.
+            until: Created before this time; likewise.
+            attributes: What the run annotated: `{"customer": "42"}`.
+            limit: At most so many; None for all.
+            newest: Whether the newest come first, and are kept when there are more; else the oldest.
+
+        Raises:
+            UsageError: There is no such status or time; or no run and no workflow of this name.
+            StoreError: The store cannot be read.
+        """
+        now = datetime.now(UTC)
+        asked = query(workflow, status, since, until, attributes, limit, newest=newest, now=now)
+        return runs_of(self._store, asked)
 
     def close(self) -> None:
         """Let go of the store."""
