@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from interp.explore.finding import Statuses, query
+from interp.explore.frames import Frame
 from interp.explore.run import Run, read_run
 from interp.explore.runs import Runs, runs_of
 from interp.payloads import PayloadCodec
@@ -82,6 +83,43 @@ class Journal:
         now = datetime.now(UTC)
         asked = query(workflow, status, since, until, attributes, limit, newest=newest, now=now)
         return runs_of(self._store, asked)
+
+    def commands(
+        self,
+        workflow: Any = None,
+        *,
+        status: Statuses = None,
+        since: datetime | timedelta | str | None = None,
+        until: datetime | timedelta | str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        limit: int | None = 1_000,
+        newest: bool = True,
+    ) -> Frame:
+        """Return one row per command of many runs, for statistics.
+
+        The columns: `run`, `workflow`, `command` (its id), `kind`, `target` (the activity, the signal, the workflow),
+        `fiber`, `arguments`, `result` and `failure` (all cut to 120 characters), `failure_type`, `status` (`waits`, `done`,
+        `failed`, `timed out`, `withdrawn`), `yielded_at`, `begun_at` (the first attempt), `ended_at`, `queued_s` (ready, and
+        no worker had begun), `took_s` (the attempt that gave the answer), `worked_s` (all attempts), `total_s` (from the
+        yield to the end), `attempts`, `failed_attempts`, `lost_attempts` and `where`. What has to do with attempts is
+        None for all but calls.
+
+        Args:
+            workflow: As for `runs`, like all that follow.
+            status: Of the runs.
+            since: Runs created at this time or later.
+            until: Runs created before this time.
+            attributes: What the runs annotated.
+            limit: At most so many runs; None for all.
+            newest: Whether the newest runs come first.
+
+        Raises:
+            UsageError: As for `runs`.
+            StoreError: The store cannot be read.
+        """
+        return self.runs(
+            workflow, status=status, since=since, until=until, attributes=attributes, limit=limit, newest=newest
+        ).commands()
 
     def close(self) -> None:
         """Let go of the store."""

@@ -13,8 +13,10 @@ from typing import Any, overload
 import attrs
 
 from interp.errors import InterpError, UnknownRun
+from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.finding import Query, found
 from interp.explore.frames import Frame, Kind
+from interp.explore.latency import Latency, latency_of
 from interp.explore.markup import Markup, element
 from interp.explore.run import Run, read_run
 from interp.explore.values import recorded
@@ -158,6 +160,35 @@ class Runs(View):
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """Give `frame()` as an Arrow stream."""
         return self.frame().__arrow_c_stream__(requested_schema)
+
+    # Their histories, read one at a time.
+
+    def pasts(self) -> Iterator[Past]:
+        """Read the histories one after the other."""
+        return (run.past for run in self)
+
+    def commands(self) -> Frame:
+        """Return one row per command of all of them; see `Journal.commands`."""
+        return commands_frame(self.pasts())
+
+    def records(self) -> Frame:
+        """Return one row per record of all of them; see `Run.records`."""
+        return records_frame(self.pasts())
+
+    def latency(self, by: str = "target") -> Latency:
+        """Show how long calls took: a row for each activity, with a small histogram; the most work first.
+
+        Args:
+            by: A column of `commands()` that the calls are grouped by: `target`, `workflow`, `where`, `run` ...
+
+        Raises:
+            UsageError: There is no such column.
+        """
+        return latency_of(self.commands(), runs=len(self), title=self._title(), by=by)
+
+    def _title(self) -> str:
+        names = dict.fromkeys(row.workflow for row in self.rows)
+        return ", ".join([*names][:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "no runs"
 
     # How they show themselves.
 
