@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from interp.errors import UsageError
+from interp.explore.finding import Statuses, query
+from interp.explore.frames import Frame
 from interp.explore.run import Run, read_run
+from interp.explore.runs import Runs, runs_of
 from interp.payloads import PayloadCodec
 from interp.runtime.sealed import sealed_reader
 from interp.runtime.stores import open_reader
@@ -108,6 +112,73 @@ class Journal:
             while not self.changed(_WAIT_S):
                 if self._closed:
                     return
+
+    def runs(
+        self,
+        workflow: Any = None,
+        *,
+        status: Statuses = None,
+        since: datetime | timedelta | str | None = None,
+        until: datetime | timedelta | str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        limit: int | None = 50,
+        newest: bool = True,
+    ) -> Runs:
+        """List runs; no history is read.
+
+        Args:
+            workflow: Its function, or its name; `checkout@2` is one version of it.
+            status: One status or several; `"open"` for those that have not ended, `"ended"` for the others.
+            since: Created at this time or later: a moment, how long ago, or either as text, such as `"2h"`.
+            until: Created before this time; likewise.
+            attributes: What the run annotated: `{"customer": "42"}`.
+            limit: At most so many; None for all.
+            newest: Whether the newest come first, and are kept when there are more; else the oldest.
+
+        Raises:
+            UsageError: There is no such status or time; or no run and no workflow of this name.
+            StoreError: The store cannot be read.
+        """
+        now = datetime.now(UTC)
+        asked = query(workflow, status, since, until, attributes, limit, newest=newest, now=now)
+        return runs_of(self._store, asked)
+
+    def commands(
+        self,
+        workflow: Any = None,
+        *,
+        status: Statuses = None,
+        since: datetime | timedelta | str | None = None,
+        until: datetime | timedelta | str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        limit: int | None = 1_000,
+        newest: bool = True,
+    ) -> Frame:
+        """Return one row per command of many runs, for statistics.
+
+        The columns: `run`, `workflow`, `command` (its id), `kind`, `target` (the activity, the signal, the workflow),
+        `fiber`, `arguments`, `result` and `failure` (all cut to 120 characters), `failure_type`, `status` (`waits`, `done`,
+        `failed`, `timed out`, `withdrawn`), `yielded_at`, `begun_at` (the first attempt), `ended_at`, `queued_s` (ready, and
+        no worker had begun), `took_s` (the attempt that gave the answer), `worked_s` (all attempts), `total_s` (from the
+        yield to the end), `attempts`, `failed_attempts`, `lost_attempts` and `where`. What has to do with attempts is
+        None for all but calls.
+
+        Args:
+            workflow: As for `runs`, like all that follow.
+            status: Of the runs.
+            since: Runs created at this time or later.
+            until: Runs created before this time.
+            attributes: What the runs annotated.
+            limit: At most so many runs; None for all.
+            newest: Whether the newest runs come first.
+
+        Raises:
+            UsageError: As for `runs`.
+            StoreError: The store cannot be read.
+        """
+        return self.runs(
+            workflow, status=status, since=since, until=until, attributes=attributes, limit=limit, newest=newest
+        ).commands()
 
     def close(self) -> None:
         """Let go of the store."""
