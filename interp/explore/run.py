@@ -16,6 +16,7 @@ import msgspec
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
 from interp.events import Started, Transition, decode_transition
+from interp.explore.differing import Difference, difference_of
 from interp.explore.markup import Markup, element
 from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
@@ -104,6 +105,15 @@ class Run(View):
             StoreError: The store cannot be read.
         """
         return self if self._reader is None else read_run(self._reader, self.id, self.workflow)
+
+    def diff(self, other: Run, *, times: bool = False) -> Difference:
+        """Compare this run with another one, command by command.
+
+        Args:
+            other: The other one.
+            times: Whether durations that differ much (twice as long, and a second at least) are differences, too.
+        """
+        return difference_of(self, other, times=times)
 
     def html(self) -> Markup:
         """Show the run."""
