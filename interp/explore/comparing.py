@@ -23,6 +23,7 @@ from interp.codec import canonical
 from interp.errors import CodecError
 from interp.events import CancelRequested, Completed, ContinuedAs, Failed, Outcome, Record, WasCancelled
 from interp.explore.aligning import aligned
+from interp.explore.contrast import LONG_BYTES
 from interp.outline.nodes import Node
 from interp.outline.tree import Tree
 
@@ -31,9 +32,6 @@ __all__ = ["Entry", "FiberDifference", "Kind", "Side", "compared", "same_outcome
 # A duration differs much when one is so many times the other, and so much longer.
 _TIMES_LONGER = 2
 _MUCH_LONGER = timedelta(seconds=1)
-
-# Longer JSON is compared byte by byte only: sorting the keys of megabytes takes long.
-_JSON_BYTES = 100_000
 
 
 class Kind(Enum):
@@ -156,9 +154,9 @@ def _fibers(a: Tree, b: Tree) -> Iterator[tuple[str, bool, tuple[Sequence[Node],
     for fiber in {**a.fibers, **b.fibers}:
         ours, theirs = a.fibers.get(fiber, []), b.fibers.get(fiber, [])
         if fiber and max(len(ours), len(theirs)) <= 1:
-            group = groups.setdefault(fiber.rpartition(".")[0], ([], []))
-            group[0].extend(ours)
-            group[1].extend(theirs)
+            together = groups.setdefault(fiber.rpartition(".")[0], ([], []))
+            together[0].extend(ours)
+            together[1].extend(theirs)
         else:
             yield fiber, False, (ours, theirs)
     for group, together in groups.items():
@@ -256,7 +254,7 @@ def same_payload(a: bytes | None, b: bytes | None) -> bool:
     """Tell whether two recorded values are the same; the order of keys is of no account."""
     if a == b:
         return True
-    if a is None or b is None or max(len(a), len(b)) > _JSON_BYTES:
+    if a is None or b is None or max(len(a), len(b)) > LONG_BYTES:
         return False
     try:
         return canonical(a) == canonical(b)

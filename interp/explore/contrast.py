@@ -6,10 +6,10 @@ import attrs
 
 from interp.outline.words import clean, elide, one_line, rendered
 
-__all__ = ["Cut", "contrasted", "values_contrasted"]
+__all__ = ["LONG_BYTES", "Cut", "contrasted", "values_contrasted"]
 
-# Longer JSON is not rendered: only what lies around the place where two of them part.
-_JSON_BYTES = 100_000
+LONG_BYTES = 100_000
+"""Longer JSON is not rendered as a whole: only what lies around the place where two of them part."""
 
 # What is kept of such JSON before and behind that place, in bytes.
 _BEFORE, _BEHIND = 120, 360
@@ -51,7 +51,7 @@ def contrasted(a: str, b: str, width: int) -> tuple[Cut, Cut]:
 
 def values_contrasted(a: bytes, b: bytes, width: int) -> tuple[Cut, Cut]:
     """Cut two recorded values, however large, to at most `width` characters each around where they part."""
-    if max(len(a), len(b)) <= _JSON_BYTES:
+    if max(len(a), len(b)) <= LONG_BYTES:
         return contrasted(one_line(rendered(a)), one_line(rendered(b)), width)
     begin = max(_common(a, b) - _BEFORE, 0)
     return tuple(_excerpts(a, b, begin, width))  # type: ignore[return-value]  # a pair in, a pair out
@@ -63,12 +63,12 @@ def _excerpts(a: bytes, b: bytes, begin: int, width: int) -> list[Cut]:
     cuts = contrasted(parts[0], parts[1], max(width - max(map(len, sizes)) - 1, 8))
     lead = "…" if begin else ""
     return [
-        attrs.evolve(cut, before=elided(lead, cut.before), after=cut.after + size)
+        attrs.evolve(cut, before=_elided(lead, cut.before), after=cut.after + size)
         for cut, size in zip(cuts, sizes, strict=True)
     ]
 
 
-def elided(lead: str, text: str) -> str:
+def _elided(lead: str, text: str) -> str:
     """Put an ellipsis before a text that has none."""
     return text if not lead or text.startswith(lead) else lead + text
 

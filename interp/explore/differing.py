@@ -10,7 +10,7 @@ import attrs
 
 from interp.definitions import WorkflowDefinition
 from interp.explore.comparing import Entry, FiberDifference, Kind, Side, compared, same_outcome, same_payload
-from interp.explore.contrast import Cut, contrasted, values_contrasted
+from interp.explore.contrast import LONG_BYTES, Cut, contrasted, values_contrasted
 from interp.explore.markup import Markup, element
 from interp.explore.naming import fiber_names
 from interp.explore.phrases import answer_words, arguments_words, clock, command_words, outcome_words, verb
@@ -320,7 +320,14 @@ def _heads(a: Node, b: Node, width: int) -> tuple[Cut, Cut]:
     if a.record.payload == b.record.payload and a.record.target == b.record.target:
         same = Cut(command_words(a.record, width))
         return same, same
-    return contrasted(command_words(a.record), command_words(b.record), width)
+    name = f"{elide(one_line(a.record.target), width // 2)}("
+    if max(len(a.record.payload), len(b.record.payload)) > LONG_BYTES:
+        left, right = values_contrasted(a.record.payload, b.record.payload, width - len(name))
+    else:
+        one, other = command_words(a.record), command_words(b.record)
+        name = name if one.startswith(name) and other.startswith(name) else ""
+        left, right = contrasted(one[len(name) :], other[len(name) :], width - len(name))
+    return attrs.evolve(left, before=name + left.before), attrs.evolve(right, before=name + right.before)
 
 
 def _answers(kind: Kind, a: Node, b: Node, width: int) -> tuple[Cut, Cut]:

@@ -8,14 +8,12 @@ import msgspec
 
 from interp.definitions import WorkflowDefinition
 from interp.events import Completed, ContinuedAs, Failed, Failure, Outcome, Record, WasCancelled
+from interp.explore.contrast import LONG_BYTES
 from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
 from interp.outline.words import clean, elide, failure_line, heading, one_line, span
 
 __all__ = ["answer_words", "arguments_words", "clock", "command_words", "failure_words", "outcome_words", "verb"]
-
-# Longer arguments are not rendered as a whole: their beginning tells what they are.
-_JSON_BYTES = 100_000
 
 # Longer texts are not cleaned as a whole.
 _CHARACTERS = 20_000
@@ -24,7 +22,7 @@ _CHARACTERS = 20_000
 def command_words(record: Record, width: int = _CHARACTERS) -> str:
     """Return a command as it is read: `health_check('i-web-4')`, `sleep 1 min`, `signal 'approve'`."""
     kind = "" if record.kind == "call" else f"{record.kind} "
-    if len(record.payload) > _JSON_BYTES:
+    if len(record.payload) > LONG_BYTES:
         return elide(clean(f"{kind}{record.target}({recorded(record.payload, min(width, 120))})"), width)
     try:
         head, inside = heading(record)
@@ -94,7 +92,7 @@ def outcome_words(outcome: Outcome | None, width: int = _CHARACTERS) -> str:
 
 def arguments_words(code: WorkflowDefinition | str, args: bytes) -> str:
     """Return the arguments of a run, by their names where the workflow is at hand."""
-    if isinstance(code, str) or len(args) > _JSON_BYTES:
+    if isinstance(code, str) or len(args) > LONG_BYTES:
         return recorded(args, _CHARACTERS)
     return one_line(code.arguments.render(args, _CHARACTERS))
 
