@@ -17,7 +17,7 @@ from interp.cli.output import INTERRUPTED, TERMINATED, note
 from interp.cli.progress import progress
 from interp.errors import RunError
 from interp.runtime.stores import hint
-from interp.store import RunRow, Status, Store
+from interp.store import Reader, RunRow, Status
 
 __all__ = ["StillRunning", "Stopped", "stop_on_signals", "wait_for_end"]
 
@@ -81,7 +81,7 @@ def stop_on_signals() -> Generator[None]:
 
 
 def wait_for_end(
-    store: Store,
+    store: Reader,
     run_id: str,
     *,
     quiet: bool,

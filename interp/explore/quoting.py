@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from interp.definitions import WorkflowDefinition
 from interp.events import Started, Transition, WorkerLost
-from interp.explore.run import Run
+from interp.explore.subject import Subject
 from interp.outline.words import clean
 
 __all__ = ["Source"]
@@ -17,7 +17,7 @@ __all__ = ["Source"]
 class Source:
     """The source of a run's workflow, and of what it delegates to."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Subject) -> None:
         """Find out whether it is at hand, and what was recorded."""
         definition = run.code
         is_known = isinstance(definition, WorkflowDefinition) and _recorded_code(run.history) == definition.code

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -16,30 +17,22 @@ import msgspec
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
 from interp.events import Started, Transition, decode_transition
-from interp.explore.markup import Markup, element
+from interp.explore.blocked import Blocked, blocked_of
+from interp.explore.commands import Past, commands_frame, records_frame
+from interp.explore.critical import CriticalPath
+from interp.explore.differing import Difference, difference_of
+from interp.explore.frames import Frame
+from interp.explore.markup import Markup
+from interp.explore.run_page import run_html, run_text
+from interp.explore.subject import Damage
+from interp.explore.timeline import Timeline, path_of, timeline_of
 from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import count
-from interp.runtime.live import moment
 from interp.runtime.sealed import unreadable
 from interp.store import Message, Reader, RunRow
 
 __all__ = ["Damage", "Run", "read_run"]
-
-
-@attrs.frozen
-class Damage:
-    """A record that cannot be read.
-
-    Attributes:
-        index: Its position in the history, from 0.
-        why: What is wrong with it.
-        size: How many bytes it has.
-    """
-
-    index: int
-    why: str
-    size: int
 
 
 @attrs.frozen(eq=False, repr=False, slots=False)  # for cached properties
@@ -101,6 +94,24 @@ class Run(View):
         """The store that it was read from; None for a history by itself."""
         return self._reader
 
+    @property
+    def past(self) -> Past:
+        """What can be read of its history, for the views of many runs."""
+        return Past(self.id, self.row.workflow, self.history, len(self.damage))
+
+    def commands(self) -> Frame:
+        """Return one row per command; see `Journal.commands`."""
+        return commands_frame([self.past])
+
+    def records(self) -> Frame:
+        """Return one row per record that can be read.
+
+        The columns: `run`, `workflow`, `index`, `at`, `cause` (`resolved`, `attempt failed`, `signalled` ...), `command`
+        (the id of the one that it answers), `name` (of a signal, a workflow, a worker), `attempt`, `value`, `failure`,
+        `yielded` (how many commands followed) and `outcome`.
+        """
+        return records_frame([self.past])
+
     def refresh(self) -> Run:
         """Read the run again.
 
@@ -110,13 +121,64 @@ class Run(View):
         """
         return self if self._reader is None else read_run(self._reader, self.id, self.workflow)
 
+    def timeline(
+        self,
+        *,
+        fold: bool = True,
+        rows: int = 40,
+        width: float = 1100,
+        critical: bool = False,
+        now: datetime | None = None,
+    ) -> Timeline:
+        """Draw the run over time: a lane for each fiber, with its attempts, failures and waits.
+
+        Args:
+            fold: Whether long times in which nothing happened are drawn narrow.
+            rows: How many lanes at most; a run of more shows how many fibers did what at once, and the worst lanes.
+            width: Of the picture, in pixels; at least 480.
+            critical: Whether the critical path is marked.
+            now: Until when goes on what has not ended; None for the present.
+        """
+        # A cached property is a property, which pyright does not see.
+        run: Any = self
+        return timeline_of(run, fold=fold, rows=rows, width=width, critical=critical, now=now)
+
+    def critical_path(self, *, now: datetime | None = None) -> CriticalPath:
+        """Find the one chain of commands that decided when the run ended, or that it is where it is.
+
+        Args:
+            now: Until when goes on what has not ended; None for the present.
+        """
+        run: Any = self
+        return path_of(run, now)
+
+    def diff(self, other: Run, *, times: bool = False) -> Difference:
+        """Compare this run with another one, command by command.
+
+        Args:
+            other: The other one.
+            times: Whether durations that differ much (twice as long, and a second at least) are differences, too.
+        """
+        return difference_of(self, other, times=times)
+
+    def blocked(self, *, now: datetime | None = None) -> Blocked:
+        """Tell what the run waits for, since when and at which line, and what would make it go on.
+
+        Args:
+            now: The time; None for the present.
+        """
+        run: Any = self
+        return blocked_of([run], now)
+
     def html(self) -> Markup:
         """Show the run."""
-        return element("h3", self.row.workflow, element("code", self.id))
+        run: Any = self
+        return run_html(run)
 
     def text(self) -> str:
-        """Show the run."""
-        return f"{self.id}  {self.row.status}  since {moment(self.row.created_us)}"
+        """Show the run as `interp show` does."""
+        run: Any = self
+        return run_text(run)
 
 
 def read_run(reader: Reader, run_id: str, workflow: Any = None) -> Run:

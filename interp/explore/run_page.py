@@ -26,10 +26,11 @@ from interp.events import (
     WorkerLost,
     decode_event,
 )
-from interp.explore.blocked import Wait, quoted, waits_of
+from interp.explore.blocked import quoted
 from interp.explore.markup import Markup, element, joined
-from interp.explore.run import Damage, Run
+from interp.explore.subject import Damage, Stored
 from interp.explore.values import recorded
+from interp.explore.waits import Wait, waits_of
 from interp.outline.answers import short_path
 from interp.outline.nodes import Letter, Node, State, Try
 from interp.outline.records import told
@@ -113,7 +114,7 @@ white-space: nowrap; }
 """What the page of a run adds to the style of all views."""
 
 
-def run_text(run: Run, now: datetime | None = None) -> str:
+def run_text(run: Stored, now: datetime | None = None) -> str:
     """Show a run as `interp show` does, in 120 columns.
 
     Args:
@@ -121,8 +122,9 @@ def run_text(run: Run, now: datetime | None = None) -> str:
         now: The time, for what still waits; None for now.
     """
     now = now or datetime.now(UTC)
+    written = io.StringIO()
     out = Console(
-        file=io.StringIO(),
+        file=written,
         width=_WIDTH,
         force_terminal=False,
         color_system=None,
@@ -132,16 +134,15 @@ def run_text(run: Run, now: datetime | None = None) -> str:
         legacy_windows=False,
     )
     page = RunPage(run.row, run.store, run.tree, now, Limits(), zone=UTC, repeated=_repeated(run))
-    with out.capture() as captured:
-        show_page(out, page)
-    lines = captured.get().rstrip("\n").splitlines()
+    show_page(out, page)
+    lines = written.getvalue().rstrip("\n").splitlines()
     if run.damage:
         lines += ["", _damage_line(run)]
         lines += [f"  record {each.index}: {clean(each.why)}" for each in run.damage[:_MOST_LETTERS]]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def run_html(run: Run, now: datetime | None = None) -> Markup:
+def run_html(run: Stored, now: datetime | None = None) -> Markup:
     """Show a run as markup; arguments as for `run_text`.
 
     The text of a value, a message or a traceback is cut where it is long; the number of rows does not grow without end.
@@ -167,7 +168,7 @@ def run_html(run: Run, now: datetime | None = None) -> Markup:
 # --- the header ---------------------------------------------------------------------------------
 
 
-def _header(run: Run, now: datetime) -> Markup:
+def _header(run: Stored, now: datetime) -> Markup:
     row, begun = run.row, _beginning(run)
     arguments = "…" if begun is None else recorded(begun.args, _VALUE).removeprefix("[").removesuffix("]")
     outcome = run.tree.outcome
@@ -190,7 +191,7 @@ def _header(run: Run, now: datetime) -> Markup:
     )
 
 
-def _facts(run: Run, now: datetime) -> list[tuple[str, str]]:
+def _facts(run: Stored, now: datetime) -> list[tuple[str, str]]:
     row, tree = run.row, run.tree
     begun = moment(row.created_us)
     facts: list[tuple[str, str]] = []
@@ -229,13 +230,13 @@ def _facts(run: Run, now: datetime) -> list[tuple[str, str]]:
     return facts
 
 
-def _state(run: Run) -> Markup | None:
+def _state(run: Stored) -> Markup | None:
     if not run.row.attributes:
         return None
     return element("p", element("span", "state ", class_="dim"), element("code", recorded(run.row.attributes, _VALUE)))
 
 
-def _beginning(run: Run) -> Started | None:
+def _beginning(run: Stored) -> Started | None:
     """Return how the run was started: by its first record, or, before there is one, by the message that waits."""
     if run.started is not None or run.history or not run.messages:
         return run.started
@@ -253,14 +254,14 @@ def _note(kind: str, title: str, *inside: Markup | str | None) -> Markup:
     return element("div", element("h4", title), inside, class_=f"note {kind}", role="note")
 
 
-def _damage_line(run: Run) -> str:
+def _damage_line(run: Stored) -> str:
     number = count(len(run.damage), "record")
     return (
         f"{number} cannot be read: the tree of commands leaves out what {'it' if len(run.damage) == 1 else 'they'} told"
     )
 
 
-def _damaged(run: Run) -> Markup | None:
+def _damaged(run: Stored) -> Markup | None:
     if not run.damage:
         return None
     shown = [element("li", f"record {each.index}: {each.why}") for each in run.damage[:_MOST_LETTERS]]
@@ -269,7 +270,7 @@ def _damaged(run: Run) -> Markup | None:
     return _note("bad", _damage_line(run), element("ul", shown, rest))
 
 
-def _parked(run: Run) -> Markup | None:
+def _parked(run: Stored) -> Markup | None:
     """Tell why a run is parked."""
     if run.row.status is not Status.PARKED:
         return None
@@ -282,7 +283,7 @@ def _parked(run: Run) -> Markup | None:
     )
 
 
-def _ended(run: Run) -> Markup | None:
+def _ended(run: Stored) -> Markup | None:
     match run.tree.outcome:
         case Failed(failure=failure):
             return _note("bad", f"failed: {elide(failure_line(failure), _VALUE)}", _trace(failure, is_open=True))
@@ -305,7 +306,7 @@ def _trace(failure: Failure, *, is_open: bool = False) -> Markup | None:
     return element("details", element("summary", "traceback"), inside, open=is_open)
 
 
-def _waiting(run: Run, now: datetime) -> Markup | None:
+def _waiting(run: Stored, now: datetime) -> Markup | None:
     if run.row.status is Status.PARKED:
         return None
     waits = waits_of(run, now)
@@ -341,14 +342,14 @@ def _wait_row(wait: Wait, now: datetime) -> Markup:
     )
 
 
-def _repeated(run: Run) -> Sequence[RepeatedCall]:
+def _repeated(run: Stored) -> Sequence[RepeatedCall]:
     try:
         return repeated_calls(run.history)
     except (LookupError, ValueError):  # records are missing
         return ()
 
 
-def _twice(run: Run) -> Markup | None:
+def _twice(run: Stored) -> Markup | None:
     """List the calls whose effects may have happened twice, with the keys by which outside systems know them."""
     calls = _repeated(run)
     if not calls:
@@ -381,7 +382,7 @@ def _twice(run: Run) -> Markup | None:
 # --- the tree -----------------------------------------------------------------------------------
 
 
-def _tree(run: Run, now: datetime) -> Markup | None:
+def _tree(run: Stored, now: datetime) -> Markup | None:
     items = items_of(run.tree, now, _LIMITS)
     if not items:
         return None
@@ -570,7 +571,7 @@ def _nodes(item: Item) -> list[Node]:
 # --- below the tree -----------------------------------------------------------------------------
 
 
-def _letters(run: Run) -> Markup | None:
+def _letters(run: Stored) -> Markup | None:
     """List the signals and requests that came and that nobody took."""
     letters = run.tree.mailbox
     if not letters:
@@ -600,7 +601,7 @@ def _letter(letter: Letter) -> Markup:
     )
 
 
-def _records(run: Run) -> Markup | None:
+def _records(run: Stored) -> Markup | None:
     """List the records, folded: the first and the last ones of many; those that cannot be read stand in their place."""
     places = sorted(
         [*((transition.index, transition) for transition in run.history), *((each.index, each) for each in run.damage)],
