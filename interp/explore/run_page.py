@@ -8,7 +8,7 @@ history is, the page stays bounded: what is alike is counted.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -29,7 +29,9 @@ from interp.events import (
 from interp.explore.blocked import quoted
 from interp.explore.markup import Markup, element, joined
 from interp.explore.subject import Damage, Stored
+from interp.explore.timeline import timeline_of
 from interp.explore.values import recorded
+from interp.explore.view import part
 from interp.explore.waits import Wait, waits_of
 from interp.outline.answers import short_path
 from interp.outline.nodes import Letter, Node, State, Try
@@ -48,7 +50,7 @@ __all__ = ["STYLE", "run_html", "run_text"]
 _WIDTH = 120
 
 # What is shown of the tree: some more than on a terminal, since it can be folded.
-_LIMITS = Limits(branches=40, commands=60, rows=600, value=1_500)
+_LIMITS = Limits(branches=30, commands=60, rows=400, value=1_500)
 
 # Characters of a line that may be cut, of a value that is unfolded, and of a traceback.
 _LINE = 160
@@ -73,20 +75,23 @@ STYLE = """
 .interp .asked { border-left: 3px solid var(--line); padding: 1px 0 1px 10px; margin: 6px 0; }
 .interp .note { border: 1px solid var(--line); border-left: 4px solid var(--dim); border-radius: 6px;
 padding: 7px 12px; margin: 10px 0; } .interp .note h4 { margin: 0 0 2px; }
+.interp .note p { margin: 0 0 2px; }
 .interp .note.bad { border-left-color: var(--bad); color: inherit; } .interp .note.bad h4 { color: var(--bad); }
 .interp .note.odd { border-left-color: var(--odd); color: inherit; } .interp .note.odd h4 { color: var(--odd); }
 .interp .note.wait { border-left-color: var(--wait); color: inherit; } .interp .note.wait h4 { color: var(--wait); }
 .interp .note pre.said { margin: 2px 0 4px; } .interp .note table { margin: 2px 0 0; }
-.interp .quote { background: var(--band); border-radius: 4px; padding: 0 5px; }
+.interp .note td:first-child { min-width: 130px; } .interp .note .num { white-space: nowrap; }
+.interp .quote { background: var(--band); border-radius: 4px; padding: 0 5px; box-decoration-break: clone;
+-webkit-box-decoration-break: clone; }
 .interp ul.tree, .interp ul.tree ul { list-style: none; margin: 0; padding: 0; }
 .interp ul.tree { border-top: 1px solid var(--grid); font-size: 13px; }
 .interp ul.tree ul { margin-left: 16px; border-left: 1px solid var(--grid); }
 .interp ul.tree li { margin: 0; }
-.interp .row { display: grid; grid-template-columns: 12px 15px minmax(0, 1fr) 76px 112px 150px; gap: 0 6px;
+.interp .row { display: grid; grid-template-columns: 12px 15px minmax(0, 1fr) 92px 96px 118px; gap: 0 6px;
 align-items: baseline; padding: 1px 4px 1px 2px; border-radius: 4px; }
 .interp details > summary.row { color: inherit; list-style: none; }
 .interp summary.row::-webkit-details-marker { display: none; }
-.interp summary.row::before { content: ""; width: 0; height: 0; align-self: center; margin-left: 3px;
+.interp summary.row::before { content: ""; width: 0; height: 0; align-self: start; margin: 6px 0 0 3px;
 border: 4px solid transparent; border-left: 6px solid var(--dim); border-right: 0; }
 .interp details[open] > summary.row::before { transform: rotate(90deg); }
 .interp div.row::before { content: ""; }
@@ -94,10 +99,9 @@ border: 4px solid transparent; border-left: 6px solid var(--dim); border-right: 
 .interp .row .mark { text-align: center; font-weight: 700; }
 .interp .row .told { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .interp details[open] > summary.row .told.whole { white-space: normal; overflow-wrap: anywhere; }
-.interp .row .took { text-align: right; font-variant-numeric: tabular-nums; }
+.interp .row .took { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .interp .row .at, .interp .row .place { color: var(--dim); white-space: nowrap; overflow: hidden;
 text-overflow: ellipsis; font-size: 12px; text-align: right; font-variant-numeric: tabular-nums; }
-.interp .row .place { text-align: left; }
 .interp .row .id { color: var(--dim); margin-right: 7px; font-variant-numeric: tabular-nums; }
 .interp .row .ans { margin-left: 8px; }
 .interp .more { padding: 3px 4px 8px 42px; } .interp .more pre { margin: 2px 0 6px; }
@@ -148,18 +152,22 @@ def run_html(run: Stored, now: datetime | None = None) -> Markup:
     The text of a value, a message or a traceback is cut where it is long; the number of rows does not grow without end.
     """
     now = now or datetime.now(UTC)
+    parts: list[tuple[str, Callable[[], Markup | None]]] = [
+        ("the header", lambda: _header(run, now)),
+        ("what is damaged", lambda: _damaged(run)),
+        ("why it is parked", lambda: _parked(run, now)),
+        ("how it ended", lambda: _ended(run)),
+        ("what it waits for", lambda: _waiting(run, now)),
+        ("what may have happened twice", lambda: _twice(run)),
+        ("the timeline", lambda: _over_time(run, now)),
+        ("the tree of commands", lambda: _tree(run, now)),
+        ("what was not taken", lambda: _letters(run)),
+        ("the records", lambda: _records(run)),
+    ]
     return element(
         "section",
         Markup(f"<style>{STYLE}</style>"),
-        _header(run, now),
-        _damaged(run),
-        _parked(run),
-        _ended(run),
-        _waiting(run, now),
-        _twice(run),
-        _tree(run, now),
-        _letters(run),
-        _records(run),
+        [part(name, draw) for name, draw in parts],
         class_="run",
         aria_label=f"run {run.id} of {run.row.workflow}",
     )
@@ -270,11 +278,11 @@ def _damaged(run: Stored) -> Markup | None:
     return _note("bad", _damage_line(run), element("ul", shown, rest))
 
 
-def _parked(run: Stored) -> Markup | None:
+def _parked(run: Stored, now: datetime) -> Markup | None:
     """Tell why a run is parked."""
     if run.row.status is not Status.PARKED:
         return None
-    (wait,) = waits_of(run, datetime.now(UTC), {})
+    (wait,) = waits_of(run, now, {})
     return _note(
         "odd",
         "parked",
@@ -337,7 +345,7 @@ def _wait_row(wait: Wait, now: datetime) -> Markup:
             element("div", wait.detail, class_="dim") if wait.detail else None,
         ),
         element("td", span(now - wait.since), class_="num"),
-        element("td", element("div", wait.where, class_="mono dim") if wait.where else None, source),
+        element("td", element("div", element("code", wait.where), class_="dim") if wait.where else None, source),
         element("td", quoted(wait.wakes)),
     )
 
@@ -361,7 +369,7 @@ def _twice(run: Stored) -> Markup | None:
             element("td", element("span", call.id, " ", class_="dim"), element("code", call.activity)),
             element("td", ", ".join(map(str, call.attempts[:_MOST_TRIES]))),
             element("td", element("code", idempotency_key(run.id, run.tree.round, call.id))),
-            element("td", call.where, class_="mono dim"),
+            element("td", element("code", call.where, class_="dim")),
         )
         for call in calls[:_MOST_WAITS]
     ]
@@ -377,6 +385,11 @@ def _twice(run: Stored) -> Markup | None:
         ),
         element("p", f"… and {more:,} more", class_="dim") if more > 0 else None,
     )
+
+
+def _over_time(run: Stored, now: datetime) -> Markup | None:
+    """Draw the timeline of a run that has come to a command."""
+    return element("div", timeline_of(run, now=now).html(), class_="over-time") if run.tree.nodes else None
 
 
 # --- the tree -----------------------------------------------------------------------------------
