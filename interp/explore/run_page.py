@@ -146,10 +146,15 @@ def run_text(run: Stored, now: datetime | None = None) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def run_html(run: Stored, now: datetime | None = None) -> Markup:
-    """Show a run as markup; arguments as for `run_text`.
+def run_html(run: Stored, now: datetime | None = None, *, has_style: bool = False) -> Markup:
+    """Show a run as markup.
 
     The text of a value, a message or a traceback is cut where it is long; the number of rows does not grow without end.
+
+    Args:
+        run: The run.
+        now: The time, for what still waits; None for now.
+        has_style: Whether the page around it has `STYLE` already.
     """
     now = now or datetime.now(UTC)
     parts: list[tuple[str, Callable[[], Markup | None]]] = [
@@ -166,7 +171,7 @@ def run_html(run: Stored, now: datetime | None = None) -> Markup:
     ]
     return element(
         "section",
-        Markup(f"<style>{STYLE}</style>"),
+        None if has_style else Markup(f"<style>{STYLE}</style>"),
         [part(name, draw) for name, draw in parts],
         class_="run",
         aria_label=f"run {run.id} of {run.row.workflow}",
@@ -241,7 +246,8 @@ def _facts(run: Stored, now: datetime) -> list[tuple[str, str]]:
 def _state(run: Stored) -> Markup | None:
     if not run.row.attributes:
         return None
-    return element("p", element("span", "state ", class_="dim"), element("code", recorded(run.row.attributes, _VALUE)))
+    said = element("code", recorded(run.row.attributes, _VALUE))
+    return element("p", element("span", "state ", class_="dim"), said, style="margin: 4px 0")
 
 
 def _beginning(run: Stored) -> Started | None:

@@ -122,6 +122,7 @@ def _pending(run: Stored, now: datetime) -> Wait:
     if due is not None and due > now:
         wakes = f"in {span(due - now)}, if a worker has {name!r} then"
     else:
+        due = None
         wakes = f"a worker that has {name!r}: `{clean(hint('worker', 'MODULE', store=run.store))}`"
     what = "a worker to take it up"
     return Wait(row.id, row.workflow, "worker", what, what, moment(row.created_us), due, wakes=wakes)
@@ -168,13 +169,13 @@ class _Told:
             since = node.tries[-1].retry_at or node.tries[-1].ended
         else:
             since = node.at
-        like = one_line(f"{kind} {record.target}".rstrip()) if kind != "timer" else "timer"
+        like = {"child": f"child {record.target}", "send": f"send {record.target}", "timer": "sleep"}.get(kind, head)
         return Wait(
             row.id,
             row.workflow,
             kind,
             what,
-            like,
+            one_line(like),
             since,
             None if kind == "call" else due,
             command=node.id,
