@@ -13,7 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from interp.cli.board import SORTS, Board, Lookout, board
+from interp.cli.board import SORTS, Board, board, glance
 from interp.cli.options import Command, common, existing_reader
 from interp.cli.output import write_document
 from interp.cli.views import console
@@ -55,7 +55,7 @@ def command(once: bool, sort: str, query: str, store_url: str | None, as_json: b
 
     Keys: q quits, the arrows or j and k select a run, enter opens it and escape goes back, / filters, s sorts in
     another way, p pauses. Nothing is held open in the store between two glances. What is counted are the open
-    runs, up to 5,000, and the newest 500.
+    runs, up to 2,000, and the newest 300.
     """
     with existing_reader(store_url, redacts=True) as reader:
         shown = Board(reader.url, sort=sort, query=query)
@@ -72,9 +72,7 @@ def command(once: bool, sort: str, query: str, store_url: str | None, as_json: b
 
 def _print_once(out: Console, reader: Reader, shown: Board, *, as_json: bool) -> None:
     now = datetime.now(UTC)
-    lookout = Lookout(reader)
-    lookout.finish()
-    seen = lookout.glance(now)
+    seen = glance(reader, now)
     shown.add(seen)
     if as_json:
         workers = [attrs.asdict(worker) for worker in seen.workers or ()]
@@ -96,14 +94,9 @@ class _Screen:
     shown: Board
     opened: str = ""
     scroll: int = 0
-    _lookout: Lookout = attrs.field(init=False)
     _is_over: bool = False
     _looked_s: float = 0.0
     _pause_s: float = 0.0
-
-    def __attrs_post_init__(self) -> None:
-        """Begin to look."""
-        self._lookout = Lookout(self.reader)
 
     def run(self) -> None:
         """Show the board until somebody quits; the terminal is as it was then, whatever happens."""
@@ -134,7 +127,7 @@ class _Screen:
         if self.shown.last is not None and ago_s < _LOOK_S and not self.reader.changed(0):
             return
         try:
-            self.shown.add(self._lookout.glance(datetime.now(UTC)))
+            self.shown.add(glance(self.reader, datetime.now(UTC), self.shown.last))
             self.shown.trouble = ""
         except StoreError as error:
             self.shown.trouble = str(error)
