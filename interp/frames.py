@@ -13,7 +13,19 @@ import attrs
 
 from interp.commands import Command
 
-__all__ = ["StackFrame", "brief", "defined", "label", "message", "note", "raised_at", "stack", "strip", "trace", "where"]
+__all__ = [
+    "StackFrame",
+    "brief",
+    "defined",
+    "label",
+    "message",
+    "note",
+    "raised_at",
+    "stack",
+    "strip",
+    "trace",
+    "where",
+]
 
 # `yield from command` runs through this one frame of ours; users are not interested in it.
 _ITER_CODE = cast("Any", Command).__iter__.__code__

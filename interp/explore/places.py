@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
-from typing import TypeAlias
+from typing import Protocol, Self, TypeAlias
 
+from interp.definitions import WorkflowDefinition
 from interp.errors import UsageError
 from interp.events import AttemptFailed, Failed, Rejected, Transition
-from interp.explore.run import Run
+from interp.explore.timeline import Recorded
 from interp.outline.words import count, stamp
 
-__all__ = ["Where", "failures", "index_of"]
+__all__ = ["Lived", "Where", "failures", "index_of", "length_of", "record_of"]
 
 Where: TypeAlias = int | datetime | str
 """A record index (negative from the end), a moment, or text: a time, a command id, or `failure`."""
 
+
+class Broken(Protocol):
+    """A record that cannot be read."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def why(self) -> str: ...
+
+
+class Lived(Recorded, Protocol):
+    """What time travel needs of a run."""
+
+    @property
+    def damage(self) -> Sequence[Broken]: ...  # noqa: D102  the records that cannot be read
+    @property
+    def code(self) -> WorkflowDefinition | str: ...  # noqa: D102  the workflow, or why it is not at hand
+    def refresh(self) -> Self: ...  # noqa: D102  the run, read again
+
+
 _COMMAND = re.compile(r"\d+(\.\d+)*|~.+", re.DOTALL)
 
 
-def index_of(run: Run, where: Where) -> int:
+def index_of(run: Lived, where: Where) -> int:
     """Return the index of the record that is meant.
 
     Args:
@@ -45,19 +68,26 @@ def index_of(run: Run, where: Where) -> int:
     return _at_time(run, _read(run, text))
 
 
-def length_of(run: Run) -> int:
+def length_of(run: Lived) -> int:
     """Return how many records a run has, readable or not."""
     return len(run.history) + len(run.damage)
 
 
-def _counted(run: Run, index: int) -> int:
+def record_of(run: Lived, index: int) -> Transition | None:
+    """Return a record by its index; None when it cannot be read."""
+    place = bisect_left(run.history, index, key=lambda transition: transition.index)
+    found = run.history[place] if place < len(run.history) else None
+    return found if found is not None and found.index == index else None
+
+
+def _counted(run: Lived, index: int) -> int:
     length = length_of(run)
     if not -length <= index < length:
         raise UsageError(f"run {run.id!r} has {count(length, 'record')}, 0 to {length - 1}: there is no record {index}")
     return index % length
 
 
-def _at_time(run: Run, moment: datetime) -> int:
+def _at_time(run: Lived, moment: datetime) -> int:
     """Return the last record that was written by then."""
     found = None
     for transition in run.history:
@@ -70,7 +100,7 @@ def _at_time(run: Run, moment: datetime) -> int:
     return found.index
 
 
-def _read(run: Run, text: str) -> datetime:
+def _read(run: Lived, text: str) -> datetime:
     """Read a time, in this computer's zone where it has none of its own; `14:03` means all of that minute."""
     rest = _unit(text)
     try:
@@ -105,7 +135,7 @@ def _on(day: date, of_day: time) -> datetime:
     return moment if moment.tzinfo is not None else moment.astimezone()
 
 
-def _yielded(run: Run, command_id: str) -> int:
+def _yielded(run: Lived, command_id: str) -> int:
     for transition in run.history:
         if any(command.id == command_id for command in transition.commands):
             return transition.index
@@ -114,7 +144,7 @@ def _yielded(run: Run, command_id: str) -> int:
     raise UsageError(f"run {run.id!r} has no command {command_id!r}; {told}. For a record by its number give an int")
 
 
-def failures(run: Run) -> list[int]:
+def failures(run: Lived) -> list[int]:
     """Return the records in which something failed: an attempt, a call, the run."""
     return [transition.index for transition in run.history if _is_failure(transition)]
 
@@ -123,7 +153,7 @@ def _is_failure(transition: Transition) -> bool:
     return isinstance(transition.outcome, Failed) or isinstance(transition.cause, (AttemptFailed, Rejected))
 
 
-def _failure(run: Run) -> int:
+def _failure(run: Lived) -> int:
     by_weight = (
         [each.index for each in run.history if isinstance(each.outcome, Failed)],
         [each.index for each in run.history if isinstance(each.cause, Rejected)],

@@ -21,6 +21,8 @@ from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
 from interp.explore.frames import Frame
 from interp.explore.markup import Markup, element
+from interp.explore.moments import Moment, moment_at
+from interp.explore.places import Where
 from interp.explore.timeline import Timeline, path_of, timeline_of
 from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
@@ -149,6 +151,25 @@ class Run(View):
         # A cached property is a property, which pyright does not see.
         run: Any = self
         return timeline_of(run, fold=fold, rows=rows, width=width, critical=critical, now=now)
+
+    def at(self, where: Where) -> Moment:
+        """Stand at a record: the workflow is replayed to it, with no effects, and shown with all its variables.
+
+        Args:
+            where: A record's index, negative from the end; a datetime, or a time as text such as `14:03:11` (in this
+                computer's zone, on the first day on which the run has it) for the last record written by then; a
+                command id such as `2.0.1` for the record that the command was yielded in, where its fiber stands at
+                it; `failure` for where the run failed, or else a call, or an attempt, the last one.
+
+        Returns:
+            The moment. Where the code is gone, or has diverged from the history, or a record is damaged, it says so,
+            and shows the last record that can be stood at.
+
+        Raises:
+            UsageError: There is no such record.
+        """
+        run: Any = self  # as in `timeline`
+        return moment_at(run, where)
 
     def critical_path(self, *, now: datetime | None = None) -> CriticalPath:
         """Find the one chain of commands that decided when the run ended, or that it is where it is.

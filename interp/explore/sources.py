@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import inspect
 import linecache
+from collections.abc import Sequence
 
 import attrs
 
 from interp.definitions import WorkflowDefinition
 from interp.events import Started, Transition, WorkerLost
-from interp.explore.pictures import FrameAt
+from interp.explore.scenes import FrameAt
 from interp.outline.words import clean
 
-__all__ = ["Line", "excerpt", "stale"]
+__all__ = ["Line", "Staleness", "excerpt"]
 
 # Lines before and after the one that is lit.
 _AROUND = 2
@@ -100,30 +101,36 @@ def _characters(line: str, column: int) -> int:
     return len(line.encode("utf-8", "replace")[:column].decode("utf-8", "replace"))
 
 
-def stale(definition: WorkflowDefinition, history: tuple[Transition, ...], index: int) -> str:
-    """Say that the source is not what the run was recorded with, if it is not; empty when it is, or nobody knows.
+class Staleness:
+    """Tells whether the source is what a run was recorded with."""
 
-    Args:
-        definition: The workflow as it is here.
-        history: The records of the run.
-        index: The record that is stood at.
-    """
-    recorded, since = "", 0
-    for transition in history:
-        if transition.index > index:
-            break
-        cause = transition.cause
-        if isinstance(cause, (Started, WorkerLost)) and cause.code:
-            recorded, since = cause.code, transition.index
-    if recorded and recorded != definition.code:
-        return (
-            f"The source of {definition.name} is not what record {since} was written with "
-            f"(fingerprint {definition.code}, recorded {recorded}): lines and variables may differ."
-        )
-    now = _on_disk(definition)
-    if now and now != definition.code:
-        return f"The source of {definition.name} was edited after it was imported: the lines shown may not be those that run."
-    return ""
+    def __init__(self, definition: WorkflowDefinition, history: Sequence[Transition]) -> None:
+        """Look at the source as it is now.
+
+        Args:
+            definition: The workflow as it is here.
+            history: The records of the run.
+        """
+        self._definition = definition
+        self._edited = _on_disk(definition) not in ("", definition.code)
+        self._recorded = [
+            (transition.index, transition.cause.code)
+            for transition in history
+            if isinstance(transition.cause, (Started, WorkerLost)) and transition.cause.code
+        ]
+
+    def at(self, index: int) -> str:
+        """Say what makes the source doubtful at a record; empty for nothing."""
+        name, code = self._definition.name, self._definition.code
+        since, recorded = next(((since, code) for since, code in reversed(self._recorded) if since <= index), (0, ""))
+        if recorded and recorded != code:
+            return (
+                f"The source of {name} is not what record {since} was written with (fingerprint {code}, recorded "
+                f"{recorded}): the history fits so far, but lines and variables may differ."
+            )
+        if self._edited:
+            return f"The file of {name} was edited after it was imported: the lines shown may not be those that run."
+        return ""
 
 
 def _on_disk(definition: WorkflowDefinition) -> str:

@@ -20,7 +20,8 @@ import attrs
 from interp.definitions import WorkflowDefinition
 from interp.events import Transition
 from interp.explore.quiet import quiet
-from interp.frames import message
+from interp.explore.scenes import FRAMES, Memo, Scene, scene_of
+from interp.frames import StackFrame, message, raised_at
 from interp.interpreter import Interpreter
 from interp.replay import follow, opened
 
@@ -57,6 +58,8 @@ class Standing:
     history: Sequence[Transition]
     interpreter: Interpreter | None = None
     trouble: Trouble | None = None
+    _memo: Memo = attrs.field(factory=Memo)
+    _scenes: dict[int, Scene] = attrs.field(factory=dict[int, Scene])
 
     @property
     def index(self) -> int:
@@ -87,6 +90,42 @@ class Standing:
                 self.close()
                 raise
         return self.index
+
+    def look(self, index: int) -> tuple[int, Scene | None, Scene | None]:
+        """Stand at a record, or at the last one before it that can be reached, and look.
+
+        Args:
+            index: The record.
+
+        Returns:
+            The record stood at (-1 for none), the scene one record before, and the scene there.
+        """
+        before = self._scene(index - 1) if index > 0 else None
+        after = self._scene(index)
+        if self.index < index:  # it could not be reached
+            before = self._scene(self.index - 1) if self.index > 0 else None
+            after = self._scene(self.index)
+        self._scenes = {at: scene for at, scene in self._scenes.items() if self.index - 1 <= at <= self.index}
+        return self.index, before, after
+
+    def _scene(self, index: int) -> Scene | None:
+        if index in self._scenes and index <= self.index:  # as it was, and no need to go back for it
+            return self._scenes[index]
+        reached = self.go(index)
+        if self.interpreter is None:
+            return None
+        if reached not in self._scenes:
+            self._scenes[reached] = scene_of(self.interpreter, self.history[reached].at, self._memo)
+        return self._scenes[reached]
+
+    def frames(self, fiber_id: str) -> tuple[StackFrame, ...]:
+        """Return the live frames of a fiber; where the run has failed those of the root are the exception's."""
+        if self.interpreter is None:
+            return ()
+        error = self.interpreter.error
+        if error is not None:
+            return raised_at(error)[-FRAMES:] if not fiber_id else ()
+        return self.interpreter.stack(fiber_id)[-FRAMES:]
 
     def _follow(self, index: int) -> None:
         transition = self.history[index]

@@ -1,6 +1,6 @@
 """What a run looks like where it stands, as text: taken while its generators are alive, kept when they have gone on.
 
-Values are shown and not kept: the workflow may change a list after the picture was taken.
+Values are shown and not kept: the workflow may change a list after the scene was taken.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from interp.outline.nodes import Node, Try
 from interp.outline.tree import Tree
 from interp.outline.words import count, elide, failure_line, one_line, rendered
 
-__all__ = ["FiberAt", "FrameAt", "Pending", "Picture", "pictured", "pictured_by_records"]
+__all__ = ["FRAMES", "FiberAt", "FrameAt", "Memo", "Pending", "Scene", "scene_by_records", "scene_of"]
 
 # Longest text of one variable, in characters.
 _VALUE = 200
@@ -36,7 +36,7 @@ _VARIABLES = 60
 _LARGE = 20_000
 
 # How many frames of one stack are shown, the innermost ones: recursion may be deep.
-_FRAMES = 12
+FRAMES = 12
 
 _ATOMS = (str, bytes, int, float, bool, type(None), complex)
 
@@ -125,7 +125,7 @@ class Pending:
 
 
 @attrs.frozen
-class Picture:
+class Scene:
     """A run at one record.
 
     Attributes:
@@ -143,15 +143,14 @@ class Picture:
     outcome: str = ""
 
 
-def pictured(interpreter: Interpreter, now: datetime, memo: Memo | None = None) -> Picture:
-    """Take the picture of a run where it stands.
+def scene_of(interpreter: Interpreter, now: datetime, memo: Memo) -> Scene:
+    """Take the scene of a run where it stands.
 
     Args:
         interpreter: The run.
         now: When its last record was written.
-        memo: What was shown at the record before, to save work.
+        memo: What was shown before of the same run, to save work.
     """
-    memo = Memo() if memo is None else memo
     alive = sorted(interpreter.fibers.values(), key=_place)
     parts: dict[int, list[Fiber]] = {}
     for fiber in alive:
@@ -161,7 +160,7 @@ def pictured(interpreter: Interpreter, now: datetime, memo: Memo | None = None) 
     if (error := interpreter.error) is not None:
         fibers = [_raised(interpreter, error)]
     memo.forget_others({fiber.id for fiber in alive}, interpreter.pending)
-    return Picture(
+    return Scene(
         tuple(fibers),
         tuple(memo.pending(issued, now) for issued in interpreter.pending.values()),
         {one_line(str(name)): shown(value, _VALUE) for name, value in interpreter.state.items()},
@@ -170,12 +169,12 @@ def pictured(interpreter: Interpreter, now: datetime, memo: Memo | None = None) 
     )
 
 
-def pictured_by_records(tree: Tree) -> Picture:
-    """Take the picture that the records alone give, without the workflow's code: no stacks, no variables."""
+def scene_by_records(tree: Tree) -> Scene:
+    """Take the scene that the records alone give, without the workflow's code: no stacks, no variables."""
     now = tree.last_at
     if now is None:
-        return Picture()
-    return Picture(
+        return Scene()
+    return Scene(
         (),
         tuple(_pending(node, now) for node in tree.waiting.values()),
         _annotated(tree),
@@ -225,19 +224,19 @@ class Memo:
         values = tuple(frame.local.values())
         before = self._seen.get((fiber_id, depth))
         if before is not None:
-            known, picture = before
+            known, scene = before
             if (
-                picture.line == frame.line
-                and picture.function == frame.function
+                scene.line == frame.line
+                and scene.function == frame.function
                 and len(known) == len(values)
                 and all(old is new and type(new) in _ATOMS for old, new in zip(known, values, strict=True))
-                and [*picture.local] == [*frame.local][:_VARIABLES]
-                and picture.span == _span(frame)
+                and [*scene.local] == [*frame.local][:_VARIABLES]
+                and scene.span == _span(frame)
             ):
-                return picture
-        picture = frame_at(frame)
-        self._seen[fiber_id, depth] = values, picture
-        return picture
+                return scene
+        scene = frame_at(frame)
+        self._seen[fiber_id, depth] = values, scene
+        return scene
 
     def forget_others(self, alive: Collection[str], pending: Collection[str]) -> None:
         """Forget fibers that have ended, and commands that were answered."""
@@ -282,7 +281,7 @@ def _position(code: CodeType, instruction: int) -> tuple[int, int, int, int] | N
 
 
 def _fiber_at(fiber: Fiber, parts: Mapping[int, Sequence[Fiber]], now: datetime, memo: Memo) -> FiberAt:
-    frames = stack(fiber.generator)[-_FRAMES:]
+    frames = stack(fiber.generator)[-FRAMES:]
     group = fiber.group
     name = fiber.name or (group.names[fiber.slot] if group is not None and fiber.slot < len(group.names) else "")
     branch = group.rule.word if group is not None else "spawn" if fiber.parent is not None else ""
@@ -334,7 +333,7 @@ def _has_code(fiber: Fiber) -> bool:
 
 
 def _raised(interpreter: Interpreter, error: BaseException) -> FiberAt:
-    frames = tuple(frame_at(frame) for frame in raised_at(error)[-_FRAMES:])
+    frames = tuple(frame_at(frame) for frame in raised_at(error)[-FRAMES:])
     return FiberAt("", interpreter.definition.name, frames, "", raised=True)
 
 
@@ -367,4 +366,3 @@ def _ended(outcome: Outcome | None) -> str:
             return f"cancelled{f': {one_line(outcome.reason)}' if outcome.reason else ''}"
         case ContinuedAs():
             return f"continues as a fresh run: {recorded(outcome.started.args, 120)}"
-
