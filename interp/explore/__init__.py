@@ -11,6 +11,7 @@ from interp.explore.moments import Fibers, Moment
 from interp.explore.run import Damage, Run
 from interp.explore.runs import Runs
 from interp.explore.scenes import FiberAt, FrameAt, Pending
+from interp.explore.stepper import Stepper
 from interp.explore.timeline import Timeline
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Run",
     "Runs",
     "Step",
+    "Stepper",
     "Timeline",
     "VariableChange",
 ]

@@ -16,7 +16,7 @@ from interp.explore.scenes import FiberAt, FrameAt, Scene
 from interp.explore.sources import Line, excerpt
 from interp.outline.words import count, elide
 
-__all__ = ["CARD_STYLE", "Group", "cards_html", "cards_text", "changed_in", "groups_of"]
+__all__ = ["CARD_STYLE", "Group", "cards_html", "cards_text", "changed_in", "groups_of", "in_columns"]
 
 # How many fibers of one card are listed, how many of their variables side by side, how many cards there are.
 _ROWS = 12
@@ -27,9 +27,11 @@ _CARDS = 24
 _CELL = 40
 
 CARD_STYLE = """
-.interp .cards { columns: 2 440px; column-gap: 12px; margin-top: 8px; }
-.interp .at-card { break-inside: avoid; display: inline-block; box-sizing: border-box; width: 100%; margin: 0 0 12px;
-border: 1px solid var(--line); border-radius: 8px; overflow: hidden; vertical-align: top; }
+.interp .cards { display: flex; flex-wrap: wrap; gap: 12px; margin: 8px 0 12px; }
+.interp .cards > div { flex: 1 1 440px; min-width: 0; display: flex; flex-direction: column; gap: 12px; }
+.interp .cards > div:empty { display: none; }
+.interp .at-card { border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
+.interp h3 .dim { font-weight: 400; font-size: 14px; }
 .interp .at-head { background: var(--card); padding: 6px 12px; display: flex; gap: 8px; align-items: baseline;
 border-bottom: 1px solid var(--line); }
 .interp .at-head b { font-weight: 600; } .interp .at-head .place { margin-left: auto; white-space: nowrap; }
@@ -52,7 +54,8 @@ text-decoration-thickness: 2px; text-underline-offset: 4px; }
 .interp .at-card th:first-child { padding-left: 12px; } .interp .at-card tbody th { width: 1%; white-space: nowrap;
 vertical-align: top; }
 .interp .at-card td code { overflow-wrap: anywhere; }
-.interp .at-card td.changed code { background: var(--changed); border-radius: 3px; box-shadow: 0 0 0 2px var(--changed); }
+.interp .at-card td.changed code { background: var(--changed); border-radius: 3px;
+box-shadow: 0 0 0 2px var(--changed); }
 .interp .at-card td.changed::after { content: " \\25CF"; color: var(--good); font-size: 9px; vertical-align: 2px; }
 .interp .at-foot { padding: 5px 12px; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
 .interp .at-note { border: 1px solid var(--lit-edge); border-radius: 8px; padding: 6px 12px; margin: 8px 0;
@@ -147,8 +150,8 @@ def changed_in(fiber: FiberAt, old: FiberAt) -> tuple[frozenset[str], ...]:
 # HTML.
 
 
-def cards_html(scene: Scene, before: Scene | None, more: str = "moment.fibers") -> list[Markup]:
-    """Draw the cards.
+def cards_html(scene: Scene, before: Scene | None, more: str = "moment.fibers") -> tuple[list[Markup], list[Markup]]:
+    """Draw the cards, in two columns of about the same height, the root first.
 
     Args:
         scene: The run.
@@ -156,11 +159,28 @@ def cards_html(scene: Scene, before: Scene | None, more: str = "moment.fibers") 
         more: What the reader calls to see all fibers of a function.
     """
     groups = groups_of(scene, before)
-    cards = [_card(group, more) for group in groups[:_CARDS]]
+    columns: tuple[list[Markup], list[Markup]] = ([], [])
+    heights = [0, 0]
+    for group in groups[:_CARDS]:
+        shorter = 0 if heights[0] <= heights[1] else 1
+        columns[shorter].append(_card(group, more))
+        heights[shorter] += _height(group)
     if len(groups) > _CARDS:
         hidden = sum(len(group.fibers) for group in groups[_CARDS:])
-        cards.append(element("p", f"… and {count(hidden, 'more fiber')} at other lines: {more}", class_="dim"))
-    return cards
+        columns[1].append(element("p", f"… and {count(hidden, 'more fiber')} at other lines: {more}", class_="dim"))
+    return columns
+
+
+def in_columns(columns: Iterable[Iterable[Markup]]) -> Markup:
+    """Put cards side by side; one below the other where the page is narrow."""
+    return element("div", [element("div", column) for column in columns], class_="cards")
+
+
+def _height(group: Group) -> int:
+    """Estimate how high a card is, in lines."""
+    if len(group.fibers) > 1:
+        return 5 * len(group.frames) + min(len(group.fibers), _ROWS) + 5
+    return sum(6 + len(frame.local) for frame in group.frames) + 3
 
 
 def _card(group: Group, more: str) -> Markup:

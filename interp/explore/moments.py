@@ -12,7 +12,7 @@ import attrs
 
 from interp.errors import UsageError
 from interp.events import Record, Transition
-from interp.explore.cards import CARD_STYLE, cards_html, cards_text
+from interp.explore.cards import CARD_STYLE, cards_html, cards_text, changed_in, in_columns
 from interp.explore.changes import Changes, changes_between
 from interp.explore.frames import Frame, Kind
 from interp.explore.happened import News, happened
@@ -89,6 +89,21 @@ class Moment(View):
     def outcome(self) -> str:
         """How the run had ended, in words; empty while it went on."""
         return self.scene.outcome
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The variables that this record has changed: `function.variable` each."""
+        if self.before is None:
+            return ()
+        earlier = {fiber.id: fiber for fiber in self.before.fibers}
+        found: dict[str, None] = {}
+        for fiber in self.scene.fibers:
+            old = earlier.get(fiber.id)
+            if old is None or old is fiber:
+                continue
+            for frame, names in zip(fiber.frames, changed_in(fiber, old), strict=False):
+                found.update(dict.fromkeys(f"{frame.name}.{name}" for name in frame.local if name in names))
+        return tuple(found)
 
     def __getitem__(self, name: str) -> Any:
         """Return a copy of a variable of the workflow: of the innermost function that it stands in and that has it.
@@ -199,10 +214,10 @@ class Moment(View):
 
     def body_html(self) -> Markup:
         """Show the cards, and what waits."""
-        return element("div", element("div", self.cards(), class_="cards"), self.rest_html())
+        return element("div", in_columns(self.cards()), self.rest_html())
 
-    def cards(self) -> list[Markup]:
-        """Show each place at which fibers stand as a card."""
+    def cards(self) -> tuple[list[Markup], list[Markup]]:
+        """Show each place at which fibers stand as a card, in two columns."""
         return cards_html(self.scene, self.before, f"run.at({self.index}).fibers")
 
     def rest_html(self) -> Markup:
@@ -337,18 +352,15 @@ class Fibers(View, Sequence[FiberAt]):
 
     def text(self) -> str:
         """Show the fibers as lines."""
-        lines = [
-            elide(
-                f"{fiber.id or 'root':8} {fiber.label}  {fiber.frames[-1].place if fiber.frames else ''}  {fiber.waits}",
-                120,
-            )
-            for fiber in self[: 3 * _LISTED]
-        ]
+        lines: list[str] = []
+        for fiber in self[: 3 * _LISTED]:
+            place = fiber.frames[-1].place if fiber.frames else ""
+            lines.append(elide(f"{fiber.id or 'root':8} {fiber.label}  {place}  {fiber.waits}", 120))
         return "\n".join([*lines, *([f"… and {len(self) - len(lines):,} more"] if len(self) > len(lines) else [])])
 
     def html(self) -> Markup:
         """Show the fibers as cards."""
-        cards = element("div", self._moment.cards(), class_="cards")
+        cards = in_columns(self._moment.cards())
         return element("div", Markup(f"<style>{CARD_STYLE}</style>"), cards)
 
 
@@ -366,12 +378,12 @@ _KINDS: dict[type, Kind] = {int: Kind.WHOLE, bool: Kind.TRUTH, float: Kind.NUMBE
 
 def _column(values: list[Any]) -> tuple[Kind, list[Any]]:
     kinds = {type(value) for value in values if value is not None}
-    if len(kinds) == 1 and (kind := _KINDS.get(next(iter(kinds)))) is not None:
-        if kind is not Kind.WHOLE or all(value is None or abs(value) < 1 << 63 for value in values):
-            return kind, values
-    return Kind.TEXT, [
-        None if value is None else value if type(value) is str else shown(value, 1000) for value in values
-    ]
+    kind = _KINDS.get(next(iter(kinds)), Kind.TEXT) if len(kinds) == 1 else Kind.TEXT
+    if kind is Kind.WHOLE and any(value is not None and abs(value) >= 1 << 63 for value in values):
+        kind = Kind.TEXT
+    if kind is not Kind.TEXT:
+        return kind, values
+    return kind, [value if value is None or type(value) is str else shown(value, 1000) for value in values]
 
 
 # How moments are made.

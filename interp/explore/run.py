@@ -24,6 +24,7 @@ from interp.explore.frames import Frame
 from interp.explore.markup import Markup, element
 from interp.explore.moments import Moment, moment_at
 from interp.explore.places import Where
+from interp.explore.stepper import live_stepper, stepper_of
 from interp.explore.timeline import Timeline, path_of, timeline_of
 from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
@@ -171,6 +172,26 @@ class Run(View):
         """
         run: Any = self  # as in `timeline`
         return moment_at(run, where)
+
+    def step_through(self, at: Where | None = None, *, live: bool = False, height: int = 720) -> Any:
+        """Step through the records: a slider, the source with the current line lit, the variables as they change.
+
+        Left and right step, Home and End go to the ends; buttons jump to failures and to where a variable changed.
+
+        Args:
+            at: The record to begin with, as for `at`; None for the first one, and live for the last one.
+            live: Whether it is a widget that asks this process for each record, for long runs and for such as go on;
+                else a page that holds up to 500 records around `at` and works wherever HTML does, exported and offline.
+            height: Of the page in a notebook, in pixels.
+
+        Returns:
+            A `Stepper`, or with `live` an `anywidget.AnyWidget` whose `step` may be read, set and observed.
+
+        Raises:
+            UsageError: There is no such record, or `live` without the package anywidget.
+        """
+        run: Any = self  # as in `timeline`
+        return live_stepper(run, at) if live else stepper_of(run, at, height=height)
 
     def critical_path(self, *, now: datetime | None = None) -> CriticalPath:
         """Find the one chain of commands that decided when the run ended, or that it is where it is.
