@@ -17,38 +17,25 @@ import msgspec
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
 from interp.events import Started, Transition, decode_transition
+from interp.explore.blocked import Blocked, blocked_of
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
 from interp.explore.differing import Difference, difference_of
 from interp.explore.frames import Frame
-from interp.explore.markup import Markup, element
+from interp.explore.markup import Markup
 from interp.explore.moments import Moment, moment_at
 from interp.explore.places import Where
+from interp.explore.run_page import run_html, run_text
 from interp.explore.stepper import live_stepper, stepper_of
+from interp.explore.subject import Damage
 from interp.explore.timeline import Timeline, path_of, timeline_of
 from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import count
-from interp.runtime.live import moment
 from interp.runtime.sealed import unreadable
 from interp.store import Message, Reader, RunRow
 
 __all__ = ["Damage", "Run", "read_run"]
-
-
-@attrs.frozen
-class Damage:
-    """A record that cannot be read.
-
-    Attributes:
-        index: Its position in the history, from 0.
-        why: What is wrong with it.
-        size: How many bytes it has.
-    """
-
-    index: int
-    why: str
-    size: int
 
 
 @attrs.frozen(eq=False, repr=False, slots=False)  # for cached properties
@@ -104,6 +91,11 @@ class Run(View):
             return f"the workflow {self.row.workflow!r} is not imported here; import its module, or give workflow="
         except InvalidDefinition as error:
             return str(error)
+
+    @property
+    def reader(self) -> Reader | None:
+        """The store that it was read from; None for a history by itself."""
+        return self._reader
 
     @property
     def past(self) -> Past:
@@ -211,13 +203,24 @@ class Run(View):
         """
         return difference_of(self, other, times=times)
 
+    def blocked(self, *, now: datetime | None = None) -> Blocked:
+        """Tell what the run waits for, since when and at which line, and what would make it go on.
+
+        Args:
+            now: The time; None for the present.
+        """
+        run: Any = self
+        return blocked_of([run], now)
+
     def html(self) -> Markup:
         """Show the run."""
-        return element("h3", self.row.workflow, element("code", self.id))
+        run: Any = self
+        return run_html(run)
 
     def text(self) -> str:
-        """Show the run."""
-        return f"{self.id}  {self.row.status}  since {moment(self.row.created_us)}"
+        """Show the run as `interp show` does."""
+        run: Any = self
+        return run_text(run)
 
 
 def read_run(reader: Reader, run_id: str, workflow: Any = None) -> Run:
