@@ -11,7 +11,7 @@ from typing import Protocol
 import attrs
 
 from interp.events import Transition
-from interp.explore.axis import Axis, axis_of, draw_axis, idle_of
+from interp.explore.axis import Axis, axis_of, draw_axis, lasted
 from interp.explore.blocks import text_of
 from interp.explore.critical import CriticalPath, critical_path_of
 from interp.explore.crowd import Crowd, crowd_of, draw_crowd, worst_of
@@ -22,7 +22,7 @@ from interp.explore.markup import Markup, element
 from interp.explore.notes import draw_bands, draw_notes
 from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
 from interp.outline.tree import Tree
-from interp.outline.words import count, elide, one_line, span
+from interp.outline.words import count, elide, one_line
 from interp.store import RunRow, Status
 
 __all__ = ["Recorded", "Timeline", "chart_of", "path_of", "timeline_of"]
@@ -31,7 +31,7 @@ __all__ = ["Recorded", "Timeline", "chart_of", "path_of", "timeline_of"]
 _WIDTH = 1100.0
 _LEAST_WIDTH = 480.0
 _NAMES = (90.0, 230.0)  # the column of names, at least and at most
-_TOOK = 92.0  # the column of durations
+_TOOK = 104.0  # the column of durations
 _TOP = 30.0  # the labels of the axis
 _INDENT = 15.0
 _DEEPEST = 8  # beyond it lanes are not indented any more
@@ -127,7 +127,7 @@ class Timeline(Picture):
         chart = self.chart
         told = [
             f"timeline of run {one_line(self.run_id)}, workflow {chart.root.name}",
-            f"{span(chart.end - chart.begin)}{' so far' if chart.is_open else ''}",
+            f"{lasted(chart.end - chart.begin)}{' so far' if chart.is_open else ''}",
             count(sum(len(lane.fibers) for lane in chart.root.every()), "fiber"),
             *(f"{note.mark} {note.text}" for note in chart.notes[:_MOST_TOLD]),
         ]
@@ -176,7 +176,7 @@ class Timeline(Picture):
         size = 13 if row > 20 else 12
         told = lane.path if self.which else lane.name
         name = fitted(told, self.axis.left - indent - 10, size, bold=is_root)
-        took = span(lane.end - lane.begin) + ("…" if lane.is_open else "")
+        took = lasted(lane.end - lane.begin) + ("…" if lane.is_open else "")
         return element(
             "g",
             element("g", element("title", _about(lane)), words(indent, middle + 4.5, name, size=size, bold=is_root)),
@@ -236,8 +236,7 @@ def timeline_of(
         _indent(lane, which) + words_width(lane.path if which else lane.name, 13, bold=not lane.depth) for lane in lanes
     )
     left = min(max(max(room) + 14, _NAMES[0] if not which else 130.0), _NAMES[1], width / 4)
-    idle = idle_of(chart.begin, chart.end, chart.busy()) if fold else ()
-    axis = axis_of(chart.begin, chart.end, idle, left=left, right=width - _TOOK)
+    axis = axis_of(chart.begin, chart.end, chart.idle() if fold else (), left=left, right=width - _TOOK)
     return Timeline(run.id, chart, axis, tuple(lanes), which, width, path)
 
 
