@@ -259,12 +259,13 @@ def critical_path_of(run_id: str, tree: Tree, history: Sequence[Transition], cha
         history: Its records.
         chart: Its lanes.
     """
-    finder = _Finder(
-        tree,
-        history,
-        chart,
-        {record.id: place for place, transition in enumerate(history) for record in transition.commands},
-    )
+    issued = {record.id: place for place, transition in enumerate(history) for record in transition.commands}
+    delivered = {
+        (node.record.kind, node.record.target, node.ended): node
+        for node in tree.nodes.values()
+        if node.state is State.DONE and node.early is None
+    }
+    finder = _Finder(tree, history, chart, issued, delivered)
     backwards = list(finder.backwards())
     return CriticalPath(run_id, chart.begin, chart.end, tuple(_merged(backwards[::-1])), chart.is_open)
 
@@ -275,6 +276,7 @@ class _Finder:
     history: Sequence[Transition]
     chart: Chart
     issued: dict[str, int]  # by command, the place of the record that holds it
+    delivered: dict[tuple[str, str, datetime | None], Node]  # what a signal or request answered, by its name and time
 
     def backwards(self) -> Iterator[Step]:
         """Give the steps from the end to the begin."""
@@ -308,19 +310,12 @@ class _Finder:
             case Resolved(id) | Rejected(id) | Fired(id) | Delivered(id) | Refused(id) | ChildEnded(id):
                 return self.tree.nodes.get(id)
             case Signalled(name):
-                found = self._delivered("await_signal", name, transition.at)
+                found = self.delivered.get(("await_signal", name, transition.at))
             case Asked(name):
-                found = self._delivered("await_request", name, transition.at)
+                found = self.delivered.get(("await_request", name, transition.at))
             case _:
                 found = None
         return found or self._ended(place)
-
-    def _delivered(self, kind: str, name: str, at: datetime) -> Node | None:
-        for node in self.tree.nodes.values():
-            is_it = node.record.kind == kind and node.record.target == name
-            if is_it and node.ended == at and node.state is State.DONE and node.early is None:
-                return node
-        return None
 
     def _ended(self, place: int) -> Node | None:
         """Return the command that the outside ended: of those that waited then, the last one that was yielded."""

@@ -20,10 +20,12 @@ from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
 from interp.outline.words import count, elide, failure_line, heading, one_line
 
-__all__ = ["clusters", "draw_lane", "hue_key", "hues_for", "sample", "told"]
+__all__ = ["clusters", "draw_lane", "hue_key", "hues_for", "least_of", "sample", "told"]
 
-# What is drawn together is at least so wide, in pixels: below it bars cannot be told apart.
+# What is drawn together is at least so wide, in pixels: below it bars cannot be told apart. It is wider where there
+# would be more marks than a page shows in no time.
 _LEAST = 3.0
+_MOST_MARKS = 2500
 
 # Of so many that are drawn as one, one that failed decides how they look; of more, it is only marked.
 _FEW = 4
@@ -47,7 +49,16 @@ def hues_for(lanes: Iterable[Lane]) -> dict[str, str]:
     return hues_of(sorted(firsts, key=lambda key: firsts[key]))
 
 
-def clusters(segments: Sequence[Segment], axis: Axis, least: float = _LEAST) -> Iterator[list[Segment]]:
+def least_of(lanes: Iterable[Lane], axis: Axis) -> float:
+    """Return how wide what is drawn together must be, so that some lanes do not have too many marks."""
+    rows = [(len(lane.segments), axis.x(lane.end) - axis.x(lane.begin)) for lane in lanes]
+    least = _LEAST
+    while sum(min(number, width / least) for number, width in rows) > _MOST_MARKS:
+        least *= 1.5
+    return least
+
+
+def clusters(segments: Sequence[Segment], axis: Axis, least: float) -> Iterator[list[Segment]]:
     """Give what is drawn as one: a segment, or several that are too close together to be seen."""
     held: list[Segment] = []
     begin = axis.left
@@ -62,7 +73,15 @@ def clusters(segments: Sequence[Segment], axis: Axis, least: float = _LEAST) -> 
         yield held
 
 
-def draw_lane(lane: Lane, axis: Axis, middle: float, height: float, hues: Mapping[str, str], begin: datetime) -> Markup:
+def draw_lane(
+    lane: Lane,
+    axis: Axis,
+    middle: float,
+    height: float,
+    hues: Mapping[str, str],
+    begin: datetime,
+    least: float = _LEAST,
+) -> Markup:
     """Draw what a lane did.
 
     Args:
@@ -72,9 +91,10 @@ def draw_lane(lane: Lane, axis: Axis, middle: float, height: float, hues: Mappin
         height: How high its bars are.
         hues: The colours of activities.
         begin: When the run began.
+        least: How wide what is drawn together must be: `least_of(...)`.
     """
     drawn: list[Markup] = []
-    for group in clusters(lane.segments, axis):
+    for group in clusters(lane.segments, axis, least):
         shown = _chief(group)
         left, right = axis.x(group[0].begin), axis.x(group[-1].end)
         hue = _PLAIN if shown.node is None else hues.get(hue_key(shown.node), _PLAIN)

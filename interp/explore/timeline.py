@@ -17,7 +17,7 @@ from interp.explore.critical import CriticalPath, critical_path_of
 from interp.explore.crowd import Crowd, crowd_of, draw_crowd, worst_of
 from interp.explore.lanes import Chart, Lane, lanes_of
 from interp.explore.legend import Entry, draw_legend, entries_of, layers_of
-from interp.explore.marks import draw_lane, hues_for
+from interp.explore.marks import draw_lane, hues_for, least_of
 from interp.explore.markup import Markup, element
 from interp.explore.notes import draw_bands, draw_notes
 from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
@@ -164,14 +164,15 @@ class Timeline(Picture):
         marks.append(draw_axis(self.axis, top, bottom))
         marks += draw_bands(self.chart.notes, self.axis, top, bottom)
         middles = [top + row * (number + 0.5) for number in range(len(self.lanes))]
-        marks += [self._row(lane, middle, row, hues) for lane, middle in zip(self.lanes, middles, strict=True)]
+        least = least_of(self.lanes, self.axis)
+        marks += [self._row(lane, middle, row, hues, least) for lane, middle in zip(self.lanes, middles, strict=True)]
         if self.critical is not None:
             marks.append(self._path(self.critical, middles, row / 2 - 1.5))
         drawn, bottom = draw_notes(self.chart.notes, self.axis, bottom, self.width)
         marks += drawn
         return bottom
 
-    def _row(self, lane: Lane, middle: float, row: float, hues: Mapping[str, str]) -> Markup:
+    def _row(self, lane: Lane, middle: float, row: float, hues: Mapping[str, str], least: float) -> Markup:
         indent, is_root = _indent(lane, self.which), lane.depth == 0
         size = 13 if row > 20 else 12
         told = lane.path if self.which else lane.name
@@ -180,7 +181,7 @@ class Timeline(Picture):
         return element(
             "g",
             element("g", element("title", _about(lane)), words(indent, middle + 4.5, name, size=size, bold=is_root)),
-            draw_lane(lane, self.axis, middle, row - (10 if row > 20 else 6), hues, self.chart.begin),
+            draw_lane(lane, self.axis, middle, row - (10 if row > 20 else 6), hues, self.chart.begin, least),
             words(self.width - 8, middle + 4.5, took, size=size - 1, anchor="end", fill="dim"),
         )
 
