@@ -180,10 +180,13 @@ class Chart:
 
     def idle(self) -> tuple[Idle, ...]:
         """Return the gaps to fold, in order."""
-        folded = idle_of(self.begin, self.end, self._busy())
-        if folded and self.is_held and folded[-1].end == self.end > self.recorded:
-            return (*folded[:-1], attrs.evolve(folded[-1], word="without a record"))
-        return folded
+        return tuple(attrs.evolve(gap, word=self._word(gap)) for gap in idle_of(self.begin, self.end, self._busy()))
+
+    def _word(self, gap: Idle) -> str:
+        """Say what a gap was: nobody was there, nobody was heard of, or there was nothing to do."""
+        if any(begin <= gap.begin and gap.end <= end for end, begin in self.losses.items()):
+            return "down"
+        return "without a record" if self.is_held and gap.end == self.end > self.recorded else "idle"
 
     def _busy(self) -> Iterator[tuple[datetime, datetime]]:
         """Give the times at which something was done or happened: what the axis must not fold."""

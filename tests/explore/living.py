@@ -14,7 +14,7 @@ from interp.store import RunRow, Status
 from tests.core.happenings import live_through
 from tests.core.programs import loaded, programs
 
-__all__ = ["histories", "run_of"]
+__all__ = ["end_of", "histories", "run_of"]
 
 
 @st.composite

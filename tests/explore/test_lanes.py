@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,6 +140,13 @@ def test_calls_at_work_are_not_folded_unless_nothing_was_heard_for_long() -> Non
     assert "without a record" not in [gap.word for gap in chart_of(history, 300).idle()]
     assert "without a record" == chart_of(history, 86400).idle()[-1].word
     assert "idle" == chart_of(history, 86400, is_held=False).idle()[-1].word
+
+
+def test_a_fold_says_whether_nobody_was_there() -> None:
+    world = attrs.evolve(CLOUD, crashes=[timedelta(minutes=1)], signals=[])
+    history = record(provision_fleet, "eu-west-1", ["web-1"], world=world, until=timedelta(minutes=3))
+
+    assert ["down"] == [gap.word for gap in chart_of(history).idle()]
 
 
 def test_a_run_that_is_parked_ends_with_its_last_record() -> None:

@@ -22,6 +22,7 @@ from interp.explore import Timeline
 from interp.store import Status
 from tests.explore.flows import provision_fleet
 from tests.explore.living import end_of, histories, run_of
+from tests.explore.pictures import IMAGES, PICTURES
 from tests.explore.recording import BEGIN, CLOUD, World, record
 
 Flow = Generator[Command[Any], Any, Any]
@@ -298,3 +299,10 @@ def test_nothing_is_loaded_that_only_some_pictures_need() -> None:
     code = "import interp.explore, sys; print({'resvg_py', 'pandas', 'anywidget'} & set(sys.modules))"
 
     assert "set()\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_pictures_of_the_documentation_are_what_is_drawn_today(name: str, tmp_path: Path) -> None:
+    today = PICTURES[name].save(tmp_path / "today.svg").read_text()
+
+    assert today == (IMAGES / f"{name}.svg").read_text(), "python -m tests.explore.pictures draws them anew; look first"
