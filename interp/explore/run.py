@@ -17,7 +17,10 @@ import msgspec
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
 from interp.events import Started, Transition, decode_transition
+from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
+from interp.explore.differing import Difference, difference_of
+from interp.explore.frames import Frame
 from interp.explore.markup import Markup, element
 from interp.explore.timeline import Timeline, path_of, timeline_of
 from interp.explore.view import View
@@ -99,6 +102,24 @@ class Run(View):
         except InvalidDefinition as error:
             return str(error)
 
+    @property
+    def past(self) -> Past:
+        """What can be read of its history, for the views of many runs."""
+        return Past(self.id, self.row.workflow, self.history, len(self.damage))
+
+    def commands(self) -> Frame:
+        """Return one row per command; see `Journal.commands`."""
+        return commands_frame([self.past])
+
+    def records(self) -> Frame:
+        """Return one row per record that can be read.
+
+        The columns: `run`, `workflow`, `index`, `at`, `cause` (`resolved`, `attempt failed`, `signalled` ...), `command`
+        (the id of the one that it answers), `name` (of a signal, a workflow, a worker), `attempt`, `value`, `failure`,
+        `yielded` (how many commands followed) and `outcome`.
+        """
+        return records_frame([self.past])
+
     def refresh(self) -> Run:
         """Read the run again.
 
@@ -138,6 +159,15 @@ class Run(View):
         """
         run: Any = self
         return path_of(run, now)
+
+    def diff(self, other: Run, *, times: bool = False) -> Difference:
+        """Compare this run with another one, command by command.
+
+        Args:
+            other: The other one.
+            times: Whether durations that differ much (twice as long, and a second at least) are differences, too.
+        """
+        return difference_of(self, other, times=times)
 
     def html(self) -> Markup:
         """Show the run."""

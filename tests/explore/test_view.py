@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from interp.errors import UsageError
+from interp.explore.markup import Markup, element
+from interp.explore.view import View, page
+
+
+class Greeting(View):
+    def html(self) -> Markup:
+        return element("p", "1 < 2")
+
+    def text(self) -> str:
+        return "1 < 2"
+
+
+class Broken(View):
+    def html(self) -> Markup:
+        raise RuntimeError("<b>")
+
+    def text(self) -> str:
+        raise RuntimeError("<b>")
+
+
+def test_a_view_shows_itself_as_text_and_as_html() -> None:
+    bundle = Greeting()._repr_mimebundle_()
+
+    assert "1 < 2" == str(Greeting()) == bundle["text/plain"]
+    assert bundle["text/html"].endswith("<p>1 &lt; 2</p></div>")
+    assert "<style>" in bundle["text/html"]
+
+
+def test_a_view_that_cannot_be_drawn_says_so_instead_of_raising() -> None:
+    shown = Broken()._repr_html_()
+
+    assert "Broken cannot be drawn: RuntimeError: &lt;b&gt;" in shown
+    assert "Broken cannot be shown: RuntimeError: <b>" == str(Broken())
+
+
+def test_a_view_is_saved_as_what_its_name_ends_in(tmp_path: Path) -> None:
+    path = Greeting().save(tmp_path / "greeting.html")
+
+    assert path.read_text().startswith('<!doctype html>\n<html lang="en">')
+    assert "1 < 2\n" == Greeting().save(tmp_path / "greeting.txt").read_text()
+    with pytest.raises(UsageError, match=r"greeting.doc: Greeting can be saved as .html, .txt"):
+        Greeting().save(tmp_path / "greeting.doc")
+
+
+def test_a_page_needs_nothing_from_elsewhere() -> None:
+    whole = page("</title><script>", element("p", "x"))
+
+    assert "<title>&lt;/title&gt;&lt;script&gt;</title>" in whole
+    assert "http" not in whole
+    assert "url(" not in whole
