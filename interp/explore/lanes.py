@@ -48,7 +48,7 @@ class Kind(Enum):
     WITHDRAWN = "withdrawn"
     CHILD = "another run"
     QUEUED = "waits for a worker"
-    DOWN = "its worker was lost"
+    DOWN = "waits for another worker to take over"
     RETRY = "waits to try again"
     SLEEP = "sleeps"
     SIGNAL = "waits for a signal"

@@ -234,7 +234,7 @@ def told(segment: Segment, begin: datetime) -> str:
         lines.append(elide(one_line(node.record.where), _TITLE))
     if segment.failure is not None:
         lines.append(elide(failure_line(segment.failure), _TITLE))
-    elif segment.is_last and node.payload is not None:
+    elif segment.is_last and node.payload not in (None, b"null"):
         lines.append(f"→ {_payload(node.payload)}")
     return "\n".join(lines)
 
@@ -280,8 +280,7 @@ def _summary(group: Sequence[Segment], begin: datetime) -> str:
 
 
 def _since(at: datetime, begin: datetime) -> str:
-    clock = at.strftime("%H:%M:%S")
-    return f"{clock}.{at.microsecond // 1000:03} UTC, {lasted(at - begin)} after the begin"
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} UTC, {lasted(at - begin)} after the begin"
 
 
 def _length(segment: Segment) -> str:

@@ -6,11 +6,9 @@ import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
 
 import attrs
 
-from interp.events import Transition
 from interp.explore.axis import Axis, axis_of, draw_axis, lasted
 from interp.explore.blocks import text_of
 from interp.explore.critical import CriticalPath, critical_path_of
@@ -21,11 +19,11 @@ from interp.explore.marks import draw_lane, hues_for, least_of
 from interp.explore.markup import Markup, element
 from interp.explore.notes import draw_bands, draw_notes
 from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
-from interp.outline.tree import Tree
+from interp.explore.subject import Subject
 from interp.outline.words import count, elide, one_line
-from interp.store import RunRow, Status
+from interp.store import Status
 
-__all__ = ["Recorded", "Timeline", "chart_of", "path_of", "timeline_of"]
+__all__ = ["Timeline", "chart_of", "path_of", "timeline_of"]
 
 # Pixels.
 _WIDTH = 1100.0
@@ -46,20 +44,7 @@ _WORST = 6
 _MOST_TOLD = 8
 
 
-class Recorded(Protocol):
-    """What a picture needs of a run."""
-
-    @property
-    def id(self) -> str: ...  # noqa: D102  the run id
-    @property
-    def row(self) -> RunRow: ...  # noqa: D102  as the store lists it
-    @property
-    def history(self) -> Sequence[Transition]: ...  # noqa: D102  its records
-    @property
-    def tree(self) -> Tree: ...  # noqa: D102  these, folded
-
-
-def chart_of(run: Recorded, now: datetime | None = None) -> Chart:
+def chart_of(run: Subject, now: datetime | None = None) -> Chart:
     """Return the lanes of a run.
 
     Args:
@@ -73,7 +58,7 @@ def chart_of(run: Recorded, now: datetime | None = None) -> Chart:
     return lanes_of(run.tree, run.history, now, is_held=is_held, workflow=row.workflow, parked=parked)
 
 
-def path_of(run: Recorded, now: datetime | None = None) -> CriticalPath:
+def path_of(run: Subject, now: datetime | None = None) -> CriticalPath:
     """Return the critical path of a run.
 
     Args:
@@ -211,7 +196,7 @@ class Timeline(Picture):
 
 
 def timeline_of(
-    run: Recorded,
+    run: Subject,
     *,
     fold: bool = True,
     rows: int = 40,

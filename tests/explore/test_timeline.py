@@ -125,7 +125,7 @@ def test_a_bar_tells_its_command_attempt_time_line_and_failure() -> None:
     told = titles(timeline(cloud()))
 
     (failed,) = [title for title in told if title.startswith("4.0.1  create_volume('web-1', 100)\nattempt 2: failed")]
-    assert "09:02:58.299 UTC, 2 min 58 s after the begin, took 1 min 13 s" in failed
+    assert "2026-11-03 09:02:58.299 UTC, 2 min 58 s after the begin, took 1 min 13 s" in failed
     assert re.search(r"\nflows\.py:\d+\nConnectionError: create_volume: the provider is busy$", failed)
     assert any(title.endswith("→ 'i-web-3'") for title in told)
     assert any(title.startswith("4.0.2  create_vm(") and "attempt 1: its worker was lost" in title for title in told)
