@@ -7,7 +7,7 @@ read, and `refresh` reads again.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -18,7 +18,9 @@ from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownW
 from interp.events import Started, Transition, decode_transition
 from interp.explore.differing import Difference, difference_of
 from interp.explore.markup import Markup, element
+from interp.explore.supposing import Known
 from interp.explore.view import View
+from interp.explore.what_if import WhatIf, made_real, what_if
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import count
 from interp.runtime.live import moment
@@ -106,6 +108,15 @@ class Run(View):
         """
         return self if self._reader is None else read_run(self._reader, self.id, self.workflow)
 
+    def imagined(self, history: Sequence[Transition], row: RunRow) -> Run:
+        """Return this run with another history, one that no store holds.
+
+        Args:
+            history: The records.
+            row: How a store would list it.
+        """
+        return attrs.evolve(self, row=row, history=tuple(history), damage=(), messages=(), reader=None)
+
     def diff(self, other: Run, *, times: bool = False) -> Difference:
         """Compare this run with another one, command by command.
 
@@ -114,6 +125,54 @@ class Run(View):
             times: Whether durations that differ much (twice as long, and a second at least) are differences, too.
         """
         return difference_of(self, other, times=times)
+
+    def what_if(
+        self,
+        at: int,
+        results: Mapping[str, Any] | None = None,
+        *,
+        signals: Mapping[str, Any] | None = None,
+        known: Known | None = None,
+    ) -> WhatIf[Run]:
+        """Continue this run in memory from one of its records on, with other answers; nothing is called or stored.
+
+        Args:
+            at: The record up to which the run is taken over; negative from the end. Where an answer before it is
+                changed, only what came before that one.
+            results: What commands come to, by id: a value as the activity returns it, or an exception to fail with.
+            signals: What signals carry that come after that, by name; one that was not recorded comes at once.
+            known: What activities and children answer of which the history tells nothing, by function or name: a
+                value, an exception, or a function that is called with the arguments.
+
+        Raises:
+            NondeterminismError: The records that are taken over do not fit the code as it is now.
+            UndecodableHistory: A recorded value does not fit its declared type any more.
+            NotEncodable: A result is not what its activity declares to return.
+            UsageError: There is no such record, the workflow is not at hand, or a result belongs to a command that has
+                none.
+        """
+        return what_if(self, at, results, signals=signals, known=known)
+
+    def fork(self, *, at: int, results: Mapping[str, Any] | None = None, id: str | None = None) -> str:
+        """Start a live run from the first records of this one: it is written to the store, and calls activities.
+
+        The store is opened for writing, for as long as this takes. The next worker on it moves the new run.
+
+        Args:
+            at: How many records are taken over: those with index 0 to `at - 1`.
+            results: Results of calls by command id: they replace recorded ones, and calls that wait are not made.
+            id: The id of the new run; a random one by default.
+
+        Returns:
+            The id of the new run.
+
+        Raises:
+            NondeterminismError: The records do not fit the code as it is now; nothing was created.
+            StoreError: The store cannot be opened for writing.
+            RunExists: The id is taken by something else.
+            UsageError: The run has not so many records, has ended with them, or a result belongs to no call.
+        """
+        return made_real(self, None, at, results or {}, id)
 
     def html(self) -> Markup:
         """Show the run."""

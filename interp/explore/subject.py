@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, Self
 
 from interp.definitions import WorkflowDefinition
 from interp.events import Started, Transition
@@ -48,4 +49,8 @@ class Subject(Protocol):
     @property
     def code(self) -> WorkflowDefinition | str:
         """The workflow as it is now, or why it is not at hand."""
+        ...
+
+    def imagined(self, history: Sequence[Transition], row: RunRow) -> Self:
+        """Return this run with another history, one that no store holds."""
         ...
