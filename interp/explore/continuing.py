@@ -53,7 +53,7 @@ from interp.outline.nodes import Node, State
 from interp.outline.tree import Tree
 from interp.replay import follow, opened
 
-__all__ = ["Answer", "Continued", "Missing", "Past", "Source", "Suppositions", "continued"]
+__all__ = ["Answer", "AnswerSource", "Continued", "Missing", "Past", "Suppositions", "continued"]
 
 _Key: TypeAlias = tuple[str, str, bytes]
 
@@ -61,7 +61,7 @@ _Key: TypeAlias = tuple[str, str, bytes]
 _FINAL = (Resolved, Rejected, Fired, Delivered, Refused, ChildEnded)
 
 
-class Source(Enum):
+class AnswerSource(Enum):
     """Where an answer comes from."""
 
     SUPPOSED = "supposed"
@@ -82,7 +82,7 @@ class Answer:
     """
 
     record: Record
-    source: Source
+    source: AnswerSource
     of: str = ""
 
 
@@ -348,18 +348,18 @@ class _Continuation:
             return
         recorded = same if issued.due is not None else self._taken(issued, same)
         if recorded is not None and self._follow(issued, recorded, since):
-            self._answers.append(Answer(issued.record, Source.RECORDED, recorded.id))
+            self._answers.append(Answer(issued.record, AnswerSource.RECORDED, recorded.id))
         elif issued.due is not None:
-            self._answers.append(Answer(issued.record, Source.TIMER))
+            self._answers.append(Answer(issued.record, AnswerSource.TIMER))
             self._add(issued.due, Fired(issued.id))
         elif issued.record.kind in ("await_signal", "await_request"):
             pass  # what comes from outside comes; in the end it shows whether it did
         elif issued.record.target in self._what.known:
             event = from_known(issued, self._what.known[issued.record.target], self._past.tree.round)
-            self._answers.append(Answer(issued.record, Source.KNOWN))
+            self._answers.append(Answer(issued.record, AnswerSource.KNOWN))
             self._add(self._now, event)
         elif isinstance(issued.command, Send) or (isinstance(issued.command, Child) and issued.command.detached):
-            self._answers.append(Answer(issued.record, Source.ASSUMED))
+            self._answers.append(Answer(issued.record, AnswerSource.ASSUMED))
             self._add(self._now, Delivered(issued.id))
         else:
             self._missing[issued.id] = issued.record
@@ -379,7 +379,7 @@ class _Continuation:
     def _suppose(self, issued: Issued, same: Node | None, since: datetime) -> None:
         """Answer with what is supposed: when the recorded answer came, or at once."""
         value, round_ = self._what.results[issued.id], self._past.tree.round
-        self._answers.append(Answer(issued.record, Source.SUPPOSED))
+        self._answers.append(Answer(issued.record, AnswerSource.SUPPOSED))
         final = None if same is None else self._final(same.id)
         if same is not None and final is not None:
             attempt, begun = getattr(final.cause, "attempt", None), getattr(final.cause, "begun", None)

@@ -14,7 +14,7 @@ from interp.codec import ANY
 from interp.definitions import WorkflowDefinition
 from interp.errors import UsageError
 from interp.events import Completed, ContinuedAs, Failed, Failure, Outcome, Rejected, Resolved, Transition, WasCancelled
-from interp.explore.continuing import Answer, Continued, Missing, Past, Source, Suppositions, continued
+from interp.explore.continuing import Answer, AnswerSource, Continued, Missing, Past, Suppositions, continued
 from interp.explore.differing import Difference, difference_of
 from interp.explore.markup import Markup, element
 from interp.explore.phrases import command_words, outcome_words
@@ -162,7 +162,7 @@ class WhatIf(View, Generic[R]):
     def _remarks(self) -> Iterator[str]:
         added = len(self.run.history) - self.kept
         came = Counter(answer.source for answer in self.answers)
-        parts = [f"{number:,} {_FROM[source]}" for source in Source if (number := came[source])]
+        parts = [f"{number:,} {_FROM[source]}" for source in AnswerSource if (number := came[source])]
         told = f": {', '.join(parts)}" if parts else ""
         yield f"{count(self.kept, 'record')} kept, {count(added, 'record')} new; answers{told or ': none'}."
         for command_id in self.unused:
@@ -232,11 +232,11 @@ class WhatIf(View, Generic[R]):
 
 
 _FROM = {
-    Source.SUPPOSED: "as supposed",
-    Source.RECORDED: "from the history",
-    Source.KNOWN: "known",
-    Source.TIMER: "by timers",
-    Source.ASSUMED: "assumed delivered",
+    AnswerSource.SUPPOSED: "as supposed",
+    AnswerSource.RECORDED: "from the history",
+    AnswerSource.KNOWN: "known",
+    AnswerSource.TIMER: "by timers",
+    AnswerSource.ASSUMED: "assumed delivered",
 }
 
 
