@@ -3,22 +3,38 @@
 Reads, and nothing else: no activity is called, nothing is written, and no transaction stays open between two calls.
 """
 
+from interp.explore.comparing import CommandDifference, Differs, FiberDifference
+from interp.explore.continuing import Answer, AnswerSource, Missing
 from interp.explore.critical import CriticalPath, Step
+from interp.explore.differing import Difference
+from interp.explore.divergence import Divergence, Misfit
 from interp.explore.frames import Column, Frame, Kind
 from interp.explore.journal import Journal
-from interp.explore.run import Damage, Run
+from interp.explore.run import Damage, Run, diff
 from interp.explore.runs import Runs
 from interp.explore.timeline import Timeline
+from interp.explore.what_if import WhatIf
 
 __all__ = [
+    "Answer",
+    "AnswerSource",
     "Column",
+    "CommandDifference",
     "CriticalPath",
     "Damage",
+    "Difference",
+    "Differs",
+    "Divergence",
+    "FiberDifference",
     "Frame",
     "Journal",
     "Kind",
+    "Misfit",
+    "Missing",
     "Run",
     "Runs",
     "Step",
     "Timeline",
+    "WhatIf",
+    "diff",
 ]

@@ -57,6 +57,9 @@ __all__ = ["Answer", "AnswerSource", "Continued", "Missing", "Past", "Suppositio
 
 _Key: TypeAlias = tuple[str, str, bytes]
 
+# New records, beyond twice those of the original: a workflow that sleeps and loops for ever must end somewhere.
+_MOST_RECORDS = 10_000
+
 # Ends a command; the other events that name one tell of its attempts.
 _FINAL = (Resolved, Rejected, Fired, Delivered, Refused, ChildEnded)
 
@@ -152,17 +155,14 @@ class Continued:
     state: Mapping[str, Any]
 
 
-def continued(
-    definition: WorkflowDefinition, past: Past, index: int, what: Suppositions, most_records: int
-) -> Continued:
+def continued(definition: WorkflowDefinition, past: Past, index: int, what: Suppositions) -> Continued:
     """Continue a run in memory.
 
     Args:
         definition: Its workflow.
         past: What was recorded.
-        index: The last record that is taken over, unless an answer before it is changed.
+        index: The last record that is taken over, unless an answer before it is changed; -1 for none.
         what: What is supposed.
-        most_records: How many new records there may be.
 
     Raises:
         NondeterminismError: The records that are taken over do not fit the code.
@@ -176,7 +176,7 @@ def continued(
     try:
         for transition in past.history[:cut]:
             follow(interpreter, transition)
-        return _Continuation(interpreter, past, cut, what).run(most_records)
+        return _Continuation(interpreter, past, cut, what).run(_MOST_RECORDS + 2 * len(past.history))
     finally:
         interpreter.close()
 
@@ -246,14 +246,13 @@ class _Continuation:
         self._cut = cut
         self._what = what
         self._history = list(history[:cut])
-        self._now = history[cut - 1].at
         self._ahead: list[_Happening] = []
         self._serial = 0
         self._answers: list[Answer] = []
         self._missing: dict[str, Record] = {}
         # Clocks may go back from one worker to the next: what counts is the order of the records.
         self._due = list(itertools.accumulate((each.at for each in history), max))
-        self._now = self._due[cut - 1]
+        self._now = self._due[max(cut - 1, 0)]
         self._yielded = {each.id: number for number, one in enumerate(history) for each in one.commands}
         self._patches = {each.target for one in history for each in one.commands if each.kind == "patched"}
         self._letters = _letters(past, what.results)
@@ -264,7 +263,7 @@ class _Continuation:
         """Return what was recorded behind the cut about each command; plan what was not about one."""
         scripts: dict[str, list[Transition]] = defaultdict(list)
         signals = dict(self._what.signals)
-        for transition in self._past.history[self._cut :]:
+        for transition in self._past.history[max(self._cut, 1) :]:
             cause = transition.cause
             if isinstance(cause, (*_FINAL, AttemptFailed, Heartbeat, Reconciled)):
                 scripts[cause.id].append(transition)
@@ -293,8 +292,12 @@ class _Continuation:
     def run(self, most_records: int) -> Continued:
         """Let happen what will, until nothing does any more."""
         interpreter = self._interpreter
-        for issued in list(interpreter.pending.values()):
-            self._answer(issued, is_new=False)
+        if not self._history:
+            first = self._past.history[0]
+            self._note(interpreter.start(first.at, self._patches), first.cause, first.at)
+        else:
+            for issued in list(interpreter.pending.values()):
+                self._answer(issued, is_new=False)
         room = most_records
         while self._ahead and interpreter.outcome is None and room > 0:
             room -= self._happen(heapq.heappop(self._ahead))

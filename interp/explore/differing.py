@@ -18,6 +18,7 @@ from interp.explore.comparing import (
     same_payload,
 )
 from interp.explore.contrast import LONG_BYTES, Cut, contrasted, values_contrasted
+from interp.explore.divergence import Divergence
 from interp.explore.markup import Markup, element
 from interp.explore.names import fiber_names, root_name
 from interp.explore.phrases import answer_words, arguments_words, clock, command_words, outcome_words, verb
@@ -57,6 +58,7 @@ class Difference(View):
         fibers: The fibers that differ, sorted by the time at which they part.
         same: How many commands are the same.
         titles: What each run is called.
+        divergence: Where the history of A and the code as it is now part, if B is what the code would do.
     """
 
     a: Subject
@@ -64,11 +66,12 @@ class Difference(View):
     fibers: tuple[FiberDifference, ...]
     same: int
     titles: tuple[str, str]
+    divergence: Divergence | None = None
 
     @property
     def is_same(self) -> bool:
         """Whether both runs began with the same arguments, did the same, and came to the same."""
-        return not self.fibers and self.has_same_arguments and self.has_same_outcome
+        return not self.fibers and self.has_same_arguments and self.has_same_outcome and self.divergence is None
 
     @functools.cached_property
     def has_same_arguments(self) -> bool:
@@ -176,8 +179,8 @@ class Difference(View):
 
     def text(self) -> str:
         """Show where they part, fiber by fiber."""
-        lines = wrap(self.summary, _COLUMNS)
-        lines += [""]
+        lines = [] if self.divergence is None else [str(self.divergence), ""]
+        lines += [*wrap(self.summary, _COLUMNS), ""]
         for side, title in zip("AB", self.titles, strict=True):
             lines.append(elide(f"{side}  {title}  {_told(self.a if side == 'A' else self.b)}", _COLUMNS))
         for name, a, b, is_same in self._facts():
@@ -215,6 +218,7 @@ class Difference(View):
         return element(
             "div",
             Markup(f"<style>{_STYLE}</style>"),
+            None if self.divergence is None else self.divergence.html(),
             element("p", self.summary, class_="said same" if self.is_same else "said"),
             [element("p", hint, class_="dim") for hint in self._hints],
             element("table", self._head(), self._facts_body(), list(self._bodies())),

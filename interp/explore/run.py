@@ -14,25 +14,34 @@ from typing import Any
 import attrs
 import msgspec
 
+from interp.codec import ANY
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
-from interp.events import Started, Transition, decode_transition
+from interp.events import Completed, Failed, Started, Transition, WasCancelled, decode_transition
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
 from interp.explore.differing import Difference, difference_of
+from interp.explore.divergence import Divergence, divergence_of
 from interp.explore.frames import Frame
 from interp.explore.markup import Markup, element
 from interp.explore.supposing import Known
 from interp.explore.timeline import Timeline, path_of, timeline_of
+from interp.explore.today import against_code
 from interp.explore.view import View
 from interp.explore.what_if import WhatIf, made_real, what_if
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import count
-from interp.runtime.live import moment
+from interp.runtime.live import microseconds, moment
 from interp.runtime.sealed import unreadable
-from interp.store import Message, Reader, RunRow
+from interp.store import Message, Reader, RunRow, Status
 
-__all__ = ["Damage", "Run", "read_run"]
+__all__ = ["Damage", "Run", "diff", "read_run"]
+
+_STATUS: dict[type[Any], Status] = {
+    Completed: Status.COMPLETED,
+    Failed: Status.FAILED,
+    WasCancelled: Status.CANCELLED,
+}
 
 
 @attrs.frozen
@@ -162,23 +171,44 @@ class Run(View):
         run: Any = self
         return path_of(run, now)
 
-    def imagined(self, history: Sequence[Transition], row: RunRow) -> Run:
+    def imagined(self, history: Sequence[Transition], state: Mapping[str, Any]) -> Run:
         """Return this run with another history, one that no store holds.
 
         Args:
-            history: The records.
-            row: How a store would list it.
+            history: The records, one at least.
+            state: What the workflow has annotated.
         """
+        row = attrs.evolve(
+            self.row,
+            status=_STATUS.get(type(history[-1].outcome), Status.WAITING),
+            length=len(history),
+            due_us=None,
+            owner=None,
+            updated_us=microseconds(history[-1].at),
+            attributes=ANY.encode(state) if state else b"",
+            reason="",
+            misfit=False,
+        )
         return attrs.evolve(self, row=row, history=tuple(history), damage=(), messages=(), reader=None)
 
-    def diff(self, other: Run, *, times: bool = False) -> Difference:
-        """Compare this run with another one, command by command.
+    def diff(self, other: Run | None = None, *, times: bool = False) -> Difference:
+        """Compare this run with another one, command by command; or with what the code as it is now would do.
 
         Args:
-            other: The other one.
+            other: The other one; None for the code as it is now, which is given the answers that were recorded. Where
+                it does not fit the history, the difference shows its divergence, too.
             times: Whether durations that differ much (twice as long, and a second at least) are differences, too.
+
+        Raises:
+            UsageError: There is no other one, and the workflow is not at hand, or the run has no records.
         """
-        return difference_of(self, other, times=times)
+        run: Any = self
+        return against_code(run) if other is None else difference_of(run, other, times=times)
+
+    def divergence(self) -> Divergence | None:
+        """Replay the history against the code as it is now, and show where they part; None when it fits."""
+        run: Any = self
+        return divergence_of(run)
 
     def what_if(
         self,
@@ -205,7 +235,8 @@ class Run(View):
             UsageError: There is no such record, the workflow is not at hand, or a result belongs to a command that has
                 none.
         """
-        return what_if(self, at, results, signals=signals, known=known)
+        run: Any = self
+        return what_if(run, at, results, signals=signals, known=known)
 
     def fork(self, *, at: int, results: Mapping[str, Any] | None = None, id: str | None = None) -> str:
         """Start a live run from the first records of this one: it is written to the store, and calls activities.
@@ -226,7 +257,8 @@ class Run(View):
             RunExists: The id is taken by something else.
             UsageError: The run has not so many records, has ended with them, or a result belongs to no call.
         """
-        return made_real(self, None, at, results or {}, id)
+        run: Any = self
+        return made_real(run, None, at, results or {}, id)
 
     def html(self) -> Markup:
         """Show the run."""
@@ -235,6 +267,11 @@ class Run(View):
     def text(self) -> str:
         """Show the run."""
         return f"{self.id}  {self.row.status}  since {moment(self.row.created_us)}"
+
+
+def diff(a: Run, b: Run | None = None, *, times: bool = False) -> Difference:
+    """Compare two runs, or one with the code as it is now; arguments and errors as for `Run.diff`."""
+    return a.diff(b, times=times)
 
 
 def read_run(reader: Reader, run_id: str, workflow: Any = None) -> Run:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self
 
 from interp.definitions import WorkflowDefinition
 from interp.events import Started, Transition
@@ -51,6 +51,6 @@ class Subject(Protocol):
         """The workflow as it is now, or why it is not at hand."""
         ...
 
-    def imagined(self, history: Sequence[Transition], row: RunRow) -> Self:
+    def imagined(self, history: Sequence[Transition], state: Mapping[str, Any]) -> Self:
         """Return this run with another history, one that no store holds."""
         ...

@@ -10,12 +10,12 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from interp.codec import ANY
 from interp.definitions import WorkflowDefinition
 from interp.errors import UsageError
-from interp.events import Completed, ContinuedAs, Failed, Failure, Outcome, Rejected, Resolved, Transition, WasCancelled
-from interp.explore.continuing import Answer, AnswerSource, Continued, Missing, Past, Suppositions, continued
+from interp.events import Failure, Outcome, Rejected, Resolved, Transition
+from interp.explore.continuing import Answer, AnswerSource, Missing, Past, Suppositions, continued
 from interp.explore.differing import Difference, difference_of
+from interp.explore.divergence import whole
 from interp.explore.markup import Markup, element
 from interp.explore.phrases import command_words, outcome_words
 from interp.explore.subject import Subject
@@ -26,16 +26,12 @@ from interp.outline.tree import tree_of
 from interp.outline.words import clean, count, elide, one_line
 from interp.runtime.engine import Engine
 from interp.runtime.forking import fork
-from interp.runtime.live import microseconds
 from interp.runtime.stores import open_store
-from interp.store import Status, Store
+from interp.store import Store
 
 __all__ = ["WhatIf", "made_real", "what_if"]
 
 R = TypeVar("R", bound=Subject)
-
-# New records, beyond twice those of the original: a workflow that sleeps and loops for ever must end somewhere.
-_MOST_RECORDS = 10_000
 
 # Of a text view; and how many commands are named.
 _COLUMNS = 118
@@ -252,46 +248,16 @@ def what_if(
     definition = run.code
     if not isinstance(definition, WorkflowDefinition):
         raise UsageError(f"run {run.id!r}: {definition}")
-    history = _whole(run.history)
+    history = whole(run.history)
     if not -len(history) <= at < len(history) or not history:
         told = f"{count(len(history), 'record')} that can be read, 0 to {len(history) - 1}" if history else "no records"
         raise UsageError(f"at={at}: run {run.id!r} has {told}")
     past = Past(run.id, history, run.tree if len(history) == len(run.history) else tree_of(history))
     what = Suppositions(dict(results or {}), dict(signals or {}), by_name(known))
-    found = continued(definition, past, at % len(history), what, _MOST_RECORDS + 2 * len(history))
-    imagined = run.imagined(found.history, _row(run, found))
+    found = continued(definition, past, at % len(history), what)
+    imagined = run.imagined(found.history, found.state)
     return WhatIf(
         run, imagined, found.kept, what.results, what.signals, found.answers, found.missing, found.unused, found.is_cut
-    )
-
-
-def _whole(history: tuple[Transition, ...]) -> tuple[Transition, ...]:
-    """Return the records up to the first one that cannot be read: what comes behind it hangs in the air."""
-    gap = next((number for number, each in enumerate(history) if each.index != number), len(history))
-    return history[:gap]
-
-
-def _row(run: Subject, found: Continued) -> Any:
-    last = found.history[-1]
-    match last.outcome:
-        case Completed():
-            status = Status.COMPLETED
-        case Failed():
-            status = Status.FAILED
-        case WasCancelled():
-            status = Status.CANCELLED
-        case ContinuedAs() | None:
-            status = Status.WAITING
-    return attrs.evolve(
-        run.row,
-        status=status,
-        length=len(found.history),
-        due_us=None,
-        owner=None,
-        updated_us=microseconds(last.at),
-        attributes=ANY.encode(found.state) if found.state else b"",
-        reason="",
-        misfit=False,
     )
 
 
