@@ -56,6 +56,7 @@ class CommandDifference:
         after: When it first shows, counted from the start of the run.
         equal_before: How many commands of the fiber are the same between the difference before and this one.
         told: What came from outside, in words; empty for commands.
+        instead: What the other run yields at that place of the fiber, where one of them only has the command.
     """
 
     kind: Differs
@@ -64,6 +65,7 @@ class CommandDifference:
     after: timedelta
     equal_before: int = 0
     told: str = ""
+    instead: Node | None = None
 
     @property
     def id(self) -> str:
@@ -174,7 +176,7 @@ class _Comparison:
     def fiber(self, ours: Sequence[Node], theirs: Sequence[Node]) -> tuple[list[CommandDifference], int]:
         """Return what differs, and how many commands are the same behind the last difference."""
         entries: list[CommandDifference] = []
-        equal = 0
+        equal = passed_a = passed_b = 0
         keys = (
             [_key(node.record, self.a.run_id) for node in ours],
             [_key(node.record, self.b.run_id) for node in theirs],
@@ -183,9 +185,12 @@ class _Comparison:
             kind = self._kind(one, other)
             if kind is None:
                 equal += 1
-                continue
-            entries.append(CommandDifference(kind, one, other, self._after(kind, one, other), equal))
-            equal = 0
+            else:
+                instead = _next(theirs, passed_b) if other is None else _next(ours, passed_a) if one is None else None
+                entries.append(CommandDifference(kind, one, other, self._after(kind, one, other), equal, "", instead))
+                equal = 0
+            passed_a += one is not None
+            passed_b += other is not None
         return entries, equal
 
     def _kind(self, a: Node | None, b: Node | None) -> Differs | None:
@@ -201,6 +206,10 @@ class _Comparison:
         answered = kind in (Differs.ANSWER, Differs.TIME)
         sides = [side.since(node, answered=answered) for side, node in ((self.a, a), (self.b, b)) if node is not None]
         return min((since for since in sides if since is not None), default=timedelta(0))
+
+
+def _next(nodes: Sequence[Node], at: int) -> Node | None:
+    return nodes[at] if at < len(nodes) else None
 
 
 def _paired(

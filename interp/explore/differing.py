@@ -18,7 +18,7 @@ from interp.explore.comparing import (
     same_payload,
 )
 from interp.explore.contrast import LONG_BYTES, Cut, contrasted, values_contrasted
-from interp.explore.divergence import Divergence
+from interp.explore.divergence import Divergence, Misfit
 from interp.explore.markup import Markup, element
 from interp.explore.names import fiber_names, root_name
 from interp.explore.phrases import answer_words, arguments_words, clock, command_words, outcome_words, verb
@@ -110,6 +110,8 @@ class Difference(View):
     def summary(self) -> str:
         """Where they part, in a sentence or two."""
         first = self.first
+        if self.divergence is not None and self.divergence.misfit is not Misfit.DIVERGES:
+            return "So nobody can say what the code as it is now would do."
         if first is not None:
             return self._parted(first)
         began = "" if self.has_same_arguments else " They began with other arguments."
@@ -127,7 +129,9 @@ class Difference(View):
             (here, other) = ("A", "B") if b is None else ("B", "A")
             node = a or b
             assert node is not None
-            return f"{place}{here} yields {command_words(node.record, _SENTENCE)}, {other} does not."
+            instead = "" if entry.instead is None else f" yields {command_words(entry.instead.record, _SENTENCE)}"
+            ends = " has not come so far" if (self.b if b is None else self.a).tree.outcome is None else " ends"
+            return f"{place}{here} yields {command_words(node.record, _SENTENCE)}, where {other}{instead or ends}."
         heads = _heads(a, b, _SENTENCE)
         if entry.kind is Differs.ARGUMENTS:
             return f"{place}{heads[0]} in A is {heads[1]} in B."
@@ -169,6 +173,8 @@ class Difference(View):
 
     @property
     def _hints(self) -> Iterator[str]:
+        if self.divergence is not None and self.b.tree.outcome is None and self.a.tree.outcome is not None:
+            yield "B stops where the history has no answer to what the code yields."
         for name, run in zip("AB", (self.a, self.b), strict=True):
             if any(each.record.payload == REDACTED or each.payload == REDACTED for each in run.tree.nodes.values()):
                 yield f"Values of {name} are encrypted, and are not compared: open the journal with codec=."
@@ -412,13 +418,13 @@ _STYLE = """
 .interp .differ .said { font-size: 15px; font-weight: 600; margin: 0 0 10px; padding: 6px 12px;
 border-left: 4px solid var(--lit-edge); background: var(--band); overflow-wrap: anywhere; }
 .interp .differ .said.same { border-color: var(--good); }
-.interp .differ p { margin: 6px 0; }
-.interp .differ table { width: 100%; table-layout: fixed; }
+.interp .differ > p { margin: 6px 0; }
+.interp .differ > table { width: 100%; table-layout: fixed; }
 .interp .differ col.ids { width: 96px; } .interp .differ col.places { width: 100px; }
-.interp .differ td, .interp .differ th { padding: 2px 8px; overflow-wrap: anywhere; }
+.interp .differ > table :is(td, th) { padding: 2px 8px; overflow-wrap: anywhere; }
 .interp .differ tbody tr:hover td:not(.a, .b) { background: none; }
 .interp .differ tbody tr:hover td:is(.a, .b):empty { background: none; }
-.interp .differ thead th { color: var(--fg); font-weight: 400; }
+.interp .differ > table thead th { color: var(--fg); font-weight: 400; }
 .interp .differ thead b { font-weight: 600; font-size: 14px; }
 .interp .differ .side { display: inline-block; width: 18px; margin-right: 8px; border-radius: 4px;
 text-align: center; font-weight: 700; background: var(--old); }

@@ -10,11 +10,11 @@ import attrs
 
 from interp.definitions import WorkflowDefinition
 from interp.errors import InterpError, NondeterminismError, UndecodableHistory
-from interp.events import Started, Transition, WorkerLost
+from interp.events import Outcome, Started, Transition, WorkerLost
 from interp.explore.contrast import Cut, contrasted
 from interp.explore.excerpts import SourceLine, excerpt, full_name, place_of
 from interp.explore.markup import Markup, element
-from interp.explore.phrases import answer_words, command_words
+from interp.explore.phrases import answer_words, command_words, outcome_words
 from interp.explore.subject import Subject
 from interp.explore.view import View
 from interp.fibers import Issued
@@ -76,6 +76,7 @@ class Divergence(View):
         yielded: What the code yields there.
         is_stale: Whether the source has changed since the record was written; None when nobody knows.
         likely: Full names of the source files that it is about.
+        outcome: How the code ends there; None when it does not.
     """
 
     run_id: str
@@ -89,6 +90,7 @@ class Divergence(View):
     yielded: tuple[Line, ...] = ()
     is_stale: bool | None = None
     likely: tuple[str, ...] = ()
+    outcome: Outcome | None = None
 
     @property
     def summary(self) -> str:
@@ -122,6 +124,15 @@ class Divergence(View):
             return Cut(), Cut()
         recorded, yielded = (one_line(told or "nothing here") for told in (self.error.recorded, self.error.yielded))
         return contrasted(recorded, yielded, _WIDTH)
+
+    @property
+    def ends(self) -> str:
+        """How the code ends there, in words; empty when it does not, or that is the very difference."""
+        return (
+            ""
+            if self.outcome is None or self.command_id is None
+            else f"There the run {outcome_words(self.outcome, 90)}."
+        )
 
     def __repr__(self) -> str:
         """Say on one line where they part."""
@@ -181,7 +192,13 @@ class Divergence(View):
         lines = wrap(self.summary, _COLUMNS)
         if self.misfit is Misfit.DIVERGES:
             recorded, yielded = self.sides
-            lines += ["", f"  recorded: {recorded}", f"  yielded:  {yielded}", *self._source_lines(), *self._lists()]
+            lines += [
+                "",
+                f"  recorded: {recorded}",
+                f"  yielded:  {yielded}{f'. {self.ends}' if self.ends else ''}",
+                *self._source_lines(),
+                *self._lists(),
+            ]
         lines.append("")
         for line in self.cure.splitlines():
             lines += wrap(clean(line), _COLUMNS, subsequent_indent="  ") or [""]
@@ -238,7 +255,8 @@ class Divergence(View):
         cells = []
         for title, cut, kind in zip(("recorded", "the code yields"), self.sides, ("old", "new"), strict=True):
             told = [element("span", cut.before), element("b", cut.odd) if cut.odd else None, element("span", cut.after)]
-            cells.append(element("div", element("span", title, class_="dim"), element("code", told), class_=kind))
+            ends = element("div", self.ends) if kind == "new" and self.ends else None
+            cells.append(element("div", element("span", title, class_="dim"), element("code", told), ends, class_=kind))
         return element("div", cells, class_="sides")
 
     def _sources(self) -> list[Markup]:
@@ -350,7 +368,7 @@ def _diverged(
     run: Subject, definition: WorkflowDefinition, history: Sequence[Transition], error: NondeterminismError
 ) -> Divergence:
     transition = history[error.index]
-    yielded = _yielded(definition, run.id, history[: error.index + 1])
+    yielded, outcome = _yielded(definition, run.id, history[: error.index + 1])
     same = 0
     for old, new in zip(transition.commands, yielded, strict=False):
         if (old.id, old.kind, old.target, old.payload) != (
@@ -385,12 +403,15 @@ def _diverged(
             for each in yielded[same : same + _NEXT]
         ),
         is_stale=_is_stale(definition, history[: error.index + 1]),
+        outcome=outcome,
         likely=tuple(dict.fromkeys([definition.fn.__code__.co_filename, *(file for file, _, _ in error.stack)])),
     )
 
 
-def _yielded(definition: WorkflowDefinition, run_id: str, history: Sequence[Transition]) -> tuple[Issued, ...]:
-    """Return all that the code yields at the last of these records, where it differs."""
+def _yielded(
+    definition: WorkflowDefinition, run_id: str, history: Sequence[Transition]
+) -> tuple[tuple[Issued, ...], Outcome | None]:
+    """Return all that the code yields at the last of these records, where it differs, and how it ends there."""
     last = history[-1]
     patches = tuple(command.target for command in last.commands if command.kind == "patched")
     interpreter = opened(definition, history[0], run_id)
@@ -398,12 +419,12 @@ def _yielded(definition: WorkflowDefinition, run_id: str, history: Sequence[Tran
         for transition in history[:-1]:
             follow(interpreter, transition)
         if last.index == 0:
-            return interpreter.start(last.at, patches).commands
+            return interpreter.start(last.at, patches).commands, interpreter.outcome
         if interpreter.outcome is not None:
-            return ()
-        return interpreter.feed(last.cause, last.at, patches).commands
+            return (), interpreter.outcome
+        return interpreter.feed(last.cause, last.at, patches).commands, interpreter.outcome
     except UnexpectedEvent:  # the code does not wait for what was answered
-        return ()
+        return (), None
     finally:
         interpreter.close()
 
@@ -439,6 +460,7 @@ border-radius: 999px; padding: 0 7px; margin-left: 8px; align-self: center; }
 .interp .diverged .lists td, .interp .diverged .lists th {
 font: 12.5px/1.6 ui-monospace, "Cascadia Code", Menlo, "DejaVu Sans Mono", monospace; }
 .interp .diverged .lists h4 { color: var(--dim); font-weight: 500; }
+.interp .differ > .diverged { margin-bottom: 22px; }
 .interp .diverged .cure { border: 1px solid var(--line); border-radius: 6px; padding: 6px 12px; margin-top: 12px; }
 .interp .diverged .cure p { margin: 2px 0; overflow-wrap: anywhere; }
 """
