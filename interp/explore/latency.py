@@ -57,9 +57,7 @@ class Latency(Picture):
         groups = self.groups
         whole = sum(group.worked for group in groups)
         part = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99, "max_s": 1.0}
-        times = {
-            name: (Kind.NUMBER, [_at(group.took, share_) for group in groups]) for name, share_ in part.items()
-        }
+        times = {name: (Kind.NUMBER, [_at(group.took, share_) for group in groups]) for name, share_ in part.items()}
         return Frame(
             {
                 self.by: (Kind.TEXT, [group.name for group in groups]),

@@ -1,4 +1,4 @@
-"""Numbers over many runs: percentiles, histograms, intervals, failures grouped. Pure; the pictures are made from these."""
+"""Numbers over many runs: percentiles, histograms, spans of time, failures grouped. Pure: the views draw them."""
 
 from __future__ import annotations
 
@@ -115,7 +115,9 @@ def groups_of(commands: Frame, by: str) -> list[Group]:
         UsageError: There is no such column.
     """
     names = ("kind", "took_s", "queued_s", "worked_s", "attempts", "failed_attempts", "lost_attempts", "status")
-    rows: defaultdict[str, list[tuple[float | None, float | None, float | None, int, int, int, str]]] = defaultdict(list)
+    rows: defaultdict[str, list[tuple[float | None, float | None, float | None, int, int, int, str]]] = defaultdict(
+        list
+    )
     for key, kind, *row in zip(commands[by], *(commands[name] for name in names), strict=True):
         if kind in CALLS:
             rows[str(key)].append(tuple(row))
@@ -311,7 +313,9 @@ def failure_groups(pasts: Iterable[Past]) -> list[FailureGroup]:
         shape = shape_of(failure.message)
         key = (failure.type_name, activity, shape)
         if key not in groups:
-            groups[key] = FailureGroup(short_name(failure), activity, shape, elide(one_line(failure.message[:2000]), 400))
+            groups[key] = FailureGroup(
+                short_name(failure), activity, shape, elide(one_line(failure.message[:2000]), 400)
+            )
         found = groups[key]
         found.runs[past.run] = None
         found.last = at if found.last is None else max(found.last, at or found.last)
