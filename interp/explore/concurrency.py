@@ -209,7 +209,8 @@ def _numbers(spans: Sequence[tuple[datetime, datetime]], axis: Axis, steps: int)
         shares[to_step] += last - to_step
         edges[from_step + 1] += 1
         edges[to_step] -= 1
-    numbers, height = [], 0
+    numbers: list[float] = []
+    height = 0
     for edge, part in zip(edges, shares, strict=False):
         height += edge
         numbers.append(height + part)

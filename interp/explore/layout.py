@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import attrs
 
@@ -47,8 +48,8 @@ class Laid:
 
 
 # A node, or the waypoint of an edge in a layer.
-_Point = str | tuple[str, str, int]
-_Links = dict[tuple[_Point, _Point], float]
+_Point: TypeAlias = str | tuple[str, str, int]
+_Links: TypeAlias = dict[tuple[_Point, _Point], float]
 
 
 def lay_out(
@@ -105,16 +106,16 @@ def _back_edges(nodes: Sequence[str], edges: Sequence[tuple[str, str]], first: s
         path, open_ = [(root, iter(after[root]))], {root}
         while path:
             node, rest = path[-1]
-            target = next(rest, None)
-            if target is None:
+            following = next(rest, None)
+            if following is None:
                 path.pop()
                 open_.discard(node)
                 done.add(node)
-            elif target in open_:
-                back.add((node, target))
-            elif target not in done:
-                path.append((target, iter(after[target])))
-                open_.add(target)
+            elif following in open_:
+                back.add((node, following))
+            elif following not in done:
+                path.append((following, iter(after[following])))
+                open_.add(following)
     return back
 
 
@@ -160,9 +161,7 @@ def _with_waypoints(
     return layers, links
 
 
-def _neighbours(
-    links: Sequence[tuple[_Point, _Point]],
-) -> tuple[dict[_Point, list[_Point]], dict[_Point, list[_Point]]]:
+def _neighbours(links: _Links) -> tuple[dict[_Point, list[_Point]], dict[_Point, list[_Point]]]:
     above: defaultdict[_Point, list[_Point]] = defaultdict(list)
     below: defaultdict[_Point, list[_Point]] = defaultdict(list)
     for source, target in links:
@@ -223,7 +222,7 @@ def _placed(
     for move in range(_MOVES):
         downwards = move % 2 == 0
         for layer in layers if downwards else [*layers][::-1]:
-            wanted = []
+            wanted: list[float] = []
             for point in layer:
                 near = {
                     each: links[(each, point) if downwards else (point, each)]

@@ -18,7 +18,9 @@ from interp.outline.words import clean, count, elide
 __all__ = ["PathMap", "path_map_of"]
 
 # Sizes in pixels.
-_WIDE, _HIGH, _LOW = 284.0, 60.0, 30.0
+_WIDE = 284.0
+# Of a node with three lines, two, one.
+_HIGH, _MID, _LOW = 60.0, 46.0, 30.0
 _GAP, _LANE = 34.0, 18.0
 _BETWEEN = 48.0
 _SMALL = 28.0
@@ -157,7 +159,7 @@ def _title(site: Site) -> str:
         case "await_request":
             return f"request {name}"
         case "annotate":
-            return f"annotate {clean(site.note)}"
+            return clean(site.note)
         case "child":
             return f"child {name.rpartition('.')[2]}"
         case _:
@@ -174,7 +176,7 @@ def _facts(site: Site) -> list[str]:
 
 def _trouble(site: Site) -> list[str]:
     """Say what goes wrong there, and who stands there; the worst first."""
-    told = []
+    told: list[str] = []
     if site.failed:
         told.append(f"{site.failed:,} {'timed out' if site.kind.startswith('await') else 'failed'}")
     if site.failed_tries - (site.failed if site.attempts else 0) > 0:
@@ -191,8 +193,9 @@ class _Drawing:
         self.most = max(ways.edges.values(), default=1)
         self.tops = self._tops()
         self.level = {node: place for place, layer in enumerate(laid.layers) for node in layer}
-        loops = sum(source == target for source, target in ways.edges) + len(laid.back)
-        self.width = laid.width + 2 * _SIDE + (_ARC * min(loops, 4) + 40 if loops else 0)
+        # Room for edges that lead up again, on both sides.
+        self.margin = _SIDE + (_ARC + _LANE * len(laid.back) if laid.back else 0)
+        self.width = laid.width + 2 * self.margin
         self.height = self.tops[-1] + self._high(laid.layers[-1]) + 16
         self.ends = ends
 
@@ -204,10 +207,13 @@ class _Drawing:
         site = self.ways.sites.get(node)
         if site is None:
             return _SMALL
-        return _HIGH if _facts(site) or _trouble(site) or site.waits or site.withdrawn else _LOW
+        if _trouble(site) or site.waits or site.withdrawn:
+            return _HIGH
+        return _MID if _facts(site) else _LOW
 
     def _tops(self) -> list[float]:
-        tops, reached = [], _TOP
+        tops: list[float] = []
+        reached = _TOP
         for layer in self.laid.layers:
             tops.append(reached)
             reached += self._high(layer) + _BETWEEN
@@ -217,7 +223,7 @@ class _Drawing:
         """Return the middle, top and bottom of a node."""
         place = self.level[node]
         top = self.tops[place]
-        return self.laid.x[node] + _SIDE, top, top + self._height(node)
+        return self.laid.x[node] + self.margin, top, top + self._height(node)
 
     # Nodes.
 
@@ -275,15 +281,13 @@ class _Drawing:
 
     def edges(self) -> Markup:
         """Draw the edges, the rarest first; their numbers above all of them."""
-        lines, numbers = [], []
-        right = max(self._box(node)[0] for node in self.level) + _WIDE / 2
-        outer = 0
+        lines: list[Markup] = []
+        numbers: list[Markup] = []
+        loops = 0
         for (source, target), number in sorted(self.ways.edges.items(), key=lambda edge: edge[1]):
-            if source not in self.level or target not in self.level:
-                continue
             if source == target or (source, target) in self.laid.back:
-                line, label = self._loop(source, target, number, right, outer)
-                outer += source != target
+                line, label = self._loop(source, target, number, loops)
+                loops += source != target
             else:
                 line, label = self._edge(source, target, number)
             lines.append(line)
@@ -297,13 +301,13 @@ class _Drawing:
         path = f"M{x:.1f} {y:.1f}"
         at_x, at_y = x, y
         for place, way in enumerate(self.laid.routes[source, target], self.level[source] + 1):
-            way += _SIDE
+            way += self.margin
             path += _bend(at_x, at_y, way, self.tops[place])
             at_x, at_y = way, self.tops[place] + self._high(self.laid.layers[place])
             path += f"V{at_y:.1f}"
         path += _bend(at_x, at_y, end_x, end_y - 7) + f"V{end_y - 5:.1f}"
         label_y = y + (_BETWEEN - 7) / 2
-        first = next(iter(self.laid.routes[source, target]), end_x - _SIDE) + _SIDE
+        first = next(iter(self.laid.routes[source, target]), end_x - self.margin) + self.margin
         return self._line(source, target, number, path, end_x, end_y), self._number((x + first) / 2, label_y, number)
 
     def _port(self, source: str, target: str, middle: float, *, out: bool) -> float:
@@ -326,30 +330,32 @@ class _Drawing:
             return route[0 if out else -1]
         return self.laid.x[edge[1 if out else 0]]
 
-    def _loop(self, source: str, target: str, number: int, right: float, outer: int) -> tuple[Markup, Markup]:
-        """Draw an edge that leads up again, around the right side."""
-        x, top, bottom = self._box(source)
-        end_x, end_top, end_bottom = self._box(target)
-        x, end_x = x + _WIDE / 2, end_x + _WIDE / 2
+    def _loop(self, source: str, target: str, number: int, loops: int) -> tuple[Markup, Markup]:
+        """Draw an edge that leads up again, around the side on which fewer nodes are in its way."""
+        side = min((1, -1), key=lambda side: (self._beyond(source, side) + self._beyond(target, side), -side))
+        (x, top, bottom), (end_x, end_top, end_bottom) = self._box(source), self._box(target)
+        x, end_x = x + side * _WIDE / 2, end_x + side * _WIDE / 2
         if source == target:
-            y, end_y, out = bottom - 16, top + 16, x + 22
+            y, end_y, out = bottom - 9, top + 9, x + side * 22
         else:
             y, end_y = (top + bottom) / 2, (end_top + end_bottom) / 2
-            near = [
-                self._box(node)[0]
-                for node in self.level
-                if self.level[target] <= self.level[node] <= self.level[source]
-            ]
-            out = min(max(near) + _WIDE / 2 + _ARC + _LANE * outer, right + _ARC * 5)
+            levels = range(self.level[target], self.level[source] + 1)
+            near = [self._box(node)[0] * side for node, level in self.level.items() if level in levels]
+            out = side * (max(near) + _WIDE / 2 + _ARC + _LANE * loops)
         path = f"M{x:.1f} {y:.1f}C{out:.1f} {y:.1f} {out:.1f} {y:.1f} {out:.1f} {(y + end_y) / 2:.1f}"
-        path += f"S{out:.1f} {end_y:.1f} {end_x + 7:.1f} {end_y:.1f}"
-        head = f"M{end_x + 1:.1f} {end_y:.1f}l8 -4.5v9z"
+        path += f"S{out:.1f} {end_y:.1f} {end_x + side * 7:.1f} {end_y:.1f}"
         line = element(
             "g",
+            element("title", count(number, "time")),
             element("path", d=path, style=self._stroke(source, target, number) + ";stroke-dasharray:5 3"),
-            element("path", d=head, style=f"fill:{paint(self._colour(target))}"),
+            element("path", d=f"M{end_x + side:.1f} {end_y:.1f}l{side * 8} -4.5v9z", style=f"fill:{paint('dim')}"),
         )
         return line, self._number(out, (y + end_y) / 2, number)
+
+    def _beyond(self, node: str, side: int) -> int:
+        """Return how many nodes stand beside a node on one side."""
+        x = self.laid.x[node]
+        return sum((self.laid.x[other] - x) * side > 0 for other in self.laid.layers[self.level[node]])
 
     def _line(self, source: str, target: str, number: int, path: str, x: float, y: float) -> Markup:
         head = f"M{x:.1f} {y - 1:.1f}l-4.5 -8h9z"

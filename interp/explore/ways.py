@@ -8,7 +8,7 @@ from the last one of each to the command after them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -17,15 +17,19 @@ from interp.explore.commands import CALLS, Past, attempts_of
 from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
 from interp.outline.tree import Tree, tree_of
+from interp.outline.words import heading, one_line
 
 __all__ = ["ENDS", "START", "Site", "Ways", "ways_of"]
 
 START = "start"
-ENDS = {"completed": Completed, "failed": Failed, "cancelled": WasCancelled}
+ENDS: dict[str, type] = {"completed": Completed, "failed": Failed, "cancelled": WasCancelled}
 """The names of the nodes at which runs end."""
 
 # More nodes cannot be told apart on a page.
 _MOST = 36
+
+# Longer annotations are shown by their beginning.
+_SHORT = 1_000
 
 # Kinds that take no time: the first ones to be left out.
 _INSTANT = frozenset({"annotate", "patched", "emit", "reply"})
@@ -66,7 +70,8 @@ class Site:
     def add(self, node: Node) -> None:
         """Count a command."""
         if node.record.kind == "annotate":
-            said = recorded(node.record.payload, 60).strip("{}")
+            payload = node.record.payload
+            said = one_line(heading(node.record)[1] or "") if len(payload) < _SHORT else recorded(payload)
             self.note = said if self.note in ("", said) else "…"
         self.number += 1
         self.waits += node.state is State.WAITS
@@ -148,7 +153,7 @@ def _steps(tree: Tree, cause: Event | None) -> Iterator[tuple[str, str]]:
         yield from ((source, end) for source in dict.fromkeys(last if ender is None else [_key(ender)]))
 
 
-def _fiber(tree: Tree, fiber: str, before: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _fiber(tree: Tree, fiber: str, before: Sequence[str]) -> Generator[tuple[str, str], None, list[str]]:
     """Give the edges of a fiber and of its branches; returns where it stood last."""
     for part in _parts(tree, fiber):
         if isinstance(part, Node):
