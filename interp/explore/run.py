@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -17,8 +18,11 @@ from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
 from interp.events import Started, Transition, decode_transition
 from interp.explore.commands import Past, commands_frame, records_frame
+from interp.explore.critical import CriticalPath
+from interp.explore.differing import Difference, difference_of
 from interp.explore.frames import Frame
 from interp.explore.markup import Markup, element
+from interp.explore.timeline import Timeline, path_of, timeline_of
 from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import count
@@ -124,6 +128,46 @@ class Run(View):
             StoreError: The store cannot be read.
         """
         return self if self._reader is None else read_run(self._reader, self.id, self.workflow)
+
+    def timeline(
+        self,
+        *,
+        fold: bool = True,
+        rows: int = 40,
+        width: float = 1100,
+        critical: bool = False,
+        now: datetime | None = None,
+    ) -> Timeline:
+        """Draw the run over time: a lane for each fiber, with its attempts, failures and waits.
+
+        Args:
+            fold: Whether long times in which nothing happened are drawn narrow.
+            rows: How many lanes at most; a run of more shows how many fibers did what at once, and the worst lanes.
+            width: Of the picture, in pixels; at least 480.
+            critical: Whether the critical path is marked.
+            now: Until when goes on what has not ended; None for the present.
+        """
+        # A cached property is a property, which pyright does not see.
+        run: Any = self
+        return timeline_of(run, fold=fold, rows=rows, width=width, critical=critical, now=now)
+
+    def critical_path(self, *, now: datetime | None = None) -> CriticalPath:
+        """Find the one chain of commands that decided when the run ended, or that it is where it is.
+
+        Args:
+            now: Until when goes on what has not ended; None for the present.
+        """
+        run: Any = self
+        return path_of(run, now)
+
+    def diff(self, other: Run, *, times: bool = False) -> Difference:
+        """Compare this run with another one, command by command.
+
+        Args:
+            other: The other one.
+            times: Whether durations that differ much (twice as long, and a second at least) are differences, too.
+        """
+        return difference_of(self, other, times=times)
 
     def html(self) -> Markup:
         """Show the run."""
