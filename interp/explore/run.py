@@ -121,9 +121,9 @@ class Run(View):
     def records(self) -> Frame:
         """Return one row per record that can be read.
 
-        The columns: `run`, `workflow`, `index`, `at`, `cause` (`resolved`, `attempt failed`, `signalled` ...), `command`
-        (the id of the one that it answers), `name` (of a signal, a workflow, a worker), `attempt`, `value`, `failure`,
-        `yielded` (how many commands followed) and `outcome`.
+        The columns: `run`, `workflow`, `index`, `at`, `cause` (`resolved`, `attempt failed`, `signalled` ...),
+        `command` (the id of the one that it answers), `name` (of a signal, a workflow, a worker), `attempt`, `value`,
+        `failure`, `yielded` (how many commands followed) and `outcome`.
         """
         return records_frame([self.past])
 
