@@ -7,18 +7,17 @@ read, and `refresh` reads again.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import attrs
-import msgspec
 
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
-from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
-from interp.events import Started, Transition, decode_transition
+from interp.errors import InvalidDefinition, UnknownRun, UnknownWorkflow
+from interp.events import Started, Transition
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
+from interp.explore.decoding import Damage, read_history
 from interp.explore.frames import Frame
 from interp.explore.markup import Markup, element
 from interp.explore.timeline import Timeline, path_of, timeline_of
@@ -26,25 +25,9 @@ from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import count
 from interp.runtime.live import moment
-from interp.runtime.sealed import unreadable
 from interp.store import Message, Reader, RunRow
 
 __all__ = ["Damage", "Run", "read_run"]
-
-
-@attrs.frozen
-class Damage:
-    """A record that cannot be read.
-
-    Attributes:
-        index: Its position in the history, from 0.
-        why: What is wrong with it.
-        size: How many bytes it has.
-    """
-
-    index: int
-    why: str
-    size: int
 
 
 @attrs.frozen(eq=False, repr=False, slots=False)  # for cached properties
@@ -183,22 +166,6 @@ def read_run(reader: Reader, run_id: str, workflow: Any = None) -> Run:
     row = reader.run(run_id)
     if row is None:
         raise UnknownRun(run_id, reader.url)
-    history, damage = _decoded(run_id, reader.history(run_id))
+    history, damage = read_history(reader, run_id)
     definition = workflow if workflow is None or isinstance(workflow, WorkflowDefinition) else workflow_of(workflow)
     return Run(row, history, damage, reader.inbox(run_id), reader.url, definition, reader)
-
-
-def _decoded(run_id: str, records: Iterable[bytes]) -> tuple[tuple[Transition, ...], tuple[Damage, ...]]:
-    history: list[Transition] = []
-    damage: list[Damage] = []
-    for index, record in enumerate(records):
-        try:
-            history.append(decode_transition(record))
-        except msgspec.MsgspecError as error:
-            refused = unreadable(f"record {index} of run {run_id!r}", record, error)
-            damage.append(Damage(index, _why(refused), len(record)))
-    return tuple(history), tuple(damage)
-
-
-def _why(error: Exception) -> str:
-    return error.reason if isinstance(error, PayloadLocked) else str(error)
