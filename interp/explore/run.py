@@ -17,7 +17,11 @@ from interp.errors import InvalidDefinition, UnknownRun, UnknownWorkflow
 from interp.events import Started, Transition
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
+<<<<<<< HEAD
 from interp.explore.decoding import Damage, read_history
+=======
+from interp.explore.differing import Difference, difference_of
+>>>>>>> main
 from interp.explore.frames import Frame
 from interp.explore.markup import Markup, element
 from interp.explore.timeline import Timeline, path_of, timeline_of
@@ -141,6 +145,15 @@ class Run(View):
         """
         run: Any = self
         return path_of(run, now)
+
+    def diff(self, other: Run, *, times: bool = False) -> Difference:
+        """Compare this run with another one, command by command.
+
+        Args:
+            other: The other one.
+            times: Whether durations that differ much (twice as long, and a second at least) are differences, too.
+        """
+        return difference_of(self, other, times=times)
 
     def html(self) -> Markup:
         """Show the run."""
