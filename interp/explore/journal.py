@@ -157,11 +157,11 @@ class Journal:
         """Return one row per command of many runs, for statistics.
 
         The columns: `run`, `workflow`, `command` (its id), `kind`, `target` (the activity, the signal, the workflow),
-        `fiber`, `arguments`, `result` and `failure` (all cut to 120 characters), `failure_type`, `status` (`waits`, `done`,
-        `failed`, `timed out`, `withdrawn`), `yielded_at`, `begun_at` (the first attempt), `ended_at`, `queued_s` (ready, and
-        no worker had begun), `took_s` (the attempt that gave the answer), `worked_s` (all attempts), `total_s` (from the
-        yield to the end), `attempts`, `failed_attempts`, `lost_attempts` and `where`. What has to do with attempts is
-        None for all but calls.
+        `fiber`, `arguments`, `result` and `failure` (all cut to 120 characters), `failure_type`, `status` (`waits`,
+        `done`, `failed`, `timed out`, `withdrawn`), `yielded_at`, `begun_at` (the first attempt), `ended_at`,
+        `queued_s` (ready, and no worker had begun), `took_s` (the attempt that gave the answer), `worked_s` (all
+        attempts), `total_s` (from the yield to the end), `attempts`, `failed_attempts`, `lost_attempts` and `where`.
+        What has to do with attempts is None for all but calls.
 
         Args:
             workflow: As for `runs`, like all that follow.

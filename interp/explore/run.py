@@ -17,11 +17,8 @@ from interp.errors import InvalidDefinition, UnknownRun, UnknownWorkflow
 from interp.events import Started, Transition
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
-<<<<<<< HEAD
 from interp.explore.decoding import Damage, read_history
-=======
 from interp.explore.differing import Difference, difference_of
->>>>>>> main
 from interp.explore.frames import Frame
 from interp.explore.markup import Markup, element
 from interp.explore.timeline import Timeline, path_of, timeline_of
@@ -100,9 +97,9 @@ class Run(View):
     def records(self) -> Frame:
         """Return one row per record that can be read.
 
-        The columns: `run`, `workflow`, `index`, `at`, `cause` (`resolved`, `attempt failed`, `signalled` ...), `command`
-        (the id of the one that it answers), `name` (of a signal, a workflow, a worker), `attempt`, `value`, `failure`,
-        `yielded` (how many commands followed) and `outcome`.
+        The columns: `run`, `workflow`, `index`, `at`, `cause` (`resolved`, `attempt failed`, `signalled` ...),
+        `command` (the id of the one that it answers), `name` (of a signal, a workflow, a worker), `attempt`, `value`,
+        `failure`, `yielded` (how many commands followed) and `outcome`.
         """
         return records_frame([self.past])
 
