@@ -10,6 +10,7 @@ made up: when the attempt began that a lost worker left behind is unknown, and s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
@@ -282,7 +283,7 @@ class _Builder:
         lane.instants += [node for node in nodes if is_instant(node) and node.early is None]
         lane.signals += [node for node in nodes if node.early is not None]
         reached = lane.segments[-1].end if lane.segments else lane.begin
-        for node, after in zip(waited, [*waited[1:], None], strict=True):
+        for node, after in itertools.zip_longest(waited, waited[1:]):
             limit = self.now if after is None else max(after.at, reached)
             for segment in segments_of(node, self.now, self.losses, is_held=self.is_held):
                 begin = min(max(segment.begin, reached), limit)

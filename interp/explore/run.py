@@ -24,7 +24,7 @@ from interp.explore.markup import Markup, element
 from interp.explore.timeline import Timeline, path_of, timeline_of
 from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
-from interp.outline.words import count
+from interp.outline.words import count, elide, one_line
 from interp.runtime.live import moment
 from interp.store import Message, Reader, RunRow
 
@@ -158,7 +158,7 @@ class Run(View):
 
     def text(self) -> str:
         """Show the run."""
-        return f"{self.id}  {self.row.status}  since {moment(self.row.created_us)}"
+        return f"{elide(one_line(self.id), 60)}  {self.row.status}  since {moment(self.row.created_us)}"
 
 
 def read_run(reader: Reader, run_id: str, workflow: Any = None) -> Run:
