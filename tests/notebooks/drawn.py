@@ -14,12 +14,19 @@ const luminance = ([r, g, b]) => {
 };
 const numbers = color => (color.match(/[\\d.]+/g) || []).map(Number);
 const opaque = color => { const found = numbers(color); return found.length === 3 || found[3] > 0.5; };
+const canvas = page => {
+    const probe = page.body.appendChild(page.createElement("i"));
+    probe.style.backgroundColor = "Canvas";
+    const color = getComputedStyle(probe).backgroundColor;
+    probe.remove();
+    return numbers(color);
+};
 const background = node => {
-    for (; node; node = node.parentElement) {
-        const color = getComputedStyle(node).backgroundColor;
+    for (let at = node; at; at = at.parentElement || at.ownerDocument.defaultView.frameElement) {
+        const color = getComputedStyle(at).backgroundColor;
         if (opaque(color)) return numbers(color);
     }
-    return [255, 255, 255];
+    return canvas(document);
 };
 const contrast = node => {
     const [a, b] = [luminance(numbers(getComputedStyle(node).color)), luminance(background(node))];

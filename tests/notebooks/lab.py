@@ -45,48 +45,58 @@ class Lab:
     folder: Path
     token: str
 
+    def start(self, session: Any) -> None:
+        """Load the page."""
+        session.get(f"{self.url}lab?reset&token={self.token}")
+        _wait(session, "return !!window.jupyterapp && jupyterapp.shell.isAttached;")
+        _call(session, "jupyterapp.restored")
+
     def open(self, session: Any, name: str) -> None:
-        """Show a notebook and wait for its kernel."""
-        session.get(f"{self.url}lab/tree/{name}?reset&token={self.token}")
+        """Show a notebook, and nothing else, and wait for its kernel."""
+        session.execute_script(
+            "[...jupyterapp.shell.widgets('main')].forEach(widget => {"
+            "if (widget.context) widget.context.model.dirty = false; widget.dispose(); });"
+        )
+        _call(session, "jupyterapp.commands.execute('docmanager:open', {path: given})", name)
         _wait(
             session,
-            "const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;"
+            f"const context = {_PANEL}?.sessionContext;"
             "return !!context && context.isReady && context.session?.kernel?.status === 'idle';",
         )
 
     def theme(self, session: Any, name: str) -> None:
         """Change the theme: `JupyterLab Light` or `JupyterLab Dark`."""
-        session.execute_async_script(
-            "const [theme, done] = arguments;"
-            "jupyterapp.commands.execute('apputils:change-theme', {theme}).then(() => done());",
-            name,
-        )
-        _wait(
-            session, "return document.body.dataset.jpThemeLight === arguments[0];", str("Dark" not in name).lower()
-        )
+        _call(session, "jupyterapp.commands.execute('apputils:change-theme', {theme: given})", name)
+        light = str("Dark" not in name).lower()
+        _wait(session, "return document.body.dataset.jpThemeLight === arguments[0];", light)
 
     def run_all(self, session: Any) -> list[str]:
         """Run all cells, wait for them, and return the errors that they ended with."""
-        session.execute_async_script(
-            "const done = arguments[0];"
-            "jupyterapp.commands.execute('notebook:run-all-cells').then(() => done(), error => done(String(error)));"
-        )
-        errors: list[str] = session.execute_script("""
-            const cells = [...jupyterapp.shell.currentWidget.content.widgets].filter(cell => cell.model.type === 'code');
-            const outputs = cell => cell.model.outputs.toJSON();
-            return cells.flatMap((cell, number) => outputs(cell)
+        _call(session, "jupyterapp.commands.execute('notebook:run-all-cells')")
+        errors: list[str] = session.execute_script(f"""
+            const cells = {_PANEL}.content.widgets.filter(cell => cell.model.type === 'code');
+            return cells.flatMap((cell, number) => cell.model.outputs.toJSON()
                 .filter(output => output.output_type === 'error')
-                .map(output => `cell ${number + 1}: ${output.ename}: ${output.evalue}`)
-                .concat(cell.model.executionCount === null ? [`cell ${number + 1} was not run`] : []));
+                .map(output => `cell ${{number + 1}}: ${{output.ename}}: ${{output.evalue}}`)
+                .concat(cell.model.executionCount === null ? [`cell ${{number + 1}} was not run`] : []));
         """)
         return errors
 
     def shut_down(self, session: Any) -> None:
         """End the kernel of the notebook that is shown."""
-        session.execute_async_script(
-            "const done = arguments[0];"
-            "jupyterapp.shell.currentWidget.sessionContext.shutdown().then(() => done(), () => done());"
-        )
+        _call(session, f"{_PANEL}.sessionContext.shutdown()")
+
+
+# The notebook that is shown. JupyterLab's own `currentWidget` is unset where no window has the focus.
+_PANEL = "[...jupyterapp.shell.widgets('main')].find(widget => widget.sessionContext)"
+
+
+def _call(session: Any, promise: str, given: str = "") -> None:
+    """Wait for a promise of JavaScript."""
+    refused = session.execute_async_script(
+        f"const [given, done] = arguments; ({promise}).then(() => done(null), error => done(String(error)));", given
+    )
+    assert refused is None, f"{promise}: {refused}"
 
 
 def _wait(session: Any, script: str, *args: Any, seconds: float = 60) -> None:

@@ -29,8 +29,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(lab: Lab) -> Iterator[Any]:
     with chromium(width=1500, height=1200) as session:
+        lab.start(session)
         yield session
 
 

@@ -66,4 +66,4 @@ def test_cells_are_short(path: Path) -> None:
 @every_notebook
 def test_code_cells_are_python(path: Path) -> None:
     for cell in cells(path, "code"):
-        ast.parse(re.sub(r"^%.*$", "", cell, flags=re.M), str(path))
+        ast.parse(re.sub(r"^%.*$", "", cell, flags=re.MULTILINE), str(path))
