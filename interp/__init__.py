@@ -1,36 +1,24 @@
 """Durable execution as a Python library: workflows are generators, and what they did is never done twice."""
 
 from interp.asking import Request
+from interp.branching import cancel, gather, join, map_, race, shield, spawn, timeout
 from interp.budget import HistoryBudget
-from interp.commands import (
-    Call,
-    Command,
-    Part,
-    RunInfo,
-    Task,
-    Workflow,
+from interp.commands import Call, Command, Part, RunInfo, Task, Workflow
+from interp.constructors import (
     annotate,
     await_signal,
     call,
-    cancel,
     child,
     continue_as,
     emit,
-    gather,
-    join,
-    map_,
     now,
     patched,
-    race,
     random,
     reply,
     run_info,
     send,
-    shield,
     sleep,
     sleep_until,
-    spawn,
-    timeout,
     transact,
     uuid,
 )

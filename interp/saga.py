@@ -10,7 +10,8 @@ from collections.abc import Callable
 from types import GeneratorType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from interp.commands import Command, Part, Workflow, parts_of, shield
+from interp.branching import parts_of, shield
+from interp.commands import Command, Part, Workflow
 from interp.errors import Cancelled, UndoFailed
 from interp.frames import label, message
 

@@ -6,9 +6,10 @@ own are told apart by what they set. Nothing has a background of its own but mar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-__all__ = ["HUES", "STYLE", "hues_of"]
+__all__ = ["HUES", "STYLE", "hues_of", "palette"]
 
 # The palette of Okabe and Ito (2008, "Color Universal Design"), told apart by all kinds of eyes; without its black,
 # which is for text, its yellow, which is too light on white, and its red, which is for failures.
@@ -63,3 +64,9 @@ color: inherit; padding: 0; }}
 def hues_of(names: Iterable[str]) -> dict[str, str]:
     """Give each name a colour, the same for the same order of first occurrence; beyond eight they repeat."""
     return {name: HUES[number % len(HUES)] for number, name in enumerate(dict.fromkeys(names))}
+
+
+def palette(*, dark: bool = False) -> dict[str, str]:
+    """Return the colours of the style sheet by name (`--fg`), for files that stand alone."""
+    page = {"--page": "#0d1117" if dark else "#ffffff"}
+    return page | dict(re.findall(r"(--[a-z-]+): (?:var\([^,]*, )?(#[0-9a-f]{6})", _DARK if dark else _LIGHT))

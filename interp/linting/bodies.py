@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from interp import commands
+from interp import branching, constructors
 from interp.linting.codes import CODES
 from interp.linting.forbidden import Rule, called, read
 from interp.linting.names import FunctionNode, Meaning, function_of, is_library
@@ -17,10 +17,11 @@ from interp.linting.scopes import Scope, inside, is_container, is_generator, is_
 __all__ = ["Body", "Suspicion", "workflow_name"]
 
 _MAKERS = frozenset(
-    f"{module}.{name}"
-    for name in commands.__all__
-    if name[0].islower() and name != "parts_of"
-    for module in ("interp", "interp.commands")
+    f"{place}.{name}"
+    for module in (constructors, branching)
+    for name in module.__all__
+    if name != "parts_of"
+    for place in ("interp", module.__name__)
 )
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

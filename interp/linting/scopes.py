@@ -71,7 +71,7 @@ def inside(node: ast.AST) -> Iterator[ast.AST]:
 
 def is_call(meaning: Meaning) -> bool:
     """Whether something is our `call`."""
-    return meaning.name in ("interp.call", "interp.commands.call")
+    return meaning.name in ("interp.call", "interp.constructors.call")
 
 
 def is_generator(node: ast.AST) -> bool:

@@ -21,7 +21,8 @@ from typing import Any
 import attrs
 
 from interp.codec import ANY, codec_for
-from interp.commands import FireRun, RequestCancel, Workflow, annotate, await_signal, call, continue_as, now, run_info
+from interp.commands import FireRun, RequestCancel, Workflow
+from interp.constructors import annotate, await_signal, call, continue_as, now, run_info
 from interp.definitions import activity, by_name, newest_tag, workflow, workflows
 from interp.errors import RunEnded, RunExists, SignalPayloadError, SignalTimeout
 from interp.interpreter import at_work

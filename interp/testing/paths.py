@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from interp import commands
+from interp import constructors
 from interp.definitions import activity_of, workflow_of
 from interp.errors import InvalidDefinition
 from interp.events import (
@@ -42,13 +42,13 @@ __all__ = ["Paths", "Way"]
 
 # Constructors whose commands are recorded, and how each is called in a record.
 _KINDS: dict[Any, str] = {
-    commands.call: "call",
-    commands.transact: "transact",
-    commands.child: "child",
-    commands.sleep: "sleep",
-    commands.sleep_until: "sleep_until",
-    commands.await_signal: "await_signal",
-    commands.send: "send",
+    constructors.call: "call",
+    constructors.transact: "transact",
+    constructors.child: "child",
+    constructors.sleep: "sleep",
+    constructors.sleep_until: "sleep_until",
+    constructors.await_signal: "await_signal",
+    constructors.send: "send",
 }
 
 

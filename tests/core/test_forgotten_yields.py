@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+import interp
 from interp import (
     Workflow,
     activity,
     annotate,
     call,
-    commands,
     gather,
     patched,
     sleep,
@@ -194,7 +194,7 @@ def test_a_function_without_a_signature_is_refused_at_the_yield() -> None:
 
 
 def test_wrong_arguments_are_refused_where_they_are_written() -> None:
-    untyped: Any = commands
+    untyped: Any = interp
     wrong: list[tuple[Callable[[], object], str]] = [
         (lambda: untyped.sleep(5), "write sleep(timedelta(seconds=5))"),
         (lambda: untyped.sleep_until(timedelta(5)), "there is sleep(timedelta(...))"),

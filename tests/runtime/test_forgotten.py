@@ -9,7 +9,7 @@ import pytest
 
 import interp
 from interp import Engine, Workflow, activity, annotate, await_signal, call, gather, sleep, workflow
-from interp import commands as cmd
+from interp import constructors as cmd
 from interp.errors import ForgottenYield
 from tests.runtime.helpers import WAIT
 

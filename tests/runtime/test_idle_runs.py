@@ -29,7 +29,7 @@ from interp import (
     uuid,
     workflow,
 )
-from interp.commands import run_info
+from interp.constructors import run_info
 from interp.events import Fired, Started
 from tests.runtime.helpers import WAIT, WAIT_S, causes, eventually, kinds
 
