@@ -62,7 +62,7 @@ notebooks: $(VENV)/.installed-lab  ## execute every notebook, also in JupyterLab
 	$(python) -m pytest -n $(JOBS) -m lab tests/explore tests/notebooks $(ARGS)
 
 images: $(VENV)/.installed-lab  ## take the pictures of the documentation anew, with Chromium
-	$(python) docs/images/make.py
+	$(python) -m docs.images.make $(ARGS)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .venvs docs/_build build dist .coverage* .hypothesis .import_linter_cache \
