@@ -29,7 +29,8 @@ Third parties prove their store with `interp.testing.store_contract`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -406,20 +407,40 @@ class RunFilter:
         statuses: One of these.
         workflow: Name of the workflow, for all its versions; or one version of it: `checkout@1`, `checkout@2`.
         limit: At most so many.
-        after: Id of a run: only those that were created after it, none if there is no such run. For long lists, page
-            by page.
+        after: Id of a run: only those that come after it in the list, none if there is no such run. For long lists,
+            page by page.
+        newest: Whether the list begins with the newest creation, instead of the oldest.
+        created_from_us: Only those created at this moment or later.
+        created_until_us: Only those created before this moment.
     """
 
     statuses: frozenset[Status] | None = None
     workflow: str | None = None
     limit: int | None = None
     after: str | None = None
+    newest: bool = False
+    created_from_us: int | None = None
+    created_until_us: int | None = None
 
     def matches(self, row: RunRow) -> bool:
         """Whether the run is one of those asked for, the limit and the order aside."""
-        return (self.statuses is None or row.status in self.statuses) and (
-            self.workflow is None or is_of(row.workflow, self.workflow)
+        return self.fits(row.status, row.workflow, row.created_us)
+
+    def fits(self, status: Status, workflow: str, created_us: int) -> bool:
+        """Whether a run of which no more is known yet is one of those asked for, the limit and the order aside."""
+        return (
+            (self.statuses is None or status in self.statuses)
+            and (self.workflow is None or is_of(workflow, self.workflow))
+            and (self.created_from_us is None or created_us >= self.created_from_us)
+            and (self.created_until_us is None or created_us < self.created_until_us)
         )
+
+    def chosen(self, rows: Iterable[RunRow]) -> list[RunRow]:
+        """Return of all runs, in the order of their creation, those asked for in the order asked for."""
+        listed: Iterable[RunRow] = reversed([*rows]) if self.newest else rows
+        if self.after is not None:
+            listed = itertools.islice(itertools.dropwhile(lambda row: row.id != self.after, listed), 1, None)
+        return list(itertools.islice(filter(self.matches, listed), self.limit))
 
 
 class Reader(Protocol):
@@ -438,7 +459,7 @@ class Reader(Protocol):
         ...
 
     def runs(self, where: RunFilter) -> list[RunRow]:
-        """List runs, the oldest creation first."""
+        """List runs: the oldest creation first, or the newest."""
         ...
 
     def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:

@@ -20,21 +20,19 @@ import attrs
 import lmdb
 
 from interp.errors import (
-    NotAStore,
     StoreError,
     StoreFailed,
     StoreFull,
     TryAgain,
-    UnknownFormat,
     UnknownStore,
     UsageError,
 )
 from interp.tables import Transaction
 from stores._lmdb_cells import LmdbCells
 from stores._lmdb_change import Change
-from stores._lmdb_files import DATA, WAKE, WORKERS, blame, check_length, prepare
+from stores._lmdb_files import DATA, WAKE, WORKERS, blame, check_format, check_length, prepare
 from stores._lmdb_gate import Gate
-from stores._lmdb_rows import FORMAT
+from stores._lmdb_reading import check_readable, file_at, may_lock, tables_to_read, unlocked
 from stores._lmdb_tables import CHANGES, TABLES, Tables, View
 from stores._lmdb_wake import Doorbell
 from stores._lmdb_workers import WorkerLocks
@@ -79,10 +77,16 @@ class Options:
     Attributes:
         durability: `full`, `process` or `none`.
         map_size: Bytes to begin with; None for as much as the machine gives.
+        read_only: Whether to make and write nothing.
     """
 
     durability: str = "full"
     map_size: int | None = None
+    read_only: bool = False
+
+
+class _TablesCame(Exception):
+    """A table that was missing when the environment was opened for reading is there now."""
 
 
 class Environment:
@@ -91,13 +95,16 @@ class Environment:
     def __init__(self, path: Path, url: str, options: Options) -> None:
         self.path = path
         self.options = options
-        self.users = 0
+        self.readers = 0
+        self.writers = 0
         self.workers = WorkerLocks(path / WORKERS)
-        self._url = url
+        self.url = url
         self._known: dict[str, bytes] = {}
         self._failed: str | None = None
         self._closed = False
         self._lmdb: lmdb.Environment | None = None
+        self._locks = True
+        self._file: tuple[int, int] | None = None
         self._begin_alone()
         try:
             self._open()
@@ -118,15 +125,18 @@ class Environment:
     # --- opening and closing ---
 
     def _open(self) -> None:
-        prepare(self.path, self._url)
-        for directory in (self.path / WAKE, self.path / WORKERS):
-            directory.mkdir(mode=0o700, exist_ok=True)
+        if self.options.read_only:
+            check_readable(self.path, self.url)
+        else:
+            prepare(self.path, self.url)
+            for directory in (self.path / WAKE, self.path / WORKERS):
+                directory.mkdir(mode=0o700, exist_ok=True)
         for last in (False,) * (_OPEN_TRIES - 1) + (True,):
             try:
                 self._lmdb, self._tables = self._opened()
             except lmdb.LockError as error:
                 if last:
-                    raise UnknownStore(self._url, _CROWDED) from error
+                    raise UnknownStore(self.url, _CROWDED) from error
             except lmdb.Error as error:
                 if last:
                     raise blame(str(self.path), error) from error
@@ -135,13 +145,18 @@ class Environment:
             time.sleep(random.uniform(0, 2 * _OPEN_PAUSE_S))
 
     def _opened(self) -> tuple[lmdb.Environment, Tables]:
+        self._locks = not self.options.read_only or may_lock(self.path)
+        self._file = file_at(self.path)
         env = self._mapped()
         try:
             check_length(env, self.path / DATA)
             env.reader_check()
+            if self.options.read_only:
+                return env, tables_to_read(env, self.path)
             # A write transaction, though nothing is written: handles opened in a reading one end with it.
             with env.begin(write=True) as txn:
-                return env, self._checked(env, txn)
+                check_format(env, txn, self.path)
+                return env, Tables.open(env, txn, create=False)
         except BaseException:
             env.close()
             raise
@@ -158,6 +173,8 @@ class Environment:
                     max_dbs=TABLES,
                     mode=0o600,
                     create=False,
+                    readonly=self.options.read_only,
+                    lock=self._locks,
                     **flags,
                 )
             except lmdb.MemoryError:
@@ -165,18 +182,34 @@ class Environment:
                     raise
         raise AssertionError("there is no size to try")
 
-    def _checked(self, env: lmdb.Environment, txn: lmdb.Transaction[bytes]) -> Tables:
-        """Check that the environment is a store of a format that we know."""
-        try:
-            meta = env.open_db(b"meta", txn, create=False)
-        except lmdb.NotFoundError:
-            raise NotAStore(str(self.path), "its LMDB data was written by another program") from None
-        found = txn.get(b"format", db=meta)
-        if found is None or txn.get(b"uuid", db=meta) is None:
-            raise NotAStore(str(self.path), "its LMDB data was written by another program")
-        if int.from_bytes(found, "big") != FORMAT:
-            raise UnknownFormat(str(self.path), int.from_bytes(found, "big"), known=(FORMAT,))
-        return Tables.open(env, txn, create=False)
+    def reopen(self, path: Path, url: str, options: Options) -> None:
+        """Close the directory and open it in another way, while those who read it stay: their next question waits.
+
+        Raises:
+            StoreError: It cannot be opened in that way, and is open in the old way again at the next question.
+        """
+        with self._gate.alone():
+            before = self.path, self.url, self.options
+            self._leave(path, url, options)
+            if not options.read_only:
+                try:
+                    self._open()
+                except BaseException:
+                    self._leave(*before)
+                    raise
+
+    def _leave(self, path: Path, url: str, options: Options) -> None:
+        """Close what is open; the next question opens it as told."""
+        self._bell.close()
+        self.workers.close()
+        if self._lmdb is not None:
+            self._lmdb.close()
+            self._lmdb = None
+        self._failed = None
+        self._known.clear()
+        self.path, self.url, self.options = path, url, options
+        self.workers = WorkerLocks(path / WORKERS)
+        self._bell = Doorbell(path / WAKE, self._on_ring, self._on_death)
 
     def close(self) -> None:
         """Let go of everything; workers registered here count as dead."""
@@ -207,7 +240,7 @@ class Environment:
 
     def _live(self) -> lmdb.Environment:
         if self._closed:
-            raise UsageError(f"store {self._url} is closed")
+            raise UsageError(f"store {self.url} is closed")
         if self._lmdb is None:
             with self._opening:
                 if self._lmdb is None:
@@ -220,18 +253,45 @@ class Environment:
     def read(self, question: Callable[[View], T]) -> T:
         """Answer a question within one read transaction, which should be short: pages are not reused meanwhile."""
         self._check_free()
+        if self.options.read_only:
+            self._keep_up()
         for _ in range(_TRIES):
             try:
-                with self._gate, self._live().begin() as txn:
-                    return question(View(txn, self._tables))
+                with self._gate:
+                    return self._answered(self._live(), question)
             except lmdb.MapResizedError:
                 self._adopt()
+            except _TablesCame:
+                self._look_again()
             except lmdb.ReadersFullError:
                 if not self._live().reader_check():
                     raise StoreFull(str(self.path), "all slots for reading transactions are taken") from None
             except lmdb.Error as error:
                 raise blame(str(self.path), error) from error
         raise StoreFailed(str(self.path), "other processes keep changing the size of its map")
+
+    def _keep_up(self) -> None:
+        """Open the directory anew where another file lies in it now, or a writer came, who brings a file of locks."""
+        found = file_at(self.path)
+        if found is not None and (found != self._file or (not self._locks and may_lock(self.path))):
+            self._look_again()
+
+    def _look_again(self) -> None:
+        with self._gate.alone():
+            if self._lmdb is not None:
+                self._lmdb.close()
+                self._lmdb = None
+
+    def _answered(self, env: lmdb.Environment, question: Callable[[View], T]) -> T:
+        def ask(txn: lmdb.Transaction[bytes]) -> T:
+            if self._tables.have_come(txn):
+                raise _TablesCame
+            return question(View(txn, self._tables))
+
+        if not self._locks:
+            return unlocked(env, ask, str(self.path))
+        with env.begin() as txn:
+            return ask(txn)
 
     def write(self, work: Callable[[Change], T], *, once: bool = False) -> T:
         """Do work within one write transaction; committed when this returns, and nothing of it when this raises.
@@ -293,7 +353,7 @@ class Environment:
         """Refuse what would wait for itself: LMDB lets one thread write, and a resize waits for all transactions."""
         if threading.get_ident() in self._engaged:
             raise UsageError(
-                f"store {self._url}: this thread has a transaction open on it, and can use nothing else of it now\n"
+                f"store {self.url}: this thread has a transaction open on it, and can use nothing else of it now\n"
                 "  Do it before or after the transaction."
             )
 
@@ -426,50 +486,76 @@ _CROWDED = (
     "Processes of one store must see each other: share the PID namespace, or run one container"
 )
 
-_environments: dict[Path, Environment] = {}
+_environments: list[Environment] = []
 _registry = threading.Lock()
 
 
 def acquire(path: Path, url: str, options: Options) -> Environment:
     """Return this process's environment of a directory, opened if need be; give it back by `release`.
 
-    LMDB allows one per process: a second one would drop the locks of the first when it is closed.
+    LMDB allows one per process: a second one would drop the locks of the first when it is closed. So who only reads
+    shares what is open for writing, and what is open for reading is opened anew for who comes to write.
     """
     with _registry:
         path = path.resolve()
-        env = _environments.get(path)
+        env = _found(path)
         if env is None:
             env = Environment(path, url, options)
-            _environments[path] = env
-        elif env.options != options:
+            _environments.append(env)
+        elif not options.read_only and not env.writers:
+            env.reopen(path, url, options)
+        elif not options.read_only and env.options != options:
             raise UnknownStore(url, f"this process has it open with other options: {env.options}")
-        env.users += 1
+        if options.read_only:
+            env.readers += 1
+        else:
+            env.writers += 1
         return env
 
 
-def release(env: Environment) -> None:
-    """Give an environment back; the last one closes it."""
+def _found(path: Path) -> Environment | None:
+    """Find the environment of a directory, which may be mounted in two places."""
+    for env in _environments:
+        if env.path == path or _is_same(env.path / DATA, path / DATA):
+            return env
+    return None
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def release(env: Environment, *, read_only: bool = False) -> None:
+    """Give an environment back; the last one closes it, and the last one that could write leaves it to the readers."""
     with _registry:
-        env.users -= 1
-        if env.users == 0:
-            del _environments[env.path]
+        if read_only:
+            env.readers -= 1
+        else:
+            env.writers -= 1
+        if not env.readers and not env.writers:
+            _environments.remove(env)
             env.close()
+        elif not env.writers and not env.options.read_only:
+            env.reopen(env.path, env.url, Options(map_size=env.options.map_size, read_only=True))
 
 
 def _before_fork() -> None:
     _registry.acquire()
-    for env in _environments.values():
+    for env in _environments:
         env.bar()
 
 
 def _after_fork_in_parent() -> None:
-    for env in _environments.values():
+    for env in _environments:
         env.unbar()
     _registry.release()
 
 
 def _after_fork_in_child() -> None:
-    for env in _environments.values():
+    for env in _environments:
         env.abandon()
     _registry.release()
 

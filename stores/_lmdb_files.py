@@ -14,27 +14,50 @@ import struct
 import sys
 import tempfile
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import lmdb
 from lmdb.verify import VerifyError, verify  # pyright: ignore[reportUnknownVariableType]  # it has no types
 
-from interp.errors import JournalCorrupt, NotAStore, StoreError, StoreFailed, StoreFull, StoreReadOnly, UnknownStore
+from interp.errors import (
+    JournalCorrupt,
+    NotAStore,
+    StoreError,
+    StoreFailed,
+    StoreFull,
+    StoreReadOnly,
+    UnknownFormat,
+    UnknownStore,
+)
 from stores._lmdb_rows import FORMAT
 from stores._lmdb_tables import TABLES, Tables
 
-__all__ = ["DATA", "WAKE", "WORKERS", "blame", "check_length", "prepare", "remote_filesystem"]
+__all__ = [
+    "DATA",
+    "LOCK",
+    "LOCK_BYTES",
+    "WAKE",
+    "WORKERS",
+    "blame",
+    "blamed",
+    "check_format",
+    "check_length",
+    "check_metas",
+    "foreign",
+    "prepare",
+    "remote_filesystem",
+]
 
 DATA = "data.mdb"
 WAKE = "wake"
 WORKERS = "workers"
 _NEW = ".new-"
-_LOCK = "lock.mdb"
-_OURS = {DATA, _LOCK, WAKE, WORKERS}
+LOCK = "lock.mdb"
+_OURS = {DATA, LOCK, WAKE, WORKERS}
 
 # Slots for some 1000 simultaneous read transactions of all processes: LMDB takes as many as the file has room for.
-_LOCK_BYTES = 1 << 16
+LOCK_BYTES = 1 << 16
 
 # Room for the empty tables; whoever opens the store chooses the size for good.
 _FIRST_MAP = 1 << 18
@@ -61,7 +84,8 @@ def blame(place: str, error: lmdb.Error | OSError) -> StoreError:
 
 
 @contextlib.contextmanager
-def _blamed(place: str) -> Generator[None]:
+def blamed(place: str) -> Generator[None]:
+    """Translate what the block raises."""
     try:
         yield
     except (lmdb.Error, OSError) as error:
@@ -80,7 +104,7 @@ def prepare(path: Path, url: str) -> None:
     """
     if path.exists() and not path.is_dir():
         raise NotAStore(str(path), "it is a file, and a store is a directory")
-    with _blamed(str(path)):
+    with blamed(str(path)):
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir(mode=0o700, exist_ok=True)
@@ -90,13 +114,19 @@ def prepare(path: Path, url: str) -> None:
         if not os.access(place, os.R_OK | os.W_OK):
             raise StoreReadOnly(str(place), "this user may not write there, or it is mounted read-only")
     if DATA in names:
-        _check_metas(path / DATA)
-    elif foreign := sorted(name for name in names - _OURS if not name.startswith(_NEW)):
-        raise NotAStore(str(path), f"it holds {', '.join(foreign[:3])}{' ...' if len(foreign) > 3 else ''}")
-    with _blamed(str(path)):
+        check_metas(path / DATA)
+    elif others := foreign(names):
+        raise NotAStore(str(path), f"it holds {others}")
+    with blamed(str(path)):
         if DATA not in names:
             _create(path)
-        _reserve(path / _LOCK)
+        _reserve(path / LOCK)
+
+
+def foreign(names: Iterable[str]) -> str:
+    """Name the first entries of a directory that are no part of a store; empty if there are none."""
+    found = sorted(name for name in names if name not in _OURS and not name.startswith(_NEW))
+    return f"{', '.join(found[:3])}{' ...' if len(found) > 3 else ''}"
 
 
 def _create(path: Path) -> None:
@@ -126,20 +156,20 @@ def _reserve(lock: Path) -> None:
     LMDB makes it with holes and writes to it through its map: on a full disk that kills the process (SIGBUS).
     """
     try:
-        if lock.stat().st_blocks * 512 >= _LOCK_BYTES:
+        if lock.stat().st_blocks * 512 >= LOCK_BYTES:
             return
     except FileNotFoundError:
         with tempfile.TemporaryDirectory(prefix=_NEW, dir=lock.parent) as aside:
-            new = Path(aside) / _LOCK
+            new = Path(aside) / LOCK
             new.touch(mode=0o600)
-            new.write_bytes(bytes(_LOCK_BYTES))
+            new.write_bytes(bytes(LOCK_BYTES))
             with contextlib.suppress(FileExistsError):
                 os.link(new, lock)
         return
     # Closing the file drops this process's locks on it: it has none, as it is about to open the store.
     if sys.platform == "linux":
         with lock.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, _LOCK_BYTES)
+            os.posix_fallocate(file.fileno(), 0, LOCK_BYTES)
 
 
 def _sync(directory: Path) -> None:
@@ -150,9 +180,9 @@ def _sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _check_metas(data: Path) -> None:
+def check_metas(data: Path) -> None:
     """Check what LMDB would believe: the two pages at the head of the file."""
-    with _blamed(str(data)), data.open("rb") as file:
+    with blamed(str(data)), data.open("rb") as file:
         head = file.read(2 * 65536)
     # The second page begins at the page size, a power of two that the system chooses.
     metas = [head[at + _MAGIC_AT :].startswith(_MAGIC) for at in (0, *(1 << n for n in range(9, 17)))]
@@ -163,6 +193,30 @@ def _check_metas(data: Path) -> None:
     if any(metas):
         raise JournalCorrupt(str(data), "one of its two head pages is missing")
     raise NotAStore(str(data), "it is not an LMDB file")
+
+
+def check_format(env: lmdb.Environment, txn: lmdb.Transaction[bytes] | None, path: Path) -> None:
+    """Check that an environment is a store of a format that we know.
+
+    Args:
+        env: The environment.
+        txn: The transaction that handles are opened in; None to read only, where each gets one of its own.
+        path: The store, for the error.
+
+    Raises:
+        NotAStore: It belongs to another program.
+        UnknownFormat: It was written by another version.
+    """
+    try:
+        meta = env.open_db(b"meta", txn, create=False)
+    except lmdb.NotFoundError:
+        raise NotAStore(str(path), "its LMDB data was written by another program") from None
+    with contextlib.nullcontext(txn) if txn is not None else env.begin() as reading:
+        found, uuid = reading.get(b"format", db=meta), reading.get(b"uuid", db=meta)
+    if found is None or uuid is None:
+        raise NotAStore(str(path), "its LMDB data was written by another program")
+    if int.from_bytes(found, "big") != FORMAT:
+        raise UnknownFormat(str(path), int.from_bytes(found, "big"), known=(FORMAT,))
 
 
 def check_length(env: lmdb.Environment, data: Path) -> None:

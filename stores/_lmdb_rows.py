@@ -257,6 +257,11 @@ class Row:
         _, workflow, digest, _, _ = _decode_texts(self.texts)
         return workflow.decode(), digest
 
+    @property
+    def workflow(self) -> str:
+        """Name of the workflow, with its version if that is not the first."""
+        return self.identity[0]
+
     def rewrite(self, *, attributes: bytes | None, reason: str, workflow: str | None = None) -> None:
         """Replace the attributes and the workflow (None leaves them) and the reason."""
         run_id, before, digest, _, old = _decode_texts(self.texts)

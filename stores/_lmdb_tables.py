@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 import lmdb
@@ -66,6 +67,7 @@ class Tables:
         user: Name of a user's table, NUL, key -> value.
         by_status: Status -> run keys.
         streams: Run key, topic, number -> item.
+        missing: Names of the younger ones that the store lacks, as long as nobody has opened it for writing.
     """
 
     meta: Table
@@ -80,6 +82,7 @@ class Tables:
     user: Table
     by_status: Table
     streams: Table
+    missing: frozenset[str] = frozenset()
 
     @classmethod
     def open(cls, env: lmdb.Environment, txn: lmdb.Transaction[bytes], *, create: bool) -> Tables:
@@ -92,9 +95,37 @@ class Tables:
         def table(name: str, *, many: bool = False, create: bool = create) -> Table:
             return env.open_db(name.encode(), txn, create=create, dupsort=many, dupfixed=many)
 
-        names = [field.name for field in attrs.fields(cls) if field.name != "by_status"]
-        tables = {name: table(name, create=create or name in _YOUNGER) for name in names}
+        tables: dict[str, Any] = {name: table(name, create=create or name in _YOUNGER) for name in _PLAIN}
         return cls(**tables, by_status=table("by_status", many=True))
+
+    @classmethod
+    def open_to_read(cls, env: lmdb.Environment) -> Tables:
+        """Open the databases of an environment that is read only.
+
+        Raises:
+            lmdb.NotFoundError: One that no store lacks is missing.
+        """
+        # The database of names stands for one that is missing: no run key begins like a name, so nothing is found.
+        names = env.open_db(None)
+        tables: dict[str, Any] = {}
+        missing: set[str] = set()
+        for name in _PLAIN:
+            try:
+                tables[name] = env.open_db(name.encode(), create=False)
+            except lmdb.NotFoundError:
+                if name not in _YOUNGER:
+                    raise
+                missing.add(name)
+                tables[name] = names
+        by_status = env.open_db(b"by_status", create=False, dupsort=True, dupfixed=True)
+        return cls(**tables, by_status=by_status, missing=frozenset(missing))
+
+    def have_come(self, txn: lmdb.Transaction[bytes]) -> bool:
+        """Whether there is a table now that was missing."""
+        return any(txn.get(name.encode()) is not None for name in self.missing)
+
+
+_PLAIN = tuple(field.name for field in attrs.fields(Tables) if field.name not in ("by_status", "missing"))
 
 
 class View:
@@ -121,7 +152,9 @@ class View:
 
     def listed(self, run: bytes) -> RunRow:
         """Return the row of a run that exists, in the form of the protocol."""
-        row = self.row(run)
+        return self._listed(run, self.row(run))
+
+    def _listed(self, run: bytes, row: Row) -> RunRow:
         length, updated_us = self.end(run) or (0, row.began_us)
         parking = self.parking(run) if row.status is Status.PARKED else Parking()
         return row.listed(length=length, updated_us=updated_us, owner=self.worker_name(row.owner), parking=parking)
@@ -183,25 +216,58 @@ class View:
                 found = cursor.set_range(stream_key(run, topics[-1])[:-1] + b"\1")
         return tuple(topics)
 
-    def runs(self, where: RunFilter, after: bytes, most: int) -> tuple[list[RunRow], bytes | None]:
-        """Look at up to `most` runs beyond the key `after`; return those asked for and the key to go on from."""
-        keys = list(itertools.islice(self._run_keys(where.statuses, after), most))
-        rows = [row for row in map(self.listed, keys) if where.matches(row)]
-        return rows, keys[-1] if len(keys) == most else None
+    def runs(self, where: RunFilter, after: bytes, *, wanted: int, most: int) -> tuple[list[RunRow], bytes | None]:
+        """List runs beyond the key `after`, in the order asked for.
 
-    def _run_keys(self, statuses: frozenset[Status] | None, after: bytes) -> Iterator[bytes]:
-        """Give the keys of runs beyond `after`, oldest first."""
-        if statuses is None:
-            with self.txn.cursor(self.tables.runs) as cursor:
-                if cursor.set_range(_next(after)):
-                    yield from cursor.iternext(keys=True, values=False)
-        else:
-            yield from heapq.merge(*(self._of_status(status, after) for status in statuses))
+        Args:
+            where: Which.
+            after: The key; that of no run to begin at an end.
+            wanted: How many to list at most.
+            most: How many to look at at most.
 
-    def _of_status(self, status: Status, after: bytes) -> Iterator[bytes]:
+        Returns:
+            What was found, and the key to go on from; None when there are no more.
+        """
+        rows: list[RunRow] = []
+        for looked, run in enumerate(self._run_keys(where, after), 1):
+            row = self.row(run)
+            if where.fits(row.status, row.workflow, row.created_us):
+                rows.append(self._listed(run, row))
+            if looked == most or len(rows) == wanted:
+                return rows, run
+        return rows, None
+
+    def _run_keys(self, where: RunFilter, after: bytes) -> Iterator[bytes]:
+        """Give the keys of runs beyond `after`, by their status if that is asked for."""
+        of_status = self._newest_of_status if where.newest else self._oldest_of_status
+        if where.statuses is not None:
+            return heapq.merge(*(of_status(status, after) for status in where.statuses), reverse=where.newest)
+        return self._newest(after) if where.newest else self._oldest(after)
+
+    def _oldest(self, after: bytes) -> Iterator[bytes]:
+        with self.txn.cursor(self.tables.runs) as cursor:
+            if cursor.set_range(_next(after)):
+                yield from cursor.iternext(keys=True, values=False)
+
+    def _newest(self, before: bytes) -> Iterator[bytes]:
+        with self.txn.cursor(self.tables.runs) as cursor:
+            if cursor.prev() if cursor.set_range(before) else cursor.last():
+                yield from cursor.iterprev(keys=True, values=False)
+
+    def _oldest_of_status(self, status: Status, after: bytes) -> Iterator[bytes]:
         with self.txn.cursor(self.tables.by_status) as cursor:
             if cursor.set_range_dup(status_key(status), _next(after)):
                 yield from cursor.iternext_dup()
+
+    def _newest_of_status(self, status: Status, before: bytes) -> Iterator[bytes]:
+        with self.txn.cursor(self.tables.by_status) as cursor:
+            key = status_key(status)
+            if cursor.set_range_dup(key, before):
+                found = cursor.prev_dup()
+            else:
+                found = cursor.set_key(key) and cursor.last_dup()
+            if found:
+                yield from cursor.iterprev_dup()
 
     def workers(self) -> list[tuple[int, Worker]]:
         """Return all workers by number."""

@@ -1,18 +1,19 @@
 """The default store: an LMDB directory on a local disk, shared by any number of processes of one host.
 
 This module is the surface: URLs, and `interp.store.Store` in terms of transactions. Below it, from the outside in:
-`_lmdb_env` (when a transaction begins and ends), `_lmdb_files`, `_lmdb_wake` and `_lmdb_workers` (the directory around
-it), `_lmdb_change`, `_lmdb_claim` and `_lmdb_tables` (what happens inside it), `_lmdb_rows` (bytes).
+`_lmdb_reader` (what can be asked), `_lmdb_env` (when a transaction begins and ends), `_lmdb_reading` (looking on and
+leaving no trace), `_lmdb_files`, `_lmdb_wake` and `_lmdb_workers` (the directory around it), `_lmdb_change`,
+`_lmdb_claim` and `_lmdb_tables` (what happens inside it), `_lmdb_rows` (bytes).
 """
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import parse_qsl
+
+import attrs
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore, UsageError
 from interp.store import (
@@ -20,29 +21,20 @@ from interp.store import (
     Claim,
     Create,
     Due,
-    Item,
-    Message,
     Post,
     Refusal,
     Release,
     Reopen,
-    RunFilter,
-    RunRow,
-    is_topic,
 )
 from interp.tables import Transaction
 from stores._lmdb_change import Change
 from stores._lmdb_claim import ready
-from stores._lmdb_env import DURABILITIES, Environment, Options, acquire, release
+from stores._lmdb_env import DURABILITIES, Options, acquire
+from stores._lmdb_reader import LmdbReader, key_of
 from stores._lmdb_rows import encode_entries
 from stores._lmdb_tables import View
 
-__all__ = ["LmdbStore", "open"]
-
-# What one read transaction copies out, of records and of items: long ones keep pages from being reused.
-_RECORDS = 1000
-_RECORD_BYTES = 4 << 20
-_ROWS = 1000
+__all__ = ["LmdbReader", "LmdbStore", "open", "open_reader"]
 
 
 def open(url: str) -> LmdbStore:
@@ -64,6 +56,24 @@ def open(url: str) -> LmdbStore:
     return LmdbStore(url, acquire(path, url, options))
 
 
+def open_reader(url: str) -> LmdbReader:
+    """Open a store to read it: nothing is made or written, and nobody is held up.
+
+    The directory may be a copy or a backup that holds a file `data.mdb` only, and may be mounted read-only.
+
+    Args:
+        url: As for `open`.
+
+    Raises:
+        UnknownStore: The URL cannot be understood, nothing is there, or this user may not read it.
+        NotAStore: Something else is there.
+        UnknownFormat: It was written by another version.
+        JournalCorrupt: It is damaged.
+    """
+    path, options = _parsed(url)
+    return LmdbReader(url, acquire(path, url, attrs.evolve(options, read_only=True)))
+
+
 def _parsed(url: str) -> tuple[Path, Options]:
     scheme, _, rest = url.partition(":")
     path, _, query = rest.partition("?")
@@ -83,21 +93,10 @@ def _parsed(url: str) -> tuple[Path, Options]:
     return Path(path), Options(durability, None if map_size is None else int(map_size))
 
 
-class LmdbStore:
+class LmdbStore(LmdbReader):
     """A handle of an LMDB store; see `interp.store.Store` for what each method promises."""
 
-    def __init__(self, url: str, environment: Environment) -> None:
-        self.url = url
-        self._environment = environment
-        self._closing = threading.Lock()
-        self._closed = False
-        self._seen = threading.local()
-
-    @property
-    def _env(self) -> Environment:
-        if self._closed:
-            raise UsageError(f"store {self.url} is closed")
-        return self._environment
+    _read_only = False
 
     # --- runs and messages ---
 
@@ -105,7 +104,7 @@ class LmdbStore:
         """Create a run."""
         refusals = self.commit(Batch(creates=[run]), now_us)
         if refusals and refusals[0].why == "differs":
-            existing = self._env.read(lambda view: view.row(_found(view, run.run_id, self.url)).identity)
+            existing = self._env.read(lambda view: view.row(key_of(view, run.run_id, self.url)).identity)
             raise RunExists(
                 run.run_id,
                 existing=f"{existing[0]}, digest {existing[1].hex()}",
@@ -119,17 +118,17 @@ class LmdbStore:
             if refusal.why == "unknown":
                 raise UnknownRun(post.run_id, self.url)
             raise RunEnded(
-                post.run_id, self._env.read(lambda view: view.row(_found(view, post.run_id, self.url)).status)
+                post.run_id, self._env.read(lambda view: view.row(key_of(view, post.run_id, self.url)).status)
             )
 
     def unpark(self, run_id: str, now_us: int, release: Release | None = None) -> bool:
         """Make a parked run due again."""
-        return self._env.write(lambda change: change.unpark(_found(change.view, run_id, self.url), now_us, release))
+        return self._env.write(lambda change: change.unpark(key_of(change.view, run_id, self.url), now_us, release))
 
     def reopen(self, reopen: Reopen, now_us: int) -> bool:
         """Make a failed run go on."""
         return self._env.write(
-            lambda change: change.reopen(_found(change.view, reopen.run_id, self.url), reopen, now_us)
+            lambda change: change.reopen(key_of(change.view, reopen.run_id, self.url), reopen, now_us)
         )
 
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
@@ -221,63 +220,7 @@ class LmdbStore:
                     dead.append(other)
         return dead
 
-    # --- reading ---
-
-    def run(self, run_id: str) -> RunRow | None:
-        """Return the run's row, or None."""
-
-        def look(view: View) -> RunRow | None:
-            run = view.find(run_id)
-            return None if run is None else view.listed(run)
-
-        return self._env.read(look)
-
-    def runs(self, where: RunFilter) -> list[RunRow]:
-        """List runs, the oldest creation first; a long list is put together from several moments."""
-        rows: list[RunRow] = []
-        after: bytes | None = bytes(8)
-        if where.after is not None:
-            last = where.after
-            after = self._env.read(lambda view: view.find(last))
-        while after is not None and (where.limit is None or len(rows) < where.limit):
-            found, after = self._env.read(functools.partial(_listed, where, after))
-            rows += found
-        return rows[: where.limit]
-
-    def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:
-        """Give the records from index `start` on; no transaction is open between two of them."""
-        run = self._env.read(lambda view: _found(view, run_id, self.url))
-        return self._records(run, start)
-
-    def _records(self, run: bytes, start: int) -> Iterator[bytes]:
-        restarts: int | None = None
-        while True:
-            seen, records = self._env.read(functools.partial(_chunk, run, start))
-            if not records or restarts not in (None, seen):
-                return
-            restarts = seen
-            yield from records
-            start += len(records)
-
-    def inbox(self, run_id: str) -> tuple[Message, ...]:
-        """Return the messages that wait."""
-        return self._env.read(lambda view: view.messages(_found(view, run_id, self.url)))
-
-    def stream(self, run_id: str, topic: str, start: int = 0) -> Iterator[Item]:
-        """Give the items of a stream from number `start` on; no transaction is open between two of them."""
-        run = self._env.read(lambda view: _found(view, run_id, self.url))
-        return self._items(run, topic, start) if is_topic(topic) else iter(())
-
-    def _items(self, run: bytes, topic: str, start: int) -> Iterator[Item]:
-        while items := self._env.read(functools.partial(_item_chunk, run, topic, start)):
-            yield from items
-            start = items[-1].number + 1
-
-    def topics(self, run_id: str) -> tuple[str, ...]:
-        """Return the topics of a run's streams that have items."""
-        return self._env.read(lambda view: view.topics(_found(view, run_id, self.url)))
-
-    # --- waiting and closing ---
+    # --- waiting ---
 
     def changed(self, timeout_s: float) -> bool:
         """Wait until somebody wrote, or the time is up."""
@@ -290,30 +233,3 @@ class LmdbStore:
             raise
         self._seen.changes = changes
         return changes != seen
-
-    def close(self) -> None:
-        """Give back the environment; the last handle of this process closes it."""
-        with self._closing:
-            if not self._closed:
-                self._closed = True
-                self._environment.interrupt()
-                release(self._environment)
-
-
-def _listed(where: RunFilter, after: bytes, view: View) -> tuple[list[RunRow], bytes | None]:
-    return view.runs(where, after, _ROWS)
-
-
-def _chunk(run: bytes, start: int, view: View) -> tuple[int, list[bytes]]:
-    return view.row(run).restarts, view.records(run, start, most=_RECORDS, most_bytes=_RECORD_BYTES)
-
-
-def _item_chunk(run: bytes, topic: str, start: int, view: View) -> list[Item]:
-    return view.items(run, topic, start, most=_RECORDS, most_bytes=_RECORD_BYTES)
-
-
-def _found(view: View, run_id: str, url: str) -> bytes:
-    run = view.find(run_id)
-    if run is None:
-        raise UnknownRun(run_id, url)
-    return run

@@ -431,12 +431,9 @@ class MemoryStore:
             return run.row if run else None
 
     def runs(self, where: RunFilter) -> list[RunRow]:
-        """List runs, the oldest creation first."""
+        """List runs, the oldest creation first, or the newest."""
         with self._lock:
-            rows = [run.row for run in self._contents.runs.values()]
-        if where.after is not None:
-            rows = list(itertools.dropwhile(lambda row: row.id != where.after, rows))[1:]
-        return [row for row in rows if where.matches(row)][: where.limit]
+            return where.chosen(run.row for run in self._contents.runs.values())
 
     def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:
         """Give the records from index `start` on."""

@@ -9,12 +9,12 @@ from interp.events import Transition
 from interp.outline.tree import Tree, tree_of
 from interp.runtime.live import decoded
 from interp.sealing import is_sealed
-from interp.store import RunRow, Store
+from interp.store import Reader, RunRow
 
 __all__ = ["Follower", "refuse_unsealed", "row_of", "tree_in"]
 
 
-def row_of(store: Store, run_id: str) -> RunRow:
+def row_of(store: Reader, run_id: str) -> RunRow:
     """Return the row of a run.
 
     Raises:
@@ -26,7 +26,7 @@ def row_of(store: Store, run_id: str) -> RunRow:
     return row
 
 
-def refuse_unsealed(store: Store, run_id: str, what: str) -> None:
+def refuse_unsealed(store: Reader, run_id: str, what: str) -> None:
     """Refuse to send something in plain to a run whose values go through a codec: it would lie there as it is.
 
     Args:
@@ -42,7 +42,7 @@ def refuse_unsealed(store: Store, run_id: str, what: str) -> None:
         raise PayloadLocked(f"run {run_id!r}", f"its values went through a codec, and the {what} must, too")
 
 
-def tree_in(store: Store, run_id: str) -> Tree:
+def tree_in(store: Reader, run_id: str) -> Tree:
     """Read the history of a run."""
     return tree_of(decoded(run_id, store.history(run_id)))
 
@@ -50,7 +50,7 @@ def tree_in(store: Store, run_id: str) -> Tree:
 class Follower:
     """Reads the records that are new since the last look."""
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: Reader, run_id: str) -> None:
         """Follow a run from its beginning."""
         self._store = store
         self._run_id = run_id

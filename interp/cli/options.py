@@ -16,8 +16,9 @@ from interp.errors import UnknownStore
 from interp.outline.words import parse_span
 from interp.payloads import PayloadCodec
 from interp.runtime import default_url, open_store
-from interp.runtime.sealed import sealed_store
-from interp.store import Store
+from interp.runtime.sealed import sealed_reader, sealed_store
+from interp.runtime.stores import open_reader
+from interp.store import Reader, Store
 
 __all__ = [
     "JSON_ARGUMENTS",
@@ -168,8 +169,30 @@ def given_codec() -> PayloadCodec | None:
 
 
 @contextmanager
+def existing_reader(place: str | None, *, redacts: bool = False) -> Generator[Reader]:
+    """Open a store for commands that only look, and close it; a backup or an exported history will do as well.
+
+    Args:
+        place: A URL or a path, see `open_reader`.
+        redacts: Whether values that cannot be read without their key are shown as ‹encrypted›.
+
+    Raises:
+        UnknownStore: There is nothing, or nothing that is understood.
+        StoreError: The store cannot be opened.
+    """
+    place = place or default_url()
+    _check_there(place)
+    codec = given_codec()
+    reader = open_reader(place)
+    try:
+        yield reader if codec is None and not redacts else sealed_reader(reader, codec, redacts=redacts)
+    finally:
+        reader.close()
+
+
+@contextmanager
 def existing_store(url: str | None, *, redacts: bool = False) -> Generator[Store]:
-    """Open a store for commands that only look or post, and close it; one that is not there is not made.
+    """Open a store for commands that post to it, and close it; one that is not there is not made.
 
     Args:
         url: Its URL.
@@ -180,13 +203,17 @@ def existing_store(url: str | None, *, redacts: bool = False) -> Generator[Store
         StoreError: The store cannot be opened.
     """
     url = url or default_url()
-    scheme, _, rest = url.partition(":")
-    path = rest.partition("?")[0]
-    # An LMDB store is made when it is opened; a slip of the pen in --store must not leave a directory behind.
-    if scheme == "lmdb" and path and not Path(path.removeprefix("//")).exists():
-        raise UnknownStore(url, "there is no such directory; `interp run` makes it")
+    _check_there(url)
     with any_store(url, redacts=redacts) as store:
         yield store
+
+
+def _check_there(url: str) -> None:
+    """Refuse a directory that is not there: a slip of the pen in --store must not leave one behind."""
+    scheme, _, rest = url.partition(":")
+    path = rest.partition("?")[0]
+    if scheme == "lmdb" and path and not Path(path.removeprefix("//")).exists():
+        raise UnknownStore(url, "there is no such directory; `interp run` makes it")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from interp.outline.nodes import State
 from interp.outline.tree import Tree
 from interp.outline.words import clean, count, span
 from interp.runtime.live import moment
-from interp.store import Store
+from interp.store import Reader
 
 __all__ = ["Progress", "counts", "progress"]
 
@@ -33,7 +33,7 @@ _WAITS = 5
 class Progress:
     """Draws the state of a run on stderr; `update` it now and then."""
 
-    def __init__(self, out: Console, store: Store, run_id: str) -> None:
+    def __init__(self, out: Console, store: Reader, run_id: str) -> None:
         """Begin; nothing is drawn yet."""
         self._follower = Follower(store, run_id)
         self._begun_s = time.monotonic()
@@ -66,7 +66,7 @@ class Progress:
 
 
 @contextmanager
-def progress(store: Store, run_id: str, *, quiet: bool) -> Generator[Progress | None]:
+def progress(store: Reader, run_id: str, *, quiet: bool) -> Generator[Progress | None]:
     """Give what draws the progress of a run, or None where nobody looks."""
     out = console(stderr=True)
     if quiet or not out.is_terminal:

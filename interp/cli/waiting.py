@@ -16,7 +16,7 @@ from interp.cli.history import row_of
 from interp.cli.output import INTERRUPTED, TERMINATED, hint, note
 from interp.cli.progress import progress
 from interp.errors import RunError
-from interp.store import RunRow, Status, Store
+from interp.store import Reader, RunRow, Status
 
 __all__ = ["StillRunning", "Stopped", "stop_on_signals", "wait_for_end"]
 
@@ -80,7 +80,7 @@ def stop_on_signals() -> Generator[None]:
 
 
 def wait_for_end(
-    store: Store,
+    store: Reader,
     run_id: str,
     *,
     quiet: bool,

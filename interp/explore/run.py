@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -16,7 +17,11 @@ import msgspec
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
 from interp.events import Started, Transition, decode_transition
+from interp.explore.commands import Past, commands_frame, records_frame
+from interp.explore.critical import CriticalPath
+from interp.explore.frames import Frame
 from interp.explore.markup import Markup, element
+from interp.explore.timeline import Timeline, path_of, timeline_of
 from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import count
@@ -96,6 +101,24 @@ class Run(View):
         except InvalidDefinition as error:
             return str(error)
 
+    @property
+    def past(self) -> Past:
+        """What can be read of its history, for the views of many runs."""
+        return Past(self.id, self.row.workflow, self.history, len(self.damage))
+
+    def commands(self) -> Frame:
+        """Return one row per command; see `Journal.commands`."""
+        return commands_frame([self.past])
+
+    def records(self) -> Frame:
+        """Return one row per record that can be read.
+
+        The columns: `run`, `workflow`, `index`, `at`, `cause` (`resolved`, `attempt failed`, `signalled` ...), `command`
+        (the id of the one that it answers), `name` (of a signal, a workflow, a worker), `attempt`, `value`, `failure`,
+        `yielded` (how many commands followed) and `outcome`.
+        """
+        return records_frame([self.past])
+
     def refresh(self) -> Run:
         """Read the run again.
 
@@ -104,6 +127,37 @@ class Run(View):
             StoreError: The store cannot be read.
         """
         return self if self._reader is None else read_run(self._reader, self.id, self.workflow)
+
+    def timeline(
+        self,
+        *,
+        fold: bool = True,
+        rows: int = 40,
+        width: float = 1100,
+        critical: bool = False,
+        now: datetime | None = None,
+    ) -> Timeline:
+        """Draw the run over time: a lane for each fiber, with its attempts, failures and waits.
+
+        Args:
+            fold: Whether long times in which nothing happened are drawn narrow.
+            rows: How many lanes at most; a run of more shows how many fibers did what at once, and the worst lanes.
+            width: Of the picture, in pixels; at least 480.
+            critical: Whether the critical path is marked.
+            now: Until when goes on what has not ended; None for the present.
+        """
+        # A cached property is a property, which pyright does not see.
+        run: Any = self
+        return timeline_of(run, fold=fold, rows=rows, width=width, critical=critical, now=now)
+
+    def critical_path(self, *, now: datetime | None = None) -> CriticalPath:
+        """Find the one chain of commands that decided when the run ended, or that it is where it is.
+
+        Args:
+            now: Until when goes on what has not ended; None for the present.
+        """
+        run: Any = self
+        return path_of(run, now)
 
     def html(self) -> Markup:
         """Show the run."""

@@ -32,7 +32,7 @@ from interp.runtime.requests import Tell, Watch
 from interp.runtime.retrying import retry
 from interp.runtime.sealed import readable
 from interp.runtime.streams import Bell, Stream, Tail, looked, stream_of
-from interp.store import RunRow, Status, Store
+from interp.store import Reader, RunRow, Status, Store
 from interp.streams import RESERVED
 
 __all__ = ["Run", "outcome_of", "result_codec"]
@@ -301,7 +301,7 @@ def result_codec(workflow: str) -> ValueCodec[Any]:
         return ANY
 
 
-def outcome_of(row: RunRow, store: Store, decode: Callable[[bytes], T]) -> T:
+def outcome_of(row: RunRow, store: Reader, decode: Callable[[bytes], T]) -> T:
     """Return the result of a run that has ended, or raise why there is none.
 
     Args:

@@ -25,7 +25,7 @@ from interp.events import Asked, Event, Failed, Rejected, Retried, Started, Tran
 from interp.runtime.live import decoded, microseconds
 from interp.store import Reopen, Status, Store
 
-__all__ = ["retry"]
+__all__ = ["retry", "state_of"]
 
 
 def retry(store: Store, run_id: str) -> Retried | None:
@@ -88,12 +88,12 @@ def _reopened(run_id: str, history: tuple[Transition, ...], failed: Failed, now:
         length=len(history),
         record=None if record is None else encode_transition(record),
         messages=[encode_event(event) for event in again],
-        attributes=_state(history[:-1]),
+        attributes=state_of(history[:-1]),
     )
 
 
-def _state(history: Iterable[Transition]) -> bytes:
-    """Return what the workflow has annotated, without what the last record held."""
+def state_of(history: Iterable[Transition]) -> bytes:
+    """Return what the workflow has annotated: a JSON object, or empty."""
     state: dict[str, Any] = {}
     for record in history:
         if isinstance(record.cause, Started) and record.cause.state:

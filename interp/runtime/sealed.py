@@ -27,6 +27,7 @@ from interp.store import (
     Message,
     Nest,
     Post,
+    Reader,
     Refusal,
     Release,
     Reopen,
@@ -39,7 +40,7 @@ from interp.store import (
 from interp.streams import decode_emitted, encode_emitted
 from interp.tables import Transaction
 
-__all__ = ["Locked", "SealedStore", "readable", "sealed_store", "unreadable"]
+__all__ = ["Locked", "SealedStore", "readable", "sealed_reader", "sealed_store", "unreadable"]
 
 T = TypeVar("T")
 
@@ -383,6 +384,11 @@ class _SealedTables(SealedStore):
     def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
         """Open a transaction on the user's tables."""
         return self._tables.transaction(write=write)
+
+
+def sealed_reader(reader: Reader, codec: PayloadCodec | None, *, redacts: bool = False) -> Reader:
+    """Put a codec in front of what is only read; see `SealedStore`."""
+    return SealedStore(cast("Store", reader), codec, redacts=redacts)
 
 
 def sealed_store(store: Store, codec: PayloadCodec | None, *, redacts: bool = False) -> SealedStore:

@@ -22,6 +22,7 @@ from interp.codec import ValueCodec
 from interp.errors import EngineClosed, NotDecodable, RunParked, UnknownRun, UsageError
 from interp.runtime.sealed import readable, unreadable
 from interp.store import Item, RunRow, Status, Store
+from interp.store import Reader as StoreReader
 from interp.streams import Emitted, decode_emitted
 
 __all__ = ["Bell", "Reader", "Stream", "StreamItem", "Tail", "looked", "recorded", "stream_of"]
@@ -113,7 +114,7 @@ class StreamItem(Generic[T]):
 class Tail:
     """A place in a stream, from which one looks on."""
 
-    def __init__(self, store: Store, run_id: str, topic: str, start: int = 0) -> None:
+    def __init__(self, store: StoreReader, run_id: str, topic: str, start: int = 0) -> None:
         """Begin at an item.
 
         Args:

@@ -391,6 +391,9 @@ class StoreMachine(RuleBasedStateMachine):
         workflow=st.none() | _WANTED,
         after=st.none() | _ANY_IDS,
         limit=st.none() | st.integers(0, 3),
+        newest=st.booleans(),
+        from_us=st.none() | _SPANS_US,
+        until_us=st.none() | _SPANS_US,
         run_id=_ANY_IDS,
         start=st.integers(0, 4),
     )
@@ -400,11 +403,17 @@ class StoreMachine(RuleBasedStateMachine):
         workflow: str | None,
         after: str | None,
         limit: int | None,
+        newest: bool,
+        from_us: int | None,
+        until_us: int | None,
         run_id: str,
         start: int,
     ) -> None:
-        """Runs are listed by status and workflow, oldest first; a history is read from any record on."""
-        self.both(lambda store: store.runs(RunFilter(statuses, workflow, limit, after)))
+        """Runs are listed by status, workflow and creation, from either end; a history is read from any record on."""
+        created_from_us = None if from_us is None else self.now_us - from_us
+        created_until_us = None if until_us is None else self.now_us - until_us
+        where = RunFilter(statuses, workflow, limit, after, newest, created_from_us, created_until_us)
+        self.both(lambda store: store.runs(where))
         self.both(lambda store: store.run(run_id))
         self.both(lambda store: store.inbox(run_id))
         self.both(lambda store: list(store.history(run_id, start)))

@@ -97,7 +97,7 @@ def test_only_what_is_shown_of_a_large_value_is_looked_at() -> None:
             looked.append(1)
             return "item"
 
-    shown([[Item() for _ in range(1000)] for _ in range(1000)])
+    shown([[Item() for _ in range(100)] for _ in range(100)])
 
     assert 64 == len(looked)
 

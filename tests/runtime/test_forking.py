@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interp import (
@@ -112,6 +112,11 @@ def child_is_open(program: Program, history: list[Transition]) -> bool:
         return any(issued.child is not None for issued in interpreter.pending.values())
 
 
+# An example forks at every record: a fifth as many look at as many histories as the others do.
+FORKS = settings(max_examples=max(20, settings().max_examples // 5))
+
+
+@FORKS
 @given(programs(), st.data())
 def test_a_fork_at_any_record_goes_on_to_the_same_end_when_the_same_happens(
     program: Program, data: st.DataObject
@@ -137,6 +142,7 @@ def test_a_fork_at_any_record_goes_on_to_the_same_end_when_the_same_happens(
                 assert driver.interpreter.state == interpreter.state
 
 
+@FORKS
 @given(programs(), st.data())
 def test_giving_a_result_that_was_recorded_changes_nothing(program: Program, data: st.DataObject) -> None:
     with lived(data, program) as (_, driver):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import attrs
 
 from interp.errors import UnknownStore
-from interp.store import Append, Batch, Create, Post, Status
+from interp.store import Append, Batch, Create, Post, RunFilter, Status
 from stores import _lmdb_env, lmdb
 
 RUNS = ("a", "b", "c")
@@ -129,6 +129,28 @@ def read(url: str) -> None:
     store._env.read(stop)
 
 
+def look(url: str) -> None:
+    """Read everything over and over, as a look without leaving a trace; say how much was there each time."""
+    reader = lmdb.open_reader(url)
+    while True:
+        rows = reader.runs(RunFilter())
+        histories = {row.id: list(reader.history(row.id)) for row in rows}
+        for run_id, records in histories.items():
+            assert records == [record(run_id, index) for index in range(len(records))]
+        say(min(map(len, histories.values()), default=0))
+
+
+def look_still(url: str) -> None:
+    """Stop in the middle of reading, as a look without leaving a trace."""
+    reader = lmdb.open_reader(url)
+
+    def stop(_: object) -> None:
+        say("reading")
+        wait()
+
+    reader._env.read(stop)
+
+
 def fork(url: str) -> None:
     """Use a store in a forked child and then in its parent."""
     store = lmdb.open(url)
@@ -161,6 +183,6 @@ def hold(url: str) -> None:
 
 if __name__ == "__main__":
     programs: dict[str, Callable[..., None]] = {
-        program.__name__: program for program in (commit, make, work, watch, read, fork, hold)
+        program.__name__: program for program in (commit, make, work, watch, read, look, look_still, fork, hold)
     }
     programs[sys.argv[1]](*sys.argv[2:])

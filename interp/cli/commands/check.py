@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from interp.cli.options import Command, common, existing_store
+from interp.cli.options import Command, common, existing_reader
 from interp.cli.output import FAILED, error_document, note, say, write_document
 from interp.cli.target import TargetError, import_target
 from interp.definitions import workflows
@@ -46,7 +46,7 @@ def command(
         raise TargetError(", ".join(modules), "has no workflow", "Name the modules that define some with @workflow.")
     report = Report()
     documents: list[dict[str, Any]] = []
-    with existing_store(store_url) as store:
+    with existing_reader(store_url) as store:
         for checked in checks(store, closed=closed, workflow=workflow):
             report.add(checked)
             if as_json:

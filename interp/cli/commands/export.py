@@ -9,7 +9,7 @@ from typing import Any, cast
 import click
 
 from interp.cli.history import row_of
-from interp.cli.options import Command, common, existing_store
+from interp.cli.options import Command, common, existing_reader
 from interp.cli.output import note, write_document
 from interp.cli.target import TargetError, import_target
 from interp.definitions import find_workflow
@@ -48,7 +48,7 @@ def command(
     Committed as tests/histories/NAME.history.jsonl, the file is a test: pytest replays it against the code, as soon as
     interp's plugin knows the module of the workflow (`interp_modules` in pytest's configuration).
     """
-    with existing_store(store_url) as store:
+    with existing_reader(store_url) as store:
         row = row_of(store, run_id)
         history: Iterable[Transition] = tuple(decoded(run_id, store.history(run_id)))
     if minimize is not None:

@@ -8,13 +8,13 @@ import click
 
 from interp.cli.documents import run_document, wait_documents
 from interp.cli.history import tree_in
-from interp.cli.options import Command, common, existing_store
+from interp.cli.options import Command, common, existing_reader
 from interp.cli.output import note, say, write_document
 from interp.cli.views import console, show_runs
 from interp.outline.answers import wait_line
 from interp.outline.tree import Tree
 from interp.outline.words import count, elide, one_line
-from interp.store import RunFilter, RunRow, Status, Store
+from interp.store import Reader, RunFilter, RunRow, Status
 
 __all__ = ["command"]
 
@@ -47,9 +47,9 @@ def command(
     if is_open:
         chosen = frozenset(status for status in chosen if not status.ended)
     is_filtered = bool(statuses or workflow or is_open)
-    where = RunFilter(chosen if statuses or is_open else None, workflow)
-    with existing_store(store_url, redacts=True) as store:
-        found = store.runs(where)[::-1]
+    where = RunFilter(chosen if statuses or is_open else None, workflow, newest=True)
+    with existing_reader(store_url, redacts=True) as store:
+        found = store.runs(where)
         runs = [(row, _tree(store, row)) for row in (found[:limit] if limit else found)]
         url = store.url
     now = datetime.now(UTC)
@@ -64,7 +64,7 @@ def command(
         say(f"no such runs in {url}" if is_filtered else f"no runs in {url}")
 
 
-def _tree(store: Store, row: RunRow) -> Tree | None:
+def _tree(store: Reader, row: RunRow) -> Tree | None:
     """Read the history of a run that goes on: only of those there is something to tell."""
     return None if row.status.ended or not row.length else tree_in(store, row.id)
 

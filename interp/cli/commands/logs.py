@@ -11,7 +11,7 @@ import msgspec
 
 from interp.cli.following import items_of
 from interp.cli.logs import LEVELS, level_of
-from interp.cli.options import Command, common, existing_store
+from interp.cli.options import Command, common, existing_reader
 from interp.cli.output import note, say, write_document, write_line
 from interp.errors import JournalCorrupt
 from interp.runtime.capture import LOG_TOPIC, Line
@@ -40,7 +40,7 @@ def command(run_id: str, follow: bool, level: str | None, store_url: str | None,
     INFO`. The newest 1,000 of a run are kept.
     """
     least = level_of(level) or 0
-    with existing_store(store_url) as store:
+    with existing_reader(store_url) as store:
         lines = _lines(run_id, items_of(Tail(store, run_id, LOG_TOPIC), follow=follow), least)
         if as_json and not follow:
             write_document({"run": run_id, "lines": [_document(*line) for line in lines]})

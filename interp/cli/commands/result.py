@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 import msgspec
 
-from interp.cli.options import SPAN, Command, common, existing_store
+from interp.cli.options import SPAN, Command, common, existing_reader
 from interp.cli.output import say, write_document
 from interp.cli.waiting import wait_for_end
 from interp.runtime.handles import outcome_of
@@ -26,7 +26,7 @@ def command(run_id: str, wait: bool, timeout: timedelta | None, store_url: str |
     The result goes to stdout as JSON. A run that failed, was cancelled, is parked or has not ended in time gives exit
     code 1 and says so on stderr. No worker is started: the run is moved by the one that is at work.
     """
-    with existing_store(store_url) as store:
+    with existing_reader(store_url) as store:
         limit = timeout if wait else timedelta(0)
         row = wait_for_end(store, run_id, quiet=as_json or not wait, timeout=limit)
         payload = outcome_of(row, store, bytes)

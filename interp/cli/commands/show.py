@@ -8,7 +8,7 @@ import click
 
 from interp.cli.documents import history_document, repeated_documents, run_document
 from interp.cli.history import row_of
-from interp.cli.options import Command, common, existing_store
+from interp.cli.options import Command, common, existing_reader
 from interp.cli.output import say, write_document
 from interp.cli.records import record_documents, record_lines
 from interp.cli.views import RunPage, console, show_page
@@ -38,7 +38,7 @@ def command(run_id: str, full: bool, as_records: bool, fiber: str, store_url: st
 
     The workflow's code is not needed: all is read from the records.
     """
-    with existing_store(store_url, redacts=True) as store:
+    with existing_reader(store_url, redacts=True) as store:
         row = row_of(store, run_id)
         history = tuple(decoded(run_id, store.history(run_id)))
         tree = tree_of(history)

@@ -9,10 +9,10 @@ import msgspec
 
 from interp.cli.following import items_of
 from interp.cli.history import row_of
-from interp.cli.options import Command, common, existing_store
+from interp.cli.options import Command, common, existing_reader
 from interp.cli.output import note, say, write_document, write_line
 from interp.runtime.streams import Tail, recorded
-from interp.store import Item, Store
+from interp.store import Item, Reader
 from interp.streams import RESERVED
 
 __all__ = ["command"]
@@ -34,7 +34,7 @@ def command(run_id: str, topic: str | None, follow: bool, start: int, store_url:
 
     No worker is started: items come while one is at work on the run.
     """
-    with existing_store(store_url) as store:
+    with existing_reader(store_url) as store:
         if topic is None:
             _list_topics(store, run_id, as_json=as_json)
             return
@@ -52,7 +52,7 @@ def command(run_id: str, topic: str | None, follow: bool, start: int, store_url:
             note(f"run {run_id!r} has no items in stream {topic!r} from number {start} on; its streams: {topics}")
 
 
-def _list_topics(store: Store, run_id: str, *, as_json: bool) -> None:
+def _list_topics(store: Reader, run_id: str, *, as_json: bool) -> None:
     row_of(store, run_id)
     topics = _topics(store, run_id)
     if as_json:
@@ -64,7 +64,7 @@ def _list_topics(store: Store, run_id: str, *, as_json: bool) -> None:
         note(f"run {run_id!r} has no streams yet")
 
 
-def _topics(store: Store, run_id: str) -> list[str]:
+def _topics(store: Reader, run_id: str) -> list[str]:
     return [topic for topic in store.topics(run_id) if not topic.startswith(RESERVED)]
 
 

@@ -1,0 +1,421 @@
+"""A run as lanes: one line of time for each fiber, with what it did and what it waited for. Pure.
+
+A fiber waits for one thing at a time, so what is drawn in a lane never overlaps; hundreds of commands need only as
+many lanes as there were fibers at once. Fibers of one owner that have the same name, one after the other, share a lane:
+a loop that races a signal against a timer a hundred times has two lanes beside its own, not two hundred.
+
+Everything comes from the records, so the lanes of a run can be drawn without its code. What they do not tell is not
+made up: when the attempt began that a lost worker left behind is unknown, and so is what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+
+import attrs
+
+from interp.events import (
+    CancelRequested,
+    ContinuedAs,
+    Failed,
+    Failure,
+    Outgrown,
+    Retried,
+    Transition,
+    WasCancelled,
+    WorkerLost,
+)
+from interp.explore.names import fiber_names, is_instant, root_name
+from interp.outline.nodes import Node, State
+from interp.outline.tree import Tree
+from interp.outline.words import count, failure_line, long_history, one_line
+
+__all__ = ["ATTEMPTS", "Chart", "Kind", "Lane", "Note", "Segment", "Tone", "lanes_of", "segments_of"]
+
+
+class Kind(Enum):
+    """What a fiber did, or waited for."""
+
+    RAN = "ran"
+    FAILED = "failed"
+    LOST = "outcome unknown"
+    WITHDRAWN = "withdrawn"
+    CHILD = "another run"
+    QUEUED = "waits for a worker"
+    DOWN = "its worker was lost"
+    RETRY = "waits to try again"
+    SLEEP = "sleeps"
+    SIGNAL = "waits for a signal"
+    BRANCHES = "waits for its branches"
+
+
+ATTEMPTS = frozenset({Kind.RAN, Kind.FAILED, Kind.LOST, Kind.WITHDRAWN, Kind.CHILD})
+"""What is work, of this run or another: drawn as bars, and never folded away."""
+
+
+@attrs.frozen
+class Segment:
+    """A stretch of a lane.
+
+    Attributes:
+        kind: What it was.
+        begin: From when.
+        end: Until when; for what goes on, the time of the picture.
+        node: The command; None for the wait for branches.
+        attempt: Which attempt, from 1.
+        failure: Why that failed.
+        is_open: Whether it goes on.
+        is_last: Whether the command's answer came with it.
+    """
+
+    kind: Kind
+    begin: datetime
+    end: datetime
+    node: Node | None = None
+    attempt: int = 1
+    failure: Failure | None = None
+    is_open: bool = False
+    is_last: bool = False
+
+
+@attrs.define
+class Lane:
+    """The line of one fiber, or of several of one name, one after the other.
+
+    Attributes:
+        name: What the fiber is called.
+        depth: How deep it is nested; the root is 0.
+        begin: When it began.
+        end: When its last command ended, or that of a fiber below.
+        fibers: The ids of its fibers.
+        segments: What it did, in order; they do not overlap.
+        signals: The commands that a signal or request answered.
+        instants: The commands that were answered at once.
+        is_open: Whether it goes on.
+        failures: How many attempts failed, or were lost.
+        lanes: Those of the fibers that it started.
+        path: Its name, and before it those of the lanes above but the root.
+    """
+
+    name: str
+    depth: int
+    begin: datetime
+    end: datetime
+    fibers: list[str] = attrs.field(factory=list[str])
+    segments: list[Segment] = attrs.field(factory=list[Segment])
+    signals: list[Node] = attrs.field(factory=list[Node])
+    instants: list[Node] = attrs.field(factory=list[Node])
+    is_open: bool = False
+    failures: int = 0
+    lanes: list[Lane] = attrs.field(factory=list["Lane"])
+    path: str = ""
+
+    def every(self) -> Iterator[Lane]:
+        """Give the lane and all below it, in the order in which they are drawn."""
+        yield self
+        for lane in self.lanes:
+            yield from lane.every()
+
+
+class Tone(Enum):
+    """How much a note matters, which decides on its colour."""
+
+    CRASH = "crash"
+    BAD = "bad"
+    ODD = "odd"
+    DIM = "dim"
+
+
+@attrs.frozen
+class Note:
+    """What happened to the run as a whole.
+
+    Attributes:
+        begin: From when; the same as the end for a moment.
+        end: Until when.
+        mark: One character, so that colour is not needed.
+        text: What happened.
+        tone: How much it matters.
+    """
+
+    begin: datetime
+    end: datetime
+    mark: str
+    text: str
+    tone: Tone
+
+
+@attrs.frozen
+class Chart:
+    """A run as lanes.
+
+    Attributes:
+        begin: When it began.
+        end: When it ended, or the time of the picture.
+        recorded: When the last record was written.
+        root: The lane of the root fiber, with all others below it.
+        notes: What happened to the run as a whole, in order.
+        is_open: Whether it goes on.
+        is_held: Whether it was at work when it was read.
+    """
+
+    begin: datetime
+    end: datetime
+    recorded: datetime
+    root: Lane
+    notes: tuple[Note, ...]
+    is_open: bool
+    is_held: bool
+
+    @property
+    def losses(self) -> dict[datetime, datetime]:
+        """When runs were taken over from lost workers, and until when each of these was known to be alive."""
+        return {note.end: note.begin for note in self.notes if note.tone is Tone.CRASH}
+
+    def busy(self) -> Iterator[tuple[datetime, datetime]]:
+        """Give the times at which something was done or happened: what the axis must not fold."""
+        yield self.begin, self.begin
+        yield self.recorded, self.recorded
+        for note in self.notes:
+            yield note.begin, note.begin
+            yield note.end, note.end
+        for lane in self.root.every():
+            for segment in lane.segments:
+                if segment.kind in ATTEMPTS:
+                    yield segment.begin, min(segment.end, self.recorded) if segment.is_open else segment.end
+                elif segment.node is not None:
+                    yield segment.begin, segment.begin
+            for node in [*lane.instants, *lane.signals]:
+                yield node.at, node.at
+
+
+def lanes_of(
+    tree: Tree,
+    history: Sequence[Transition],
+    now: datetime,
+    *,
+    is_held: bool = True,
+    workflow: str = "",
+    parked: str = "",
+) -> Chart:
+    """Lay a run out in lanes.
+
+    Args:
+        tree: Its history, folded.
+        history: Its records.
+        now: The time of the picture, until which goes on what has not ended.
+        is_held: Whether calls without an answer are at work; otherwise they wait for a worker.
+        workflow: What the run is called if its first record cannot be read.
+        parked: Why it is parked; empty when it is not.
+    """
+    begin = tree.at or (history[0].at if history else now)
+    recorded = max((transition.at for transition in history), default=begin)
+    is_open = tree.outcome is None and not parked and bool(history)
+    end = max(now, recorded) if is_open else recorded
+    notes = tuple(_notes(history, tree, parked))
+    losses = {note.end: note.begin for note in notes if note.tone is Tone.CRASH}
+    builder = _Builder(tree, fiber_names(tree), end, is_open, is_held and is_open, losses)
+    return Chart(begin, end, recorded, builder.root(begin, root_name(tree, workflow)), notes, is_open, is_held)
+
+
+@attrs.frozen
+class _Builder:
+    """Makes lanes from the root down."""
+
+    tree: Tree
+    names: dict[str, str]
+    now: datetime
+    is_open: bool
+    is_held: bool
+    losses: dict[datetime, datetime]
+
+    def root(self, begin: datetime, name: str) -> Lane:
+        lane = Lane(name, 0, begin, begin, path=name)
+        self._fill(lane, "")
+        lane.end = self.now
+        lane.is_open = self.is_open
+        return lane
+
+    def _fill(self, lane: Lane, fiber: str) -> None:
+        """Add a fiber, and all below it, to its lane."""
+        lane.fibers.append(fiber)
+        spans = [self._group(lane, group) for group in self.tree.owned.get(fiber, ())]
+        own = list(self._own(lane, fiber))
+        lane.end = max([lane.end, *(segment.end for segment in own), *(end for _, end in spans)])
+        lane.is_open |= any(segment.is_open for segment in own) or any(end == self.now for _, end in spans)
+        lane.segments += _with_waits(own, spans, lane.segments[-1].end if lane.segments else lane.begin)
+
+    def _group(self, lane: Lane, group: str) -> tuple[datetime, datetime]:
+        """Add the fibers of a group to lanes below; return from when to when there were any."""
+        begins: list[datetime] = []
+        ends: list[datetime] = []
+        for fiber in self.tree.groups[group]:
+            begin = self._begun(fiber)
+            below = self._lane_for(lane, fiber, begin)
+            self._fill(below, fiber)
+            begins.append(begin)
+            ends.append(below.end)
+        return min(begins), max(ends)
+
+    def _lane_for(self, owner: Lane, fiber: str, begin: datetime) -> Lane:
+        name = self.names.get(fiber, fiber)
+        for lane in owner.lanes:
+            if lane.name == name and lane.end <= begin and not lane.is_open:
+                return lane
+        lane = Lane(name, owner.depth + 1, begin, begin)
+        lane.path = f"{owner.path} › {name}" if owner.depth else name
+        owner.lanes.append(lane)
+        return lane
+
+    def _begun(self, fiber: str) -> datetime:
+        """Return when a fiber began: when it, or a fiber below, came to its first command."""
+        own = [node.at for node in self.tree.fibers.get(fiber, ())[:1]]
+        below = [self._begun(self.tree.groups[group][0]) for group in self.tree.owned.get(fiber, ())[:1]]
+        return min([*own, *below], default=self.now)
+
+    def _own(self, lane: Lane, fiber: str) -> Iterator[Segment]:
+        """Give what the commands of a fiber show, one after the other."""
+        nodes = self.tree.fibers.get(fiber, [])
+        waited = [node for node in nodes if not is_instant(node)]
+        lane.instants += [node for node in nodes if is_instant(node) and node.early is None]
+        lane.signals += [node for node in nodes if node.early is not None]
+        reached = lane.segments[-1].end if lane.segments else lane.begin
+        for node, after in zip(waited, [*waited[1:], None], strict=True):
+            limit = self.now if after is None else max(after.at, reached)
+            for segment in segments_of(node, self.now, self.losses, is_held=self.is_held):
+                begin = min(max(segment.begin, reached), limit)
+                end = min(max(segment.end, begin), limit)
+                if end > begin or segment.kind in ATTEMPTS or segment.is_last:
+                    yield attrs.evolve(segment, begin=begin, end=end)
+                    reached = end
+                lane.failures += segment.kind in (Kind.FAILED, Kind.LOST)
+            if node.record.kind in ("await_signal", "await_request") and node.state is State.DONE:
+                lane.signals.append(node)
+
+
+def segments_of(node: Node, now: datetime, losses: Mapping[datetime, datetime], *, is_held: bool) -> Iterator[Segment]:
+    """Give what a command that was waited for shows, one after the other, from when it was yielded to its answer.
+
+    Args:
+        node: The command.
+        now: Until when goes on what has no answer.
+        losses: When workers were taken over from, and when each was known to be alive.
+        is_held: Whether a call without an answer is at work.
+    """
+    end = node.ended or now
+    kind = node.record.kind
+    if kind in ("call", "transact"):
+        at, again_at = node.at, node.at
+        for tried in node.tries:
+            if tried.failure is None:  # its worker was lost
+                down = max(losses.get(tried.ended, at), at)
+                yield Segment(Kind.LOST, at, down, node, tried.number)
+                yield from _waits(node, tried.number + 1, down, tried.ended, tried.ended, Kind.DOWN)
+            else:
+                begun = min(tried.begun or again_at, tried.ended)
+                yield from _waits(node, tried.number, at, again_at, begun)
+                yield Segment(Kind.FAILED, max(begun, at), tried.ended, node, tried.number, tried.failure)
+            at, again_at = tried.ended, tried.retry_at or tried.ended
+        yield from _final(node, at, again_at, end, is_held=is_held)
+        return
+    if kind in ("sleep", "sleep_until"):
+        shown = Kind.SLEEP
+    else:
+        shown = Kind.CHILD if kind in ("child", "send") else Kind.SIGNAL
+    is_open = node.state is State.WAITS
+    yield Segment(shown, node.at, end, node, failure=node.failure, is_open=is_open, is_last=True)
+
+
+def _final(node: Node, at: datetime, again_at: datetime, end: datetime, *, is_held: bool) -> Iterator[Segment]:
+    """Give the attempt that brought the answer, or is awaited."""
+    match node.state:
+        case State.WAITS:
+            begun = max(at, min(again_at, end)) if is_held else end
+            waits = list(_waits(node, node.attempt, at, again_at, begun))
+            if begun < end or not waits:
+                waits.append(Segment(Kind.RAN if is_held else Kind.QUEUED, begun, end, node, node.attempt))
+            yield from waits[:-1]
+            yield attrs.evolve(waits[-1], is_open=True, is_last=True)
+        case State.WITHDRAWN:
+            begun = min(max(at, again_at), end)
+            yield from _waits(node, node.attempt, at, again_at, begun)
+            yield Segment(Kind.WITHDRAWN, begun, end, node, node.attempt, is_last=True)
+        case State.DONE | State.FAILED | State.TIMED_OUT:
+            begun = min(max(node.begun or again_at, at), end)
+            yield from _waits(node, node.attempt, at, again_at, begun)
+            kind = Kind.RAN if node.failure is None else Kind.FAILED
+            yield Segment(kind, begun, end, node, node.attempt, node.failure, is_last=True)
+
+
+def _waits(
+    node: Node, attempt: int, at: datetime, again_at: datetime, until: datetime, kind: Kind = Kind.RETRY
+) -> Iterator[Segment]:
+    """Give the wait before an attempt: until it may begin, and from then on for a worker."""
+    again_at = min(max(again_at, at), until)
+    if again_at > at:
+        yield Segment(kind, at, again_at, node, attempt)
+    if until > again_at:
+        yield Segment(Kind.QUEUED, again_at, until, node, attempt)
+
+
+def _with_waits(own: list[Segment], spans: list[tuple[datetime, datetime]], reached: datetime) -> Iterator[Segment]:
+    """Put the waits for branches where a fiber had none of its own commands to wait for."""
+    spans = sorted(spans)
+    bounds = [*own, None]
+    for segment in bounds:
+        for begin, end in spans:
+            begin = max(begin, reached)
+            end = end if segment is None else min(end, segment.begin)
+            if end > begin:
+                yield Segment(Kind.BRANCHES, begin, end)
+                reached = end
+        if segment is not None:
+            yield segment
+            reached = segment.end
+            while spans and spans[0][1] <= reached:
+                spans.pop(0)
+
+
+# What happened to the run as a whole.
+
+
+def _notes(history: Sequence[Transition], tree: Tree, parked: str) -> Iterator[Note]:
+    before: datetime | None = None
+    for transition in history:
+        at, event = transition.at, transition.cause
+        begin = min(before or at, at)
+        match event:
+            case WorkerLost():
+                yield Note(begin, at, "▲", _lost(event, transition.index), Tone.CRASH)
+            case CancelRequested():
+                why = one_line(event.reason)
+                yield Note(at, at, "■", f"cancellation asked for{': ' if why else ''}{why}", Tone.ODD)
+            case Retried():
+                yield Note(begin, at, "↻", f"retried after {failure_line(event.failure)}", Tone.ODD)
+            case Outgrown():
+                yield Note(at, at, "≡", f"long history: {long_history(event)}", Tone.DIM)
+            case _:
+                pass
+        before = at
+    end = before
+    if end is None:
+        return
+    match tree.outcome:
+        case Failed(failure):
+            yield Note(end, end, "✗", f"failed: {failure_line(failure)}", Tone.BAD)
+        case WasCancelled(reason):
+            yield Note(end, end, "✗", f"cancelled{': ' if reason else ''}{one_line(reason)}", Tone.BAD)
+        case ContinuedAs(started):
+            yield Note(end, end, "→", f"continued as round {started.round + 1}", Tone.ODD)
+        case _ if parked:
+            yield Note(end, end, "✗", f"parked: {one_line(parked)}", Tone.BAD)
+        case _:
+            pass
+
+
+def _lost(event: WorkerLost, replayed: int) -> str:
+    lost = f"{one_line(event.worker)} lost" if event.worker else "taken up again"
+    by = one_line(event.successor) or "another worker"
+    return f"{lost} · {by} replayed {count(replayed, 'record')}"
