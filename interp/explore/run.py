@@ -19,6 +19,7 @@ from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownW
 from interp.events import Started, Transition, decode_transition
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
+from interp.explore.differing import Difference, difference_of
 from interp.explore.frames import Frame
 from interp.explore.markup import Markup, element
 from interp.explore.timeline import Timeline, path_of, timeline_of
@@ -158,6 +159,15 @@ class Run(View):
         """
         run: Any = self
         return path_of(run, now)
+
+    def diff(self, other: Run, *, times: bool = False) -> Difference:
+        """Compare this run with another one, command by command.
+
+        Args:
+            other: The other one.
+            times: Whether durations that differ much (twice as long, and a second at least) are differences, too.
+        """
+        return difference_of(self, other, times=times)
 
     def html(self) -> Markup:
         """Show the run."""
