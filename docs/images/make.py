@@ -132,10 +132,8 @@ def _terminal(arguments: list[str], page: Path) -> Path:
 
 def _in_jupyterlab(themes: dict[str, str], folder: Path) -> Iterator[tuple[str, bytes]]:
     """The stepper in a JupyterLab that runs."""
-    cells = [
-        {"cell_type": "code", "execution_count": None, "id": f"c{n}", "metadata": {}, "outputs": [], "source": source}
-        for n, source in enumerate(_CELLS)
-    ]
+    blank: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    cells = [blank | {"id": f"cell-{number}", "source": source} for number, source in enumerate(_CELLS)]
     notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (folder / "look.ipynb").write_text(json.dumps(notebook))
     home = folder / "jupyter"
