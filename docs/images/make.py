@@ -49,9 +49,9 @@ VIEWS: dict[str, Callable[[Journal], View]] = {
     "moments": lambda journal: journal["prov-7f3a"].at(30).diff(journal["prov-7f3a"].at(36)),
     "diff": lambda journal: journal["prov-7f3a"].diff(journal["prov-91c0"]),
     "blocked": lambda journal: journal.blocked(),
-    "latency": lambda journal: journal.runs(limit=None).latency(),
-    "concurrency": lambda journal: journal.runs(limit=None).concurrency(),
-    "path-map": lambda journal: journal.runs(limit=None).path_map(),
+    "latency": lambda journal: journal.runs(since="26h", limit=None).latency(),
+    "concurrency": lambda journal: journal.runs(since="26h", limit=None).concurrency(),
+    "path-map": lambda journal: journal.runs(since="26h", limit=None).path_map(),
 }
 
 COMMANDS = {

@@ -6,6 +6,7 @@ takes none.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -50,12 +51,13 @@ def stored(folder: Path) -> Iterator[None]:
 
 
 def _fill(store: Store) -> None:
-    for number in range(60):
+    _one(store, "prov-crowd", _CROWDED, 4 * 24 * 60, "ap-south", [f"vm-{number:03}" for number in range(300)])
+    day = random.Random(1)
+    for number, ago in enumerate(sorted((day.triangular(60, 25 * 60, 400) for _ in range(150)), reverse=True)):
         world = attrs.evolve(CLOUD if number % 7 else _REFUSED, seed=number, crashes=[])
-        _one(store, f"prov-{number:04}", world, 26 * 60 - 20 * number, _REGIONS[number % 4], 2 + number % 5)
-    _one(store, "prov-crowd", _CROWDED, 190, "ap-south", [f"vm-{number:03}" for number in range(300)])
-    _one(store, "prov-7f3a", CLOUD, 160, "eu-west", _FLEET)
-    _one(store, "prov-91c0", _REFUSED, 150, "eu-west", _FLEET)
+        _one(store, f"prov-{number:04}", world, ago, _REGIONS[number % 4], 2 + number % 5)
+    _one(store, "prov-7f3a", CLOUD, 58, "eu-west", _FLEET)
+    _one(store, "prov-91c0", _REFUSED, 55, "eu-west", _FLEET)
     _one(store, "prov-a2e8", CLOUD, 31, "us-east", 4, until=31)
     history = _one(store, "prov-c7d1", attrs.evolve(CLOUD, seed=3), 12, "eu-north", 3, until=12)
     keep(store, "prov-b511", history[:6], Status.PARKED)
