@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import attrs
 
@@ -16,12 +17,12 @@ __all__ = ["Damage", "Stored", "Subject"]
 
 @attrs.frozen
 class Damage:
-    """A record that cannot be read.
+    """A record that cannot be read, or not as it is.
 
     Attributes:
         index: Its position in the history, from 0.
         why: What is wrong with it.
-        size: How many bytes it has.
+        size: How many bytes it has; 0 when there is none.
     """
 
     index: int
@@ -65,6 +66,10 @@ class Subject(Protocol):
     @property
     def code(self) -> WorkflowDefinition | str:
         """The workflow as it is now, or why it is not at hand."""
+        ...
+
+    def imagined(self, history: Sequence[Transition], state: Mapping[str, Any]) -> Self:
+        """Return this run with another history, one that no store holds."""
         ...
 
 
