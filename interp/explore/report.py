@@ -11,13 +11,16 @@ from typing import TypeAlias
 
 import attrs
 
+from interp.definitions import WorkflowDefinition
 from interp.explore.blocked import Blocked
+from interp.explore.failing import Failures
 from interp.explore.markup import Markup, element
 from interp.explore.run import Run
 from interp.explore.run_page import STYLE, run_html, run_text
 from interp.explore.runs import Runs
 from interp.explore.view import View, part
 from interp.outline.words import clean, count, elide, one_line, stamp
+from interp.store import Status
 
 __all__ = ["Report", "report_of_run", "report_of_runs"]
 
@@ -26,6 +29,9 @@ Draw: TypeAlias = "Callable[[], View | Markup | None]"
 
 # Characters of a title, which may hold a run id.
 _TITLE = 80
+
+# Workflows that have a map of their own.
+_MAPS = 4
 
 _STYLE = """
 .interp h1 { font-size: 22px; margin: 0 0 2px; } .interp h2 { font-size: 17px; margin: 34px 0 8px; padding-top: 10px;
@@ -135,10 +141,15 @@ def _run_parts(run: Run, now: datetime) -> Iterator[tuple[str, Draw]]:
     """Give the parts of the report on one run, in order."""
     yield "The run", lambda: _Whole(run, now)
     yield "Critical path", lambda: run.critical_path(now=now) if run.tree.nodes else None
+    if not isinstance(run.code, WorkflowDefinition) or not run.history:
+        return
+    if run.row.status is not Status.PARKED:  # the page of a parked run has it
+        yield "What does not fit the code", run.divergence
+    yield "Step by step", run.step_through
 
 
-def _unless_empty(blocked: Blocked) -> Blocked | None:
-    return blocked if blocked.groups else None
+def _unless_empty(found: Blocked | Failures) -> View | None:
+    return found if found.groups else None
 
 
 def report_of_runs(runs: Runs, *, whole: int = 10, now: datetime | None = None) -> Report:
@@ -161,7 +172,13 @@ def _runs_parts(runs: Runs, whole: int, now: datetime) -> Iterator[tuple[str, Dr
     """Give the parts of the report on many runs, in order."""
     yield "The runs", lambda: runs
     yield "What waits", lambda: _unless_empty(runs.blocked(now=now))
+    yield "What failed", lambda: _unless_empty(runs.failures())
     yield "How long calls took", runs.latency
+    yield "The slowest calls", runs.slowest
+    yield "At once", runs.concurrency
+    for name in list(dict.fromkeys(row.workflow for row in runs.rows))[:_MAPS]:
+        alike = attrs.evolve(runs, rows=tuple(row for row in runs.rows if row.workflow == name))
+        yield f"Path map of {elide(one_line(name), _TITLE)}", alike.path_map
     if whole:
         yield "Run by run", lambda: _run_by_run(runs[:whole], len(runs) - whole, now)
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 from rich.console import Console
 
+from interp.definitions import WorkflowDefinition
 from interp.errors import InterpError
 from interp.events import (
     Completed,
@@ -27,6 +28,7 @@ from interp.events import (
     decode_event,
 )
 from interp.explore.blocked import quoted
+from interp.explore.divergence import divergence_of
 from interp.explore.markup import Markup, element, joined
 from interp.explore.subject import Damage, Stored
 from interp.explore.timeline import timeline_of
@@ -64,6 +66,9 @@ _MOST_WAITS = 12
 _MOST_LETTERS = 20
 _FIRST_RECORDS = 100
 _LAST_RECORDS = 150
+
+# Longer histories are not replayed for the page of a run; `run.divergence()` does it all the same.
+_REPLAYED = 20_000
 
 # Trees of up to so many rows are shown unfolded.
 _OPEN_ROWS = 24
@@ -294,7 +299,16 @@ def _parked(run: Stored, now: datetime) -> Markup | None:
         "parked",
         element("pre", elide(reflowed(clean(run.row.reason)), _TRACE), class_="said"),
         element("p", "It goes on by ", quoted(wait.wakes), "."),
+        _divergence(run),
     )
+
+
+def _divergence(run: Stored) -> Markup | None:
+    """Show what was recorded and what the code does now, side by side, where the code is at hand and they differ."""
+    if not isinstance(run.code, WorkflowDefinition) or len(run.history) > _REPLAYED:
+        return None
+    found = part("the divergence", lambda: None if (seen := divergence_of(run)) is None else seen.html())
+    return None if found is None else element("div", found, style="margin-top: 8px")
 
 
 def _ended(run: Stored) -> Markup | None:

@@ -15,6 +15,7 @@ import msgspec
 
 from interp.commands import AwaitSignal
 from interp.definitions import WorkflowDefinition
+from interp.explore.quiet import quiet
 from interp.explore.quoting import Source
 from interp.explore.subject import Stored
 from interp.frames import brief
@@ -249,14 +250,16 @@ def _signal_types(run: Stored) -> dict[str, str]:
     if not isinstance(definition, WorkflowDefinition) or run.damage or not 0 < len(run.history) <= _REPLAYED:
         return {}
     try:
-        interpreter = replay(definition, run.history, run_id=run.id).interpreter
+        with quiet():
+            interpreter = replay(definition, run.history, run_id=run.id).interpreter
     except Exception:  # noqa: BLE001  code that does not fit any more, or raises: the history is told without it
         return {}
     try:
         awaited = [issued for issued in interpreter.pending.values() if isinstance(issued.command, AwaitSignal)]
         return {issued.id: _type_name(cast("AwaitSignal[Any]", issued.command).type) for issued in awaited}
     finally:
-        interpreter.close()
+        with quiet():  # its cleanup code runs
+            interpreter.close()
 
 
 def _type_name(annotation: Any) -> str:
