@@ -3,6 +3,7 @@
 Reads, and nothing else: no activity is called, nothing is written, and no transaction stays open between two calls.
 """
 
+from interp.explore.blocked import Blocked, BlockedGroup
 from interp.explore.changes import Changes, VariableChange
 from interp.explore.comparing import CommandDifference, Differs, FiberDifference
 from interp.explore.continuing import Answer, AnswerSource, Missing
@@ -12,16 +13,20 @@ from interp.explore.divergence import Divergence, Misfit
 from interp.explore.frames import Column, Frame, Kind
 from interp.explore.journal import Journal
 from interp.explore.moments import Fibers, Moment
+from interp.explore.report import Report, report_of_run, report_of_runs
 from interp.explore.run import Damage, Run, diff
 from interp.explore.runs import Runs
 from interp.explore.scenes import FiberAt, FrameAt, Pending
 from interp.explore.stepper import Stepper
 from interp.explore.timeline import Timeline
+from interp.explore.waits import Wait
 from interp.explore.what_if import WhatIf
 
 __all__ = [
     "Answer",
     "AnswerSource",
+    "Blocked",
+    "BlockedGroup",
     "Changes",
     "Column",
     "CommandDifference",
@@ -41,12 +46,16 @@ __all__ = [
     "Missing",
     "Moment",
     "Pending",
+    "Report",
     "Run",
     "Runs",
     "Step",
     "Stepper",
     "Timeline",
     "VariableChange",
+    "Wait",
     "WhatIf",
     "diff",
+    "report_of_run",
+    "report_of_runs",
 ]

@@ -107,9 +107,8 @@ def _group_lines(group: BlockedGroup, now: datetime) -> list[str]:
     oldest = group.oldest
     runs = group.runs
     what = oldest.what if len(group.waits) == 1 else oldest.like
-    lines = [
-        f"{_number(group)}{elide(clean(oldest.workflow), _ID)}  {what}{_detail(oldest)}  {_since(group, now)}{_until(group, now)}"
-    ]
+    head = f"{_number(group)}{elide(clean(oldest.workflow), _ID)}  {what}{_detail(oldest)}"
+    lines = [f"{head}  {_since(group, now)}{_until(group, now)}"]
     if oldest.where:
         lines.append(f"      at {oldest.where}" + (f"  {oldest.source}" if oldest.source else ""))
     lines.append(f"      wakes: {oldest.wakes}")

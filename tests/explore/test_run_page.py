@@ -13,7 +13,6 @@ from interp import Workflow, activity, call, gather, workflow
 from interp.definitions import workflow_of
 from interp.events import (
     CancelRequested,
-    Completed,
     ContinuedAs,
     Failed,
     Failure,
