@@ -15,17 +15,22 @@ import attrs
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
 from interp.errors import InvalidDefinition, UnknownRun, UnknownWorkflow
 from interp.events import Started, Transition
+from interp.explore.blocked import Blocked, blocked_of
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
-from interp.explore.decoding import Damage, read_history
+from interp.explore.decoding import read_history
 from interp.explore.differing import Difference, difference_of
 from interp.explore.frames import Frame
-from interp.explore.markup import Markup, element
+from interp.explore.markup import Markup
+from interp.explore.moments import Moment, moment_at
+from interp.explore.places import Where
+from interp.explore.run_page import run_html, run_text
+from interp.explore.stepper import live_stepper, stepper_of
+from interp.explore.subject import Damage
 from interp.explore.timeline import Timeline, path_of, timeline_of
 from interp.explore.view import View
 from interp.outline.tree import Tree, tree_of
-from interp.outline.words import count, elide, one_line
-from interp.runtime.live import moment
+from interp.outline.words import count
 from interp.store import Message, Reader, RunRow
 
 __all__ = ["Damage", "Run", "read_run"]
@@ -86,6 +91,11 @@ class Run(View):
             return str(error)
 
     @property
+    def reader(self) -> Reader | None:
+        """The store that it was read from; None for a history by itself."""
+        return self._reader
+
+    @property
     def past(self) -> Past:
         """What can be read of its history, for the views of many runs."""
         return Past(self.id, self.row.workflow, self.history, len(self.damage))
@@ -134,6 +144,45 @@ class Run(View):
         run: Any = self
         return timeline_of(run, fold=fold, rows=rows, width=width, critical=critical, now=now)
 
+    def at(self, where: Where) -> Moment:
+        """Stand at a record: the workflow is replayed to it, with no effects, and shown with all its variables.
+
+        Args:
+            where: A record's index, negative from the end; a datetime, or a time as text such as `14:03:11` (in this
+                computer's zone, on the first day on which the run has it) for the last record written by then; a
+                command id such as `2.0.1` for the record that the command was yielded in, where its fiber stands at
+                it; `failure` for where the run failed, or else a call, or an attempt, the last one.
+
+        Returns:
+            The moment. Where the code is gone, or has diverged from the history, or a record is damaged, it says so,
+            and shows the last record that can be stood at.
+
+        Raises:
+            UsageError: There is no such record.
+        """
+        run: Any = self  # as in `timeline`
+        return moment_at(run, where)
+
+    def step_through(self, at: Where | None = None, *, live: bool = False, height: int = 720) -> Any:
+        """Step through the records: a slider, the source with the current line lit, the variables as they change.
+
+        Left and right step, Home and End go to the ends; buttons jump to failures and to where a variable changed.
+
+        Args:
+            at: The record to begin with, as for `at`; None for the first one, and live for the last one.
+            live: Whether it is a widget that asks this process for each record, for long runs and for such as go on;
+                else a page that holds up to 500 records around `at` and works wherever HTML does, exported and offline.
+            height: Of the page in a notebook, in pixels.
+
+        Returns:
+            A `Stepper`, or with `live` an `anywidget.AnyWidget` whose `step` may be read, set and observed.
+
+        Raises:
+            UsageError: There is no such record, or `live` without the package anywidget.
+        """
+        run: Any = self  # as in `timeline`
+        return live_stepper(run, at) if live else stepper_of(run, at, height=height)
+
     def critical_path(self, *, now: datetime | None = None) -> CriticalPath:
         """Find the one chain of commands that decided when the run ended, or that it is where it is.
 
@@ -152,13 +201,24 @@ class Run(View):
         """
         return difference_of(self, other, times=times)
 
+    def blocked(self, *, now: datetime | None = None) -> Blocked:
+        """Tell what the run waits for, since when and at which line, and what would make it go on.
+
+        Args:
+            now: The time; None for the present.
+        """
+        run: Any = self
+        return blocked_of([run], now)
+
     def html(self) -> Markup:
         """Show the run."""
-        return element("h3", self.row.workflow, element("code", self.id))
+        run: Any = self
+        return run_html(run)
 
     def text(self) -> str:
-        """Show the run."""
-        return f"{elide(one_line(self.id), 60)}  {self.row.status}  since {moment(self.row.created_us)}"
+        """Show the run as `interp show` does."""
+        run: Any = self
+        return run_text(run)
 
 
 def read_run(reader: Reader, run_id: str, workflow: Any = None) -> Run:
