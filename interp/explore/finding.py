@@ -121,7 +121,7 @@ def query(
 
 def _statuses(status: str | Status | Iterable[str | Status]) -> frozenset[Status]:
     names = [status] if isinstance(status, str) else list(status)
-    return frozenset().union(*map(_status, names))
+    return frozenset(each for name in names for each in _status(name))
 
 
 def _status(name: str) -> frozenset[Status]:

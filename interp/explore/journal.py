@@ -13,6 +13,7 @@ from interp.errors import UsageError
 from interp.explore.blocked import Blocked
 from interp.explore.finding import Statuses, query
 from interp.explore.frames import Frame
+from interp.explore.path_map import PathMap
 from interp.explore.run import Run, read_run
 from interp.explore.runs import Runs, runs_of
 from interp.payloads import PayloadCodec
@@ -162,7 +163,7 @@ class Journal:
         `done`, `failed`, `timed out`, `withdrawn`), `yielded_at`, `begun_at` (the first attempt), `ended_at`,
         `queued_s` (ready, and no worker had begun), `took_s` (the attempt that gave the answer), `worked_s` (all
         attempts), `total_s` (from the yield to the end), `attempts`, `failed_attempts`, `lost_attempts` and `where`.
-        What has to do with attempts is None for all but calls.
+        What has to do with attempts is None for all but calls. Of a run that continued as new it is its last round.
 
         Args:
             workflow: As for `runs`, like all that follow.
@@ -207,6 +208,19 @@ class Journal:
             workflow, status="open", since=since, until=until, attributes=attributes, limit=limit, newest=False
         )
         return found.blocked()
+
+    def path_map(self, workflow: Any, *, limit: int | None = 1_000) -> PathMap:
+        """Show the yields of a workflow as a graph, with what its newest runs did at each.
+
+        Args:
+            workflow: Its function, or its name; `checkout@2` is one version of it.
+            limit: How many runs at most; None for all.
+
+        Raises:
+            UsageError: There is no such workflow.
+            StoreError: The store cannot be read.
+        """
+        return self.runs(workflow, limit=limit).path_map()
 
     def close(self) -> None:
         """Let go of the store."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import attrs
 
@@ -65,6 +66,10 @@ class Subject(Protocol):
     @property
     def code(self) -> WorkflowDefinition | str:
         """The workflow as it is now, or why it is not at hand."""
+        ...
+
+    def imagined(self, history: Sequence[Transition], state: Mapping[str, Any]) -> Self:
+        """Return this run with another history, one that no store holds."""
         ...
 
 

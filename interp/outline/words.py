@@ -136,6 +136,13 @@ def heading(record: Record, width: int = WHOLE) -> tuple[str, str | None]:
         return clean(f"{record.kind} {record.target}".rstrip()), rendered(record.payload)
     if len(record.payload) > _LONG_BYTES and width < _LONG_BYTES:
         return clean(f"{record.kind} {record.target}".rstrip()), rendered_arguments(record.payload, width)
+    try:
+        return _heading(record, width)
+    except (msgspec.MsgspecError, ValueError):  # nothing that this version writes
+        return clean(f"{record.kind} {record.target}".rstrip()), rendered(record.payload, width)
+
+
+def _heading(record: Record, width: int) -> tuple[str, str | None]:
     match record.kind:
         case "call" | "transact":
             return f"{record.kind} {record.target}", rendered_arguments(record.payload, width)

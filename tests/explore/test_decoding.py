@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,8 +26,8 @@ def read(records: list[bytes | JournalCorrupt]) -> tuple[list[int], dict[int, st
     return [transition.index for transition in history], {lost.index: lost.why for lost in damage}
 
 
-def changed(index: int, **changes: object) -> bytes:
-    return encode_transition(msgspec.structs.replace(HISTORY[index], **changes))
+def changed(place: int, **changes: Any) -> bytes:
+    return encode_transition(msgspec.structs.replace(HISTORY[place], **changes))
 
 
 def test_a_sound_history_is_read_as_it_is() -> None:
