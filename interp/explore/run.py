@@ -99,7 +99,8 @@ class Run(View):
         try:
             return find_workflow(self.row.workflow)
         except UnknownWorkflow:
-            return f"the workflow {elide(repr(self.row.workflow), 44)} is not imported here; import its module, or give workflow="
+            name = elide(repr(self.row.workflow), 44)
+            return f"the workflow {name} is not imported here; import its module, or give workflow="
         except InvalidDefinition as error:
             return str(error)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
 from interp.errors import InterpError
@@ -48,6 +49,9 @@ __all__ = ["STYLE", "run_html", "run_text"]
 
 # As wide as texts of views are.
 _WIDTH = 120
+
+# How many lines of text: what is longer (a traceback, a reason) loses its middle.
+_MOST_LINES = 1_000
 
 # What is shown of the tree: some more than on a terminal, since it can be folded.
 _LIMITS = Limits(branches=30, commands=60, rows=400, value=1_500)
@@ -118,6 +122,12 @@ white-space: nowrap; }
 """What the page of a run adds to the style of all views."""
 
 
+def _place(where: str) -> str:
+    """Write `file:line`; of a long one its end, which tells most."""
+    text = one_line(where)
+    return text if len(text) <= _LINE else "…" + text[1 - _LINE :]
+
+
 def run_text(run: Stored, now: datetime | None = None) -> str:
     """Show a run as `interp show` does, in 120 columns.
 
@@ -139,11 +149,18 @@ def run_text(run: Stored, now: datetime | None = None) -> str:
     )
     page = RunPage(run.row, run.store, run.tree, now, Limits(), zone=UTC, repeated=_repeated(run))
     show_page(out, page)
-    lines = written.getvalue().rstrip("\n").splitlines()
+    lines = written.getvalue().rstrip("\n").split("\n")
+    if len(lines) > _MOST_LINES:
+        left_out = len(lines) - _MOST_LINES
+        lines[_MOST_LINES // 2 : -(_MOST_LINES // 2)] = [f"… {count(left_out, 'more line')}"]
     if run.damage:
         lines += ["", _damage_line(run)]
         lines += [f"  record {each.index}: {clean(each.why)}" for each in run.damage[:_MOST_LETTERS]]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(_fitted(clean(line)) for line in lines)
+
+
+def _fitted(line: str) -> str:
+    return (line if cell_len(line) <= _WIDTH else f"{set_cell_size(line, _WIDTH - 1)}…").rstrip()
 
 
 def run_html(run: Stored, now: datetime | None = None) -> Markup:
@@ -345,7 +362,9 @@ def _wait_row(wait: Wait, now: datetime) -> Markup:
             element("div", wait.detail, class_="dim") if wait.detail else None,
         ),
         element("td", span(now - wait.since), class_="num"),
-        element("td", element("div", element("code", wait.where), class_="dim") if wait.where else None, source),
+        element(
+            "td", element("div", element("code", _place(wait.where)), class_="dim") if wait.where else None, source
+        ),
         element("td", quoted(wait.wakes)),
     )
 
@@ -369,7 +388,7 @@ def _twice(run: Stored) -> Markup | None:
             element("td", element("span", call.id, " ", class_="dim"), element("code", call.activity)),
             element("td", ", ".join(map(str, call.attempts[:_MOST_TRIES]))),
             element("td", element("code", idempotency_key(run.id, run.tree.round, call.id))),
-            element("td", element("code", call.where, class_="dim")),
+            element("td", element("code", _place(call.where), class_="dim")),
         )
         for call in calls[:_MOST_WAITS]
     ]
@@ -480,7 +499,7 @@ class _Drawn:
             element("time", self._at(row.at), class_="at", datetime=row.at.isoformat())
             if row.at is not None
             else element("span", class_="at"),
-            element("span", row.where, class_="place mono"),
+            element("span", _place(row.where), class_="place mono"),
         ]
 
     def _at(self, at: datetime) -> str:

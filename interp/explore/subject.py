@@ -17,7 +17,7 @@ __all__ = ["Damage", "Stored", "Subject"]
 
 @attrs.frozen
 class Damage:
-    """A record that cannot be read.
+    """A record that cannot be read, or not as it is.
 
     Attributes:
         index: Its position in the history, from 0.

@@ -179,7 +179,7 @@ def _parts(record: Record) -> list[bytes]:
 
 def failure_line(failure: Failure) -> str:
     """Return an exception on one line, such as `ConnectionError: refused`."""
-    name = failure.type_name.removeprefix("builtins.").removeprefix("interp.errors.")
+    name = one_line(failure.type_name).removeprefix("builtins.").removeprefix("interp.errors.")
     message = one_line(failure.message)
     return f"{name}: {message}" if message else name
 

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from interp.errors import InterpError
 from interp.events import Transition, encode_transition
@@ -142,10 +143,21 @@ ARGUMENTS: dict[str, Callable[[Run], list[Any]]] = {
     "workflow": lambda run: [run.row.workflow],
 }
 
-# What the doors must give whatever the journal holds; for the others there may be nothing, and then an error is right.
+# What the doors must give whatever the journal holds; of the others there may be none, and then an error is right.
 ALWAYS = frozenset(
-    {"run", "run.timeline", "run.critical_path", "run.commands", "run.records", "run.blocked"}
-) | frozenset({"journal.runs", "journal.commands", "journal.blocked", "journal.runs.latency"})
+    [
+        "run",
+        "run.timeline",
+        "run.critical_path",
+        "run.commands",
+        "run.records",
+        "run.blocked",
+        "journal.runs",
+        "journal.commands",
+        "journal.blocked",
+        "journal.runs.latency",
+    ]
+)
 
 
 def opened(evil: Evil, monkeypatch: pytest.MonkeyPatch) -> Journal:
@@ -170,9 +182,9 @@ def _members(place: str, thing: object, run: Run) -> Iterator[tuple[str, View]]:
         if name.startswith("_") or name in PASSED_BY:
             continue
         found = getattr(thing, name)
-        for given in _called(found, run, f"{place}.{name}") if inspect.ismethod(found) else [found]:
-            if isinstance(given, View) and given is not thing:
-                yield f"{place}.{name}", given
+        for view in _called(found, run, f"{place}.{name}") if inspect.ismethod(found) else [found]:
+            if isinstance(view, View) and view is not thing:
+                yield f"{place}.{name}", view
 
 
 def _called(method: Any, run: Run, name: str) -> Iterator[object]:
@@ -225,8 +237,9 @@ def _check_text(name: str, text: str) -> None:
     assert len(text) <= TEXT_BYTES, f"{name}: {len(text):,} characters"
     bad = {char for char in text if char != "\n" and not char.isprintable()}
     assert not bad, f"{name}: {bad}"
-    longest = max(text.splitlines() or [""], key=len)
-    assert len(longest) <= COLUMNS, f"{name}: {longest}"
+    # Views count characters: combining ones take no column, and wide ones take two.
+    longest = max(text.split("\n"), key=lambda line: min(len(line), cell_len(line)))
+    assert min(len(longest), cell_len(longest)) <= COLUMNS, f"{name}: {longest}"
 
 
 def _check_html(name: str, markup: str) -> None:
