@@ -247,6 +247,7 @@ class _Builder:
     is_open: bool
     is_held: bool
     losses: dict[datetime, datetime]
+    lanes: dict[tuple[int, str], list[Lane]] = attrs.field(factory=dict[tuple[int, str], list[Lane]])  # by name
 
     def root(self, begin: datetime, name: str) -> Lane:
         lane = Lane(name, 0, begin, begin, path=name)
@@ -278,12 +279,14 @@ class _Builder:
 
     def _lane_for(self, owner: Lane, fiber: str, begin: datetime) -> Lane:
         name = self.names.get(fiber, fiber)
-        for lane in owner.lanes:
-            if lane.name == name and lane.end <= begin and not lane.is_open:
+        named = self.lanes.setdefault((id(owner), name), [])
+        for lane in named:
+            if lane.end <= begin and not lane.is_open:
                 return lane
         lane = Lane(name, owner.depth + 1, begin, begin)
         lane.path = f"{owner.path} › {name}" if owner.depth else name
         owner.lanes.append(lane)
+        named.append(lane)
         return lane
 
     def _begun(self, fiber: str) -> datetime:
