@@ -270,7 +270,8 @@ class Moment(View):
         if not self.scene.fibers and self.pending:
             lines += ["", f"{count(len(self.pending), 'command')} waiting"]
             lines += [
-                elide(f"  {each.id}  {each.what}  since {_since(each, self.at)}", 120) for each in self.pending[:_LISTED]
+                elide(f"  {each.id}  {each.what}  since {_since(each, self.at)}", 120)
+                for each in self.pending[:_LISTED]
             ]
         return "\n".join(lines)
 

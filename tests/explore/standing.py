@@ -27,9 +27,7 @@ def damaged_run(workflow: Any, history: Sequence[Transition], broken: Sequence[i
     first = history[0]
     begun = microseconds(first.at)
     store.create(Create(run_id, first.cause.workflow, b"x", b"", worker="w1"), begun)  # type: ignore[union-attr]
-    records = [
-        b"\xc1 no record" if index in broken else encode_transition(each) for index, each in enumerate(history)
-    ]
+    records = [b"\xc1 no record" if index in broken else encode_transition(each) for index, each in enumerate(history)]
     append = Append(run_id, 1, 0, records, Status.WAITING, 2**62, begun, release=True)
     assert not store.commit(Batch(appends=[append]), begun)
     return read_run(store, run_id, workflow)
