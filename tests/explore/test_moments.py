@@ -143,7 +143,7 @@ def test_fibers_at_one_line_share_a_card_however_many_they_are() -> None:
     assert 300 == len(table)
     assert [f"vm-{n}" for n in range(300)] == list(table["name"])
     assert {100} == set(table["gib"])
-    with pytest.raises(UsageError, match="no fiber of 'vm'.*there are provision_fleet, provision_vm"):
+    with pytest.raises(UsageError, match=r"no fiber of 'vm'.*there are provision_fleet, provision_vm"):
         moment.fibers("vm")
 
 
@@ -180,7 +180,7 @@ def test_the_end_of_a_run_tells_how_it_ended(run: Run) -> None:
 
     assert () == tuple(moment.fibers)
     assert moment.outcome.startswith("completed → {'zone'")
-    with pytest.raises(KeyError, match="no variables at record .*: completed"):
+    with pytest.raises(KeyError, match=r"no variables at record .*: completed"):
         moment["region"]
 
 

@@ -1,4 +1,4 @@
-"""Standing at a record is what the interpreter is when it was fed so many, and nothing of it is heard or left behind."""
+"""Standing at a record is what the interpreter is when it was fed so many; nothing of it is heard or left behind."""
 
 from __future__ import annotations
 

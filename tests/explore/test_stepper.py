@@ -269,18 +269,11 @@ def test_the_widget_shows_each_record_it_is_set_to() -> None:
 
 
 def test_without_the_package_the_widget_says_what_to_install() -> None:
+    script = (
+        "import sys; sys.modules['anywidget'] = None; from interp.explore.stepper import live_stepper as live; live(0)"
+    )
     told = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; sys.modules['anywidget'] = None\n"
-            "from interp.explore.stepper import live_stepper\n"
-            "live_stepper(None)",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     ).stderr
 
     assert "pip install 'interp[notebook]', or leave out live=True" in told
