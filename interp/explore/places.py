@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Protocol, Self, TypeAlias
 
-from interp.definitions import WorkflowDefinition
 from interp.errors import UsageError
 from interp.events import AttemptFailed, Failed, Rejected, Transition
-from interp.explore.timeline import Recorded
+from interp.explore.subject import Stored
 from interp.outline.words import count, stamp
 
 __all__ = ["Lived", "Where", "failures", "index_of", "length_of", "record_of"]
@@ -20,22 +18,9 @@ Where: TypeAlias = int | datetime | str
 """A record index (negative from the end), a moment, or text: a time, a command id, or `failure`."""
 
 
-class Broken(Protocol):
-    """A record that cannot be read."""
-
-    @property
-    def index(self) -> int: ...
-    @property
-    def why(self) -> str: ...
-
-
-class Lived(Recorded, Protocol):
+class Lived(Stored, Protocol):
     """What time travel needs of a run."""
 
-    @property
-    def damage(self) -> Sequence[Broken]: ...  # noqa: D102  the records that cannot be read
-    @property
-    def code(self) -> WorkflowDefinition | str: ...  # noqa: D102  the workflow, or why it is not at hand
     def refresh(self) -> Self: ...  # noqa: D102  the run, read again
 
 
