@@ -10,7 +10,8 @@ made up: when the attempt began that a lost worker left behind is unknown, and s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 
@@ -216,6 +217,7 @@ def lanes_of(
     is_held: bool = True,
     workflow: str = "",
     parked: str = "",
+    unread: int = 0,
 ) -> Chart:
     """Lay a run out in lanes.
 
@@ -226,12 +228,16 @@ def lanes_of(
         is_held: Whether calls without an answer are at work; otherwise they wait for a worker.
         workflow: What the run is called if its first record cannot be read.
         parked: Why it is parked; empty when it is not.
+        unread: How many of its records cannot be read.
     """
     begin = tree.at or (history[0].at if history else now)
     recorded = max((transition.at for transition in history), default=begin)
     is_open = tree.outcome is None and not parked and bool(history)
     end = max(now, recorded) if is_open else recorded
     notes = tuple(_notes(history, tree, parked))
+    if unread:
+        told = f"{count(unread, 'record')} cannot be read: what {'it' if unread == 1 else 'they'} told is missing here"
+        notes = (Note(begin, begin, "?", told, Tone.BAD), *notes)
     losses = {note.end: note.begin for note in notes if note.tone is Tone.CRASH}
     builder = _Builder(tree, fiber_names(tree), end, is_open, is_held and is_open, losses)
     return Chart(begin, end, recorded, builder.root(begin, root_name(tree, workflow)), notes, is_open, is_held)
@@ -247,6 +253,7 @@ class _Builder:
     is_open: bool
     is_held: bool
     losses: dict[datetime, datetime]
+    alike: dict[tuple[int, str], list[Lane]] = attrs.field(factory=dict[tuple[int, str], list["Lane"]])
 
     def root(self, begin: datetime, name: str) -> Lane:
         lane = Lane(name, 0, begin, begin, path=name)
@@ -278,12 +285,14 @@ class _Builder:
 
     def _lane_for(self, owner: Lane, fiber: str, begin: datetime) -> Lane:
         name = self.names.get(fiber, fiber)
-        for lane in owner.lanes:
-            if lane.name == name and lane.end <= begin and not lane.is_open:
+        alike = self.alike.setdefault((id(owner), name), [])
+        for lane in alike:
+            if lane.end <= begin and not lane.is_open:
                 return lane
         lane = Lane(name, owner.depth + 1, begin, begin)
         lane.path = f"{owner.path} › {name}" if owner.depth else name
         owner.lanes.append(lane)
+        alike.append(lane)
         return lane
 
     def _begun(self, fiber: str) -> datetime:
@@ -378,22 +387,37 @@ def _waits(
         yield Segment(Kind.QUEUED, again_at, until, node, attempt)
 
 
-def _with_waits(own: list[Segment], spans: list[tuple[datetime, datetime]], reached: datetime) -> Iterator[Segment]:
+def _with_waits(
+    own: Sequence[Segment], spans: Iterable[tuple[datetime, datetime]], reached: datetime
+) -> Iterator[Segment]:
     """Put the waits for branches where a fiber had none of its own commands to wait for."""
-    spans = sorted(spans)
-    bounds = [*own, None]
-    for segment in bounds:
-        for begin, end in spans:
-            begin = max(begin, reached)
-            end = end if segment is None else min(end, segment.begin)
-            if end > begin:
-                yield Segment(Kind.BRANCHES, begin, end)
-                reached = end
+    left = deque(_joined(spans))
+    for segment in [*own, None]:
+        while left and (segment is None or left[0][0] < segment.begin):
+            begin, end = left[0]
+            stop = end if segment is None else min(end, segment.begin)
+            if stop > max(begin, reached):
+                yield Segment(Kind.BRANCHES, max(begin, reached), stop)
+            if segment is not None and end > segment.begin:
+                break  # it goes on beside the command
+            left.popleft()
         if segment is not None:
             yield segment
             reached = segment.end
-            while spans and spans[0][1] <= reached:
-                spans.pop(0)
+
+
+def _joined(spans: Iterable[tuple[datetime, datetime]]) -> Iterator[tuple[datetime, datetime]]:
+    """Give stretches of time in order, those that meet as one."""
+    held: tuple[datetime, datetime] | None = None
+    for begin, end in sorted(spans):
+        if held is not None and begin <= held[1]:
+            held = (held[0], max(held[1], end))
+            continue
+        if held is not None:
+            yield held
+        held = (begin, end)
+    if held is not None:
+        yield held
 
 
 # What happened to the run as a whole.

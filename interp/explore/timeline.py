@@ -55,7 +55,8 @@ def chart_of(run: Subject, now: datetime | None = None) -> Chart:
     parked = row.reason or "no reason is known" if row.status is Status.PARKED else ""
     now = now or datetime.now(UTC)
     is_held = row.status is Status.RUNNING
-    return lanes_of(run.tree, run.history, now, is_held=is_held, workflow=row.workflow, parked=parked)
+    unread = max(row.length - len(run.history), 0)
+    return lanes_of(run.tree, run.history, now, is_held=is_held, workflow=row.workflow, parked=parked, unread=unread)
 
 
 def path_of(run: Subject, now: datetime | None = None) -> CriticalPath:
