@@ -1,4 +1,4 @@
-"""Numbers over many runs: percentiles, histograms, intervals, failures grouped. Pure; the pictures are made from these."""
+"""Numbers over many runs: percentiles, histograms, spans of time, failures grouped. Pure: the views draw them."""
 
 from __future__ import annotations
 
