@@ -315,7 +315,8 @@ class _Builder:
                 begin = min(max(segment.begin, reached), limit)
                 end = min(max(segment.end, begin), limit)
                 if end > begin or segment.kind in ATTEMPTS or segment.is_last:
-                    yield attrs.evolve(segment, begin=begin, end=end)
+                    is_whole = begin == segment.begin and end == segment.end
+                    yield segment if is_whole else attrs.evolve(segment, begin=begin, end=end)
                     reached = end
                 lane.failures += segment.kind in (Kind.FAILED, Kind.LOST)
             if node.record.kind in ("await_signal", "await_request") and node.state is State.DONE:

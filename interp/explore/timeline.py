@@ -107,7 +107,8 @@ class Timeline(Picture):
 
     def text(self) -> str:
         """Return the timeline as lines of block characters, at most 100 columns."""
-        return text_of(self.chart, self.lanes, self.axis.idle, self.which)
+        drawn = text_of(self.chart, self.lanes, self.axis.idle, self.which)
+        return drawn if self.critical is None else f"{drawn}\n{_told(self.critical)}"
 
     def _label(self) -> str:
         chart = self.chart
@@ -184,9 +185,7 @@ class Timeline(Picture):
             begin, end, y = self.axis.x(step.begin), self.axis.x(step.end), middle + below
             line.append(f"{'M' if before is None else 'L'}{begin:.1f} {y:.1f}H{end:.1f}")
             before = y
-        title = element(
-            "title", f"critical path: {', '.join(f'{why} {share:.0%}' for why, share in path.shares.items())}"
-        )
+        title = element("title", _told(path))
         style = f"fill:none;stroke:{paint('fg')};stroke-width:2;stroke-linejoin:round"
         return element("path", title, d="".join(line) or "M0 0", style=style)
 
@@ -241,6 +240,10 @@ def _chosen(chart: Chart, rows: int, path: CriticalPath | None) -> tuple[list[La
     if len(on_it) > rows:
         told = f"the first {rows} of {count(len(on_it), 'fiber')} on the critical path, of {len(lanes) - 1:,}"
     return [chart.root, *on_it[:rows]], told
+
+
+def _told(path: CriticalPath) -> str:
+    return "critical path: " + ", ".join(f"{why} {share * 100:.0f} %" for why, share in path.shares.items())
 
 
 def _indent(lane: Lane, which: str) -> float:

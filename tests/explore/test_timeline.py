@@ -153,8 +153,11 @@ def test_what_is_not_folded_is_to_scale() -> None:
 def test_the_critical_path_is_marked() -> None:
     assert "critical path" not in texts(timeline(cloud()))
     assert "critical path" in texts(timeline(cloud(), critical=True))
+    assert (
+        timeline(cloud(), critical=True).text().endswith("critical path: waited 59 %, ran 24 %, retried 8 %, lost 8 %")
+    )
     assert [
-        title for title in titles(timeline(cloud(), critical=True)) if title.startswith("critical path: waited 59%")
+        title for title in titles(timeline(cloud(), critical=True)) if title.startswith("critical path: waited 59 %")
     ]
 
 
