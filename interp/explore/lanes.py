@@ -33,6 +33,7 @@ from interp.explore.names import fiber_names, is_instant, root_name
 from interp.outline.nodes import Node, State
 from interp.outline.tree import Tree
 from interp.outline.words import count, failure_line, long_history, one_line
+from interp.store import RunRow, Status
 
 __all__ = ["ATTEMPTS", "Chart", "Kind", "Lane", "Note", "Segment", "Tone", "lanes_of", "segments_of"]
 
@@ -209,38 +210,25 @@ class Chart:
                 yield node.at, node.at
 
 
-def lanes_of(
-    tree: Tree,
-    history: Sequence[Transition],
-    now: datetime,
-    *,
-    is_held: bool = True,
-    workflow: str = "",
-    parked: str = "",
-    unread: int = 0,
-) -> Chart:
+def lanes_of(tree: Tree, history: Sequence[Transition], row: RunRow, now: datetime) -> Chart:
     """Lay a run out in lanes.
 
     Args:
         tree: Its history, folded.
-        history: Its records.
+        history: Its records, those that can be read.
+        row: As the store lists it.
         now: The time of the picture, until which goes on what has not ended.
-        is_held: Whether calls without an answer are at work; otherwise they wait for a worker.
-        workflow: What the run is called if its first record cannot be read.
-        parked: Why it is parked; empty when it is not.
-        unread: How many of its records cannot be read.
     """
     begin = tree.at or (history[0].at if history else now)
     recorded = max((transition.at for transition in history), default=begin)
-    is_open = tree.outcome is None and not parked and bool(history)
+    # The record that ended it may be one that cannot be read.
+    is_open = tree.outcome is None and not row.status.ended and row.status is not Status.PARKED and bool(history)
+    is_held = is_open and row.status is Status.RUNNING
     end = max(now, recorded) if is_open else recorded
-    notes = tuple(_notes(history, tree, parked))
-    if unread:
-        told = f"{count(unread, 'record')} cannot be read: what {'it' if unread == 1 else 'they'} told is missing here"
-        notes = (Note(begin, begin, "?", told, Tone.BAD), *notes)
+    notes = (*_unread(begin, row.length - len(history)), *_notes(history, tree, row))
     losses = {note.end: note.begin for note in notes if note.tone is Tone.CRASH}
-    builder = _Builder(tree, fiber_names(tree), end, is_open, is_held and is_open, losses)
-    return Chart(begin, end, recorded, builder.root(begin, root_name(tree, workflow)), notes, is_open, is_held)
+    root = _Builder(tree, fiber_names(tree), end, is_open, is_held, losses).root(begin, root_name(tree, row.workflow))
+    return Chart(begin, end, recorded, root, notes, is_open, is_held)
 
 
 @attrs.frozen
@@ -424,7 +412,13 @@ def _joined(spans: Iterable[tuple[datetime, datetime]]) -> Iterator[tuple[dateti
 # What happened to the run as a whole.
 
 
-def _notes(history: Sequence[Transition], tree: Tree, parked: str) -> Iterator[Note]:
+def _unread(begin: datetime, number: int) -> Iterator[Note]:
+    if number > 0:
+        told = f"{count(number, 'record')} cannot be read: what {'it' if number == 1 else 'they'} told is missing here"
+        yield Note(begin, begin, "?", told, Tone.BAD)
+
+
+def _notes(history: Sequence[Transition], tree: Tree, row: RunRow) -> Iterator[Note]:
     before: datetime | None = None
     for transition in history:
         at, event = transition.at, transition.cause
@@ -452,8 +446,9 @@ def _notes(history: Sequence[Transition], tree: Tree, parked: str) -> Iterator[N
             yield Note(end, end, "✗", f"cancelled{': ' if reason else ''}{one_line(reason)}", Tone.BAD)
         case ContinuedAs(started):
             yield Note(end, end, "→", f"continued as round {started.round + 1}", Tone.ODD)
-        case _ if parked:
-            yield Note(end, end, "✗", f"parked: {one_line(parked)}", Tone.BAD)
+        case _ if row.status is Status.PARKED:
+            why = one_line(row.reason) or "no reason is known"
+            yield Note(end, end, "✗", f"parked: {why}", Tone.BAD)
         case _:
             pass
 

@@ -21,7 +21,6 @@ from interp.explore.notes import draw_bands, draw_notes
 from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
 from interp.explore.subject import Subject
 from interp.outline.words import count, elide, one_line
-from interp.store import Status
 
 __all__ = ["Timeline", "chart_of", "path_of", "timeline_of"]
 
@@ -51,12 +50,7 @@ def chart_of(run: Subject, now: datetime | None = None) -> Chart:
         run: The run.
         now: Until when goes on what has not ended; None for the present.
     """
-    row = run.row
-    parked = row.reason or "no reason is known" if row.status is Status.PARKED else ""
-    now = now or datetime.now(UTC)
-    is_held = row.status is Status.RUNNING
-    unread = max(row.length - len(run.history), 0)
-    return lanes_of(run.tree, run.history, now, is_held=is_held, workflow=row.workflow, parked=parked, unread=unread)
+    return lanes_of(run.tree, run.history, run.row, now or datetime.now(UTC))
 
 
 def path_of(run: Subject, now: datetime | None = None) -> CriticalPath:

@@ -229,6 +229,17 @@ def test_a_parked_run_says_why() -> None:
     assert "✗ parked: diverged <at> record 3" in texts(attrs.evolve(run_of(history), row=row).timeline())
 
 
+def test_records_that_cannot_be_read_are_told_and_what_has_ended_does_not_go_on() -> None:
+    run = run_of(cloud())
+    damaged = attrs.evolve(run, history=(*run.history[:5], *run.history[7:-1]))
+    picture = damaged.timeline(now=BEGIN + timedelta(days=9))
+
+    assert "? 3 records cannot be read: what they told is missing here" in texts(picture)
+    assert not picture.chart.is_open
+    assert picture.chart.end == damaged.history[-1].at
+    assert str(damaged.critical_path())
+
+
 # Hostile journals.
 
 
