@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from interp.explore.axis import Axis, Idle, axis_of
+from interp.explore.axis import Axis, Idle, axis_of, lasted, roughly
 from interp.explore.crowd import crowd_of, sparks
 from interp.explore.lanes import ATTEMPTS, Chart, Kind, Lane, Segment
 from interp.explore.marks import hues_for
 from interp.explore.names import activity_name
-from interp.outline.words import clean, count, elide, one_line, span
+from interp.outline.words import clean, count, elide, one_line
 
 __all__ = ["text_of"]
 
 # Columns: the whole, names at most, durations, a folded gap.
 _WIDTH = 100
 _NAMES = 26
-_TOOK = 13
+_TOOK = 14
+_LAYERS = 22  # names of what fibers did at once, at least
 _NARROW = 7
 _TICKS = 12
 
-_MOST_NOTES = 12
+_MOST_NOTES = 6
 
 _MARKS = {
     Kind.RAN: "█",
@@ -60,13 +61,13 @@ def text_of(chart: Chart, lanes: Sequence[Lane], idle: tuple[Idle, ...], which: 
     names = [
         clean(f"  {lane.path}" if which and lane.depth else "  " * min(lane.depth, 6) + lane.name) for lane in lanes
     ]
-    left = min(max(map(len, names)), _NAMES) + 2
+    left = min(max([*map(len, names), _LAYERS if which else 0]), _NAMES) + 2
     right = width - _TOOK
     axis = axis_of(chart.begin, chart.end, idle, left=left, right=right, narrow=_NARROW)
     lines = [*_crowd(chart, axis, width), "", which] if which else []
     lines.append(_scale(axis, right))
     for name, lane in zip(names, lanes, strict=True):
-        took = span(lane.end - lane.begin) + ("…" if lane.is_open else "")
+        took = lasted(lane.end - lane.begin) + ("…" if lane.is_open else "")
         bars = "".join(_bars(lane, axis, left, right))
         lines.append(f"{elide(name, left - 2):<{left}}{bars}{took:>{_TOOK}}")
     lines += _notes(chart, axis, right, width)
@@ -80,8 +81,8 @@ def _crowd(chart: Chart, axis: Axis, width: int) -> list[str]:
     left = int(axis.left)
     lines = [f"{'fibers at once':<{left}}" + f"{count(round(crowd.peak), 'fiber'):>{width - left}}"]
     for layer in crowd.layers:
-        most = f"{max(layer.numbers):,.0f}"
-        lines.append(f"{elide(clean(layer.name), left - 2):<{left}}{sparks(layer, crowd.peak)}{most:>{_TOOK}}")
+        most = f"at most {max(round(max(layer.numbers)), 1):,}"
+        lines.append(f"{elide(clean(layer.name), left - 2):<{left}}{sparks(layer)}{most:>{_TOOK}}")
     return lines
 
 
@@ -90,7 +91,7 @@ def _scale(axis: Axis, right: int) -> str:
     cells = [" "] * (right + _TOOK)
     for gap in axis.idle:
         middle = (axis.x(gap.begin) + axis.x(gap.end)) / 2
-        _write(cells, middle, f"‹{span(gap.end - gap.begin, is_rough=True)}›")
+        _write(cells, middle, f"‹{roughly(gap.end - gap.begin)}›")
     for tick in axis.ticks(_TICKS):
         _write(cells, tick.x, tick.label)
     return "".join(cells)
@@ -107,12 +108,16 @@ def _bars(lane: Lane, axis: Axis, left: int, right: int) -> list[str]:
     """Fill the columns of a lane: each shows what took most of it, but a failure wherever there is one."""
     cells = [" "] * (right - left)
     weights = [0.0] * len(cells)
+    # In a lane with many commands to a column, one failure must not look as if all had failed.
+    bonus = 2 if len(lane.segments) <= len(cells) else 1
     for number, segment in enumerate(lane.segments):
         begin, end = axis.x(segment.begin) - left, axis.x(segment.end) - left
         mark = "▓" if segment.kind is Kind.RAN and number % 2 and _meets(lane, number) else _MARKS[segment.kind]
         for column in range(min(int(begin), len(cells) - 1), min(int(end), len(cells) - 1) + 1):
             share = min(end, column + 1) - max(begin, column)
-            weight = share + (2 if segment.kind in (Kind.FAILED, Kind.LOST) else 1 if segment.kind in ATTEMPTS else 0)
+            weight = share + (
+                bonus if segment.kind in (Kind.FAILED, Kind.LOST) else 1 if segment.kind in ATTEMPTS else 0
+            )
             if weight > weights[column] and (share > 0.02 or segment.kind in ATTEMPTS):
                 cells[column], weights[column] = mark, weight
         _name(cells, segment, begin, end)

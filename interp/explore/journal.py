@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from interp.errors import UsageError
+from interp.explore.blocked import Blocked
 from interp.explore.finding import Statuses, query
 from interp.explore.frames import Frame
 from interp.explore.path_map import PathMap
@@ -180,6 +181,33 @@ class Journal:
         return self.runs(
             workflow, status=status, since=since, until=until, attributes=attributes, limit=limit, newest=newest
         ).commands()
+
+    def blocked(
+        self,
+        workflow: Any = None,
+        *,
+        since: datetime | timedelta | str | None = None,
+        until: datetime | timedelta | str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        limit: int | None = 1_000,
+    ) -> Blocked:
+        """Tell what waits: on what, since when, at which line, and what would make it go on.
+
+        Args:
+            workflow: As for `runs`, like all that follow.
+            since: Runs created at this time or later.
+            until: Runs created before this time.
+            attributes: What the runs annotated.
+            limit: At most so many open runs, the oldest ones; None for all.
+
+        Raises:
+            UsageError: As for `runs`.
+            StoreError: The store cannot be read.
+        """
+        found = self.runs(
+            workflow, status="open", since=since, until=until, attributes=attributes, limit=limit, newest=False
+        )
+        return found.blocked()
 
     def path_map(self, workflow: Any, *, limit: int | None = 1_000) -> PathMap:
         """Show the yields of a workflow as a graph, with what its newest runs did at each.

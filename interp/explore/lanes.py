@@ -27,12 +27,16 @@ from interp.events import (
     WasCancelled,
     WorkerLost,
 )
+from interp.explore.axis import Idle, idle_of
 from interp.explore.names import fiber_names, is_instant, root_name
 from interp.outline.nodes import Node, State
 from interp.outline.tree import Tree
 from interp.outline.words import count, failure_line, long_history, one_line
 
 __all__ = ["ATTEMPTS", "Chart", "Kind", "Lane", "Note", "Segment", "Tone", "lanes_of", "segments_of"]
+
+# When no record came for more than this share of the whole time, that time is folded, whatever is at work.
+_SILENT = 0.75
 
 
 class Kind(Enum):
@@ -44,7 +48,7 @@ class Kind(Enum):
     WITHDRAWN = "withdrawn"
     CHILD = "another run"
     QUEUED = "waits for a worker"
-    DOWN = "its worker was lost"
+    DOWN = "waits for another worker to take over"
     RETRY = "waits to try again"
     SLEEP = "sleeps"
     SIGNAL = "waits for a signal"
@@ -174,8 +178,21 @@ class Chart:
         """When runs were taken over from lost workers, and until when each of these was known to be alive."""
         return {note.end: note.begin for note in self.notes if note.tone is Tone.CRASH}
 
-    def busy(self) -> Iterator[tuple[datetime, datetime]]:
+    def idle(self) -> tuple[Idle, ...]:
+        """Return the gaps to fold, in order."""
+        return tuple(attrs.evolve(gap, word=self._word(gap)) for gap in idle_of(self.begin, self.end, self._busy()))
+
+    def _word(self, gap: Idle) -> str:
+        """Say what a gap was: nobody was there, nobody was heard of, or there was nothing to do."""
+        if any(begin <= gap.begin and gap.end <= end for end, begin in self.losses.items()):
+            return "down"
+        return "without a record" if self.is_held and gap.end == self.end > self.recorded else "idle"
+
+    def _busy(self) -> Iterator[tuple[datetime, datetime]]:
         """Give the times at which something was done or happened: what the axis must not fold."""
+        # What is at work since the last record may be at work indeed, or have died months ago with its machine.
+        is_silent = self.end - self.recorded > (self.end - self.begin) * _SILENT
+        heard = self.recorded if is_silent else self.end
         yield self.begin, self.begin
         yield self.recorded, self.recorded
         for note in self.notes:
@@ -184,7 +201,7 @@ class Chart:
         for lane in self.root.every():
             for segment in lane.segments:
                 if segment.kind in ATTEMPTS:
-                    yield segment.begin, min(segment.end, self.recorded) if segment.is_open else segment.end
+                    yield segment.begin, min(segment.end, heard)
                 elif segment.node is not None:
                     yield segment.begin, segment.begin
             for node in [*lane.instants, *lane.signals]:
@@ -244,7 +261,7 @@ class _Builder:
         spans = [self._group(lane, group) for group in self.tree.owned.get(fiber, ())]
         own = list(self._own(lane, fiber))
         lane.end = max([lane.end, *(segment.end for segment in own), *(end for _, end in spans)])
-        lane.is_open |= any(segment.is_open for segment in own) or any(end == self.now for _, end in spans)
+        lane.is_open |= any(segment.is_open for segment in own) or any(below.is_open for below in lane.lanes)
         lane.segments += _with_waits(own, spans, lane.segments[-1].end if lane.segments else lane.begin)
 
     def _group(self, lane: Lane, group: str) -> tuple[datetime, datetime]:
@@ -282,8 +299,9 @@ class _Builder:
         lane.instants += [node for node in nodes if is_instant(node) and node.early is None]
         lane.signals += [node for node in nodes if node.early is not None]
         reached = lane.segments[-1].end if lane.segments else lane.begin
-        for node, after in zip(waited, [*waited[1:], None], strict=True):
-            limit = self.now if after is None else max(after.at, reached)
+        limits = [node.at for node in waited[1:]] + [self.now]
+        for node, limit in zip(waited, limits, strict=False):
+            limit = max(limit, reached)
             for segment in segments_of(node, self.now, self.losses, is_held=self.is_held):
                 begin = min(max(segment.begin, reached), limit)
                 end = min(max(segment.end, begin), limit)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from interp.explore.axis import Axis
+from interp.explore.axis import Axis, lasted
 from interp.explore.lanes import Note, Tone
 from interp.explore.markup import Markup, element
 from interp.explore.picture import fitted, paint, rect, words, words_width
-from interp.outline.words import span
 
 __all__ = ["draw_bands", "draw_notes"]
 
@@ -35,7 +34,7 @@ def _band(note: Note, axis: Axis, top: float, bottom: float) -> Markup:
 
 def _when(note: Note) -> str:
     if note.end > note.begin:
-        return f"{note.begin:%H:%M:%S} to {note.end:%H:%M:%S} UTC ({span(note.end - note.begin)})"
+        return f"{note.begin:%H:%M:%S} to {note.end:%H:%M:%S} UTC ({lasted(note.end - note.begin)})"
     return f"{note.end:%H:%M:%S} UTC"
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, overload
 import attrs
 
 from interp.errors import InterpError, UnknownRun
+from interp.explore.blocked import Blocked, blocked_of
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.concurrency import Concurrency, concurrency_of
 from interp.explore.failing import Failures, failures_of
@@ -122,6 +123,17 @@ class Runs(View):
             StoreError: The store cannot be read.
         """
         return runs_of(self._reader, self.query)
+
+    def blocked(self, *, now: datetime | None = None) -> Blocked:
+        """Tell what waits in these runs, grouped by workflow, line and what is waited for, the longest waiting first.
+
+        The histories of those that have not ended are read.
+
+        Args:
+            now: The time; None for the present.
+        """
+        is_open = attrs.evolve(self, rows=tuple(row for row in self.rows if not row.status.ended))
+        return blocked_of(is_open, now, is_cut=self.is_cut)
 
     # As a table.
 

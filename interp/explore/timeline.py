@@ -6,32 +6,30 @@ import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
 
 import attrs
 
-from interp.events import Transition
-from interp.explore.axis import Axis, axis_of, draw_axis, idle_of
+from interp.explore.axis import Axis, axis_of, draw_axis, lasted
 from interp.explore.blocks import text_of
 from interp.explore.critical import CriticalPath, critical_path_of
 from interp.explore.crowd import Crowd, crowd_of, draw_crowd, worst_of
 from interp.explore.lanes import Chart, Lane, lanes_of
 from interp.explore.legend import Entry, draw_legend, entries_of, layers_of
-from interp.explore.marks import draw_lane, hues_for
+from interp.explore.marks import draw_lane, hues_for, least_of
 from interp.explore.markup import Markup, element
 from interp.explore.notes import draw_bands, draw_notes
 from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
-from interp.outline.tree import Tree
-from interp.outline.words import count, elide, one_line, span
-from interp.store import RunRow, Status
+from interp.explore.subject import Subject
+from interp.outline.words import count, elide, one_line
+from interp.store import Status
 
-__all__ = ["Recorded", "Timeline", "chart_of", "path_of", "timeline_of"]
+__all__ = ["Timeline", "chart_of", "path_of", "timeline_of"]
 
 # Pixels.
 _WIDTH = 1100.0
 _LEAST_WIDTH = 480.0
 _NAMES = (90.0, 230.0)  # the column of names, at least and at most
-_TOOK = 92.0  # the column of durations
+_TOOK = 104.0  # the column of durations
 _TOP = 30.0  # the labels of the axis
 _INDENT = 15.0
 _DEEPEST = 8  # beyond it lanes are not indented any more
@@ -46,20 +44,7 @@ _WORST = 6
 _MOST_TOLD = 8
 
 
-class Recorded(Protocol):
-    """What a picture needs of a run."""
-
-    @property
-    def id(self) -> str: ...  # noqa: D102  the run id
-    @property
-    def row(self) -> RunRow: ...  # noqa: D102  as the store lists it
-    @property
-    def history(self) -> Sequence[Transition]: ...  # noqa: D102  its records
-    @property
-    def tree(self) -> Tree: ...  # noqa: D102  these, folded
-
-
-def chart_of(run: Recorded, now: datetime | None = None) -> Chart:
+def chart_of(run: Subject, now: datetime | None = None) -> Chart:
     """Return the lanes of a run.
 
     Args:
@@ -73,7 +58,7 @@ def chart_of(run: Recorded, now: datetime | None = None) -> Chart:
     return lanes_of(run.tree, run.history, now, is_held=is_held, workflow=row.workflow, parked=parked)
 
 
-def path_of(run: Recorded, now: datetime | None = None) -> CriticalPath:
+def path_of(run: Subject, now: datetime | None = None) -> CriticalPath:
     """Return the critical path of a run.
 
     Args:
@@ -127,7 +112,7 @@ class Timeline(Picture):
         chart = self.chart
         told = [
             f"timeline of run {one_line(self.run_id)}, workflow {chart.root.name}",
-            f"{span(chart.end - chart.begin)}{' so far' if chart.is_open else ''}",
+            f"{lasted(chart.end - chart.begin)}{' so far' if chart.is_open else ''}",
             count(sum(len(lane.fibers) for lane in chart.root.every()), "fiber"),
             *(f"{note.mark} {note.text}" for note in chart.notes[:_MOST_TOLD]),
         ]
@@ -164,23 +149,24 @@ class Timeline(Picture):
         marks.append(draw_axis(self.axis, top, bottom))
         marks += draw_bands(self.chart.notes, self.axis, top, bottom)
         middles = [top + row * (number + 0.5) for number in range(len(self.lanes))]
-        marks += [self._row(lane, middle, row, hues) for lane, middle in zip(self.lanes, middles, strict=True)]
+        least = least_of(self.lanes, self.axis)
+        marks += [self._row(lane, middle, row, hues, least) for lane, middle in zip(self.lanes, middles, strict=True)]
         if self.critical is not None:
             marks.append(self._path(self.critical, middles, row / 2 - 1.5))
         drawn, bottom = draw_notes(self.chart.notes, self.axis, bottom, self.width)
         marks += drawn
         return bottom
 
-    def _row(self, lane: Lane, middle: float, row: float, hues: Mapping[str, str]) -> Markup:
+    def _row(self, lane: Lane, middle: float, row: float, hues: Mapping[str, str], least: float) -> Markup:
         indent, is_root = _indent(lane, self.which), lane.depth == 0
         size = 13 if row > 20 else 12
         told = lane.path if self.which else lane.name
         name = fitted(told, self.axis.left - indent - 10, size, bold=is_root)
-        took = span(lane.end - lane.begin) + ("…" if lane.is_open else "")
+        took = lasted(lane.end - lane.begin) + ("…" if lane.is_open else "")
         return element(
             "g",
             element("g", element("title", _about(lane)), words(indent, middle + 4.5, name, size=size, bold=is_root)),
-            draw_lane(lane, self.axis, middle, row - (10 if row > 20 else 6), hues, self.chart.begin),
+            draw_lane(lane, self.axis, middle, row - (10 if row > 20 else 6), hues, self.chart.begin, least),
             words(self.width - 8, middle + 4.5, took, size=size - 1, anchor="end", fill="dim"),
         )
 
@@ -210,7 +196,7 @@ class Timeline(Picture):
 
 
 def timeline_of(
-    run: Recorded,
+    run: Subject,
     *,
     fold: bool = True,
     rows: int = 40,
@@ -236,8 +222,7 @@ def timeline_of(
         _indent(lane, which) + words_width(lane.path if which else lane.name, 13, bold=not lane.depth) for lane in lanes
     )
     left = min(max(max(room) + 14, _NAMES[0] if not which else 130.0), _NAMES[1], width / 4)
-    idle = idle_of(chart.begin, chart.end, chart.busy()) if fold else ()
-    axis = axis_of(chart.begin, chart.end, idle, left=left, right=width - _TOOK)
+    axis = axis_of(chart.begin, chart.end, chart.idle() if fold else (), left=left, right=width - _TOOK)
     return Timeline(run.id, chart, axis, tuple(lanes), which, width, path)
 
 
