@@ -352,7 +352,7 @@ def test_moments_far_apart_fold_the_time_between() -> None:
     late = _past((far, START, [_call("1")]), (far + 5, Resolved("1", b"1", 1, BEGIN + far * S), ()), run="late")
     view = concurrency_of([_of(5), late], title="wf")
 
-    assert ">299 d idle<" in view.svg()
+    assert ">300 d idle<" in view.svg()
     assert "idle time folded" in str(view)
 
 
