@@ -81,12 +81,11 @@ class LmdbReader:
     def _records(self, run: bytes, start: int) -> Iterator[bytes]:
         restarts: int | None = None
         while True:
-            seen, records = self._env.read(functools.partial(_chunk, run, start))
+            seen, records, start = self._env.read(functools.partial(_chunk, run, start))
             if not records or restarts not in (None, seen):
                 return
             restarts = seen
             yield from records
-            start += len(records)
 
     def inbox(self, run_id: str) -> tuple[Message, ...]:
         """Return the messages that wait."""
@@ -143,8 +142,8 @@ def _listed(where: RunFilter, after: bytes, wanted: int, view: View) -> tuple[li
     return view.runs(where, after, wanted=min(wanted, _ROWS), most=_LOOKED_AT)
 
 
-def _chunk(run: bytes, start: int, view: View) -> tuple[int, list[bytes]]:
-    return view.row(run).restarts, view.records(run, start, most=_RECORDS, most_bytes=_RECORD_BYTES)
+def _chunk(run: bytes, start: int, view: View) -> tuple[int, list[bytes], int]:
+    return view.row(run).restarts, *view.records(run, start, most=_RECORDS, most_bytes=_RECORD_BYTES)
 
 
 def _item_chunk(run: bytes, topic: str, start: int, view: View) -> list[Item]:

@@ -190,7 +190,7 @@ class CriticalPath(View):
     def _headline(self) -> str:
         took = lasted(self.end - self.begin) + (" so far" if self.is_open else "")
         commands = len({step.node.id for step in self.steps if step.node is not None})
-        return f"critical path of {one_line(self.run_id)}: {took}, decided by {count(commands, 'command')}"
+        return f"critical path of {elide(one_line(self.run_id), 60)}: {took}, decided by {count(commands, 'command')}"
 
     def _shown(self) -> Iterator[Step | list[Step]]:
         """Give the steps in order; of many, lists of short ones that are counted instead."""

@@ -7,20 +7,20 @@ read, and `refresh` reads again.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import attrs
-import msgspec
 
 from interp.codec import ANY
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
-from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
-from interp.events import Completed, Failed, Started, Transition, WasCancelled, decode_transition
+from interp.errors import InvalidDefinition, UnknownRun, UnknownWorkflow
+from interp.events import Completed, Failed, Started, Transition, WasCancelled
 from interp.explore.blocked import Blocked, blocked_of
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
+from interp.explore.decoding import read_history
 from interp.explore.differing import Difference, difference_of
 from interp.explore.divergence import Divergence, divergence_of
 from interp.explore.frames import Frame
@@ -38,7 +38,6 @@ from interp.explore.what_if import WhatIf, made_real, what_if
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import count
 from interp.runtime.live import microseconds
-from interp.runtime.sealed import unreadable
 from interp.store import Message, Reader, RunRow, Status
 
 __all__ = ["Damage", "Run", "diff", "read_run"]
@@ -335,22 +334,6 @@ def read_run(reader: Reader, run_id: str, workflow: Any = None) -> Run:
     row = reader.run(run_id)
     if row is None:
         raise UnknownRun(run_id, reader.url)
-    history, damage = _decoded(run_id, reader.history(run_id))
+    history, damage = read_history(reader, run_id)
     definition = workflow if workflow is None or isinstance(workflow, WorkflowDefinition) else workflow_of(workflow)
     return Run(row, history, damage, reader.inbox(run_id), reader.url, definition, reader)
-
-
-def _decoded(run_id: str, records: Iterable[bytes]) -> tuple[tuple[Transition, ...], tuple[Damage, ...]]:
-    history: list[Transition] = []
-    damage: list[Damage] = []
-    for index, record in enumerate(records):
-        try:
-            history.append(decode_transition(record))
-        except msgspec.MsgspecError as error:
-            refused = unreadable(f"record {index} of run {run_id!r}", record, error)
-            damage.append(Damage(index, _why(refused), len(record)))
-    return tuple(history), tuple(damage)
-
-
-def _why(error: Exception) -> str:
-    return error.reason if isinstance(error, PayloadLocked) else str(error)

@@ -17,12 +17,12 @@ __all__ = ["Damage", "Stored", "Subject"]
 
 @attrs.frozen
 class Damage:
-    """A record that cannot be read.
+    """A record that cannot be read, or not as it is.
 
     Attributes:
         index: Its position in the history, from 0.
         why: What is wrong with it.
-        size: How many bytes it has.
+        size: How many bytes it has; 0 when there is none.
     """
 
     index: int

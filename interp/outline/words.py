@@ -41,13 +41,20 @@ _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def clean(text: str) -> str:
-    """Show control characters as their escapes, so that nothing recorded can drive the terminal; newlines stay."""
+    """Show control characters as their escapes, so that nothing recorded can drive the terminal; newlines stay.
+
+    So that there is one line for each of them, the separators of lines and paragraphs are control characters too.
+    """
     if text.isprintable():  # nearly always, and a value may have many megabytes
         return text
     return "".join(
-        char if char == "\n" or unicodedata.category(char)[0] != "C" else char.encode("unicode_escape").decode()
+        char if char == "\n" or not _drives(char) else char.encode("unicode_escape").decode()
         for char in text.replace("\t", "    ")
     )
+
+
+def _drives(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def one_line(text: str) -> str:
