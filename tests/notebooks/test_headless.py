@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.explore.browser import chromium, complaints, needed
-from tests.notebooks.drawn import DRAWN, faults
+from tests.notebooks.drawn import drawn, faults
 from tests.notebooks.kernel import executed
 from tests.notebooks.plain import NOTEBOOKS
 
@@ -78,5 +78,5 @@ def test_its_export_shows_everything_offline(path: Path, outcome: Any, browser: 
     browser.get(file.as_uri())
 
     assert [] == faults(browser)
-    assert views <= len(browser.execute_script(DRAWN))
+    assert views <= len(drawn(browser))
     assert [] == complaints(browser)

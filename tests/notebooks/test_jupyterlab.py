@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.explore.browser import chromium, complaints
-from tests.notebooks.drawn import DRAWN, faults
+from tests.notebooks.drawn import drawn, faults
 from tests.notebooks.lab import Lab, jupyterlab
 from tests.notebooks.plain import NOTEBOOKS
 
@@ -42,7 +42,7 @@ def test_it_runs_and_every_view_is_drawn_in_light_and_dark(path: Path, lab: Lab,
 
     assert [] == lab.run_all(browser)
 
-    assert (path.stem[:2] == "06") == (not browser.execute_script(DRAWN))
+    assert (path.stem[:2] == "06") == (not drawn(browser))
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         lab.theme(browser, theme)
         assert [] == faults(browser), theme
