@@ -53,6 +53,11 @@ def test_it_runs_and_every_view_is_drawn_in_light_and_dark(path: Path, lab: Lab,
     lab.shut_down(browser)
 
 
+def ours(complaints: list[str]) -> list[str]:
+    """Leave out what Jupyter's widget manager says about itself when a notebook with a widget is opened."""
+    return [each for each in complaints if "/@jupyter-widgets/jupyterlab-manager/" not in each]
+
+
 def stepper_notebook() -> dict[str, Any]:
     """The beginning of the notebook about time travel, and both forms of the stepper."""
     (path,) = (path for path in NOTEBOOKS if path.stem == "03-time-travel")
@@ -71,7 +76,7 @@ def steppers(lab: Lab, browser: Any) -> Iterator[Any]:
     complaints(browser)
     assert [] == lab.run_all(browser)
     yield browser
-    assert [] == complaints(browser)
+    assert [] == ours(complaints(browser))
 
 
 def test_the_stepper_in_its_frame_goes_by_clicks_and_keys(steppers: Any) -> None:
