@@ -146,6 +146,7 @@ def run_text(run: Stored, now: datetime | None = None) -> str:
         file=written,
         width=_WIDTH,
         force_terminal=False,
+        force_jupyter=False,  # it would show every line as an output of its own
         color_system=None,
         highlight=False,
         markup=False,
