@@ -15,6 +15,7 @@ import msgspec
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
+from interp.definitions import WorkflowDefinition
 from interp.errors import InterpError
 from interp.events import (
     Completed,
@@ -28,6 +29,7 @@ from interp.events import (
     decode_event,
 )
 from interp.explore.blocked import quoted
+from interp.explore.divergence import divergence_of
 from interp.explore.markup import Markup, element, joined
 from interp.explore.subject import Damage, Stored
 from interp.explore.timeline import timeline_of
@@ -68,6 +70,9 @@ _MOST_WAITS = 12
 _MOST_LETTERS = 20
 _FIRST_RECORDS = 100
 _LAST_RECORDS = 150
+
+# Longer histories are not replayed for the page of a run; `run.divergence()` does it all the same.
+_REPLAYED = 20_000
 
 # Trees of up to so many rows are shown unfolded.
 _OPEN_ROWS = 24
@@ -141,6 +146,7 @@ def run_text(run: Stored, now: datetime | None = None) -> str:
         file=written,
         width=_WIDTH,
         force_terminal=False,
+        force_jupyter=False,  # it would show every line as an output of its own
         color_system=None,
         highlight=False,
         markup=False,
@@ -163,10 +169,15 @@ def _fitted(line: str) -> str:
     return (line if cell_len(line) <= _WIDTH else f"{set_cell_size(line, _WIDTH - 1)}…").rstrip()
 
 
-def run_html(run: Stored, now: datetime | None = None) -> Markup:
-    """Show a run as markup; arguments as for `run_text`.
+def run_html(run: Stored, now: datetime | None = None, *, has_style: bool = False) -> Markup:
+    """Show a run as markup.
 
     The text of a value, a message or a traceback is cut where it is long; the number of rows does not grow without end.
+
+    Args:
+        run: The run.
+        now: The time, for what still waits; None for now.
+        has_style: Whether the page around it has `STYLE` already.
     """
     now = now or datetime.now(UTC)
     parts: list[tuple[str, Callable[[], Markup | None]]] = [
@@ -183,7 +194,7 @@ def run_html(run: Stored, now: datetime | None = None) -> Markup:
     ]
     return element(
         "section",
-        Markup(f"<style>{STYLE}</style>"),
+        None if has_style else Markup(f"<style>{STYLE}</style>"),
         [part(name, draw) for name, draw in parts],
         class_="run",
         aria_label=f"run {run.id} of {run.row.workflow}",
@@ -258,7 +269,8 @@ def _facts(run: Stored, now: datetime) -> list[tuple[str, str]]:
 def _state(run: Stored) -> Markup | None:
     if not run.row.attributes:
         return None
-    return element("p", element("span", "state ", class_="dim"), element("code", recorded(run.row.attributes, _VALUE)))
+    said = element("code", recorded(run.row.attributes, _VALUE))
+    return element("p", element("span", "state ", class_="dim"), said, style="margin: 4px 0")
 
 
 def _beginning(run: Stored) -> Started | None:
@@ -305,7 +317,16 @@ def _parked(run: Stored, now: datetime) -> Markup | None:
         "parked",
         element("pre", elide(reflowed(clean(run.row.reason)), _TRACE), class_="said"),
         element("p", "It goes on by ", quoted(wait.wakes), "."),
+        _divergence(run),
     )
+
+
+def _divergence(run: Stored) -> Markup | None:
+    """Show what was recorded and what the code does now, side by side, where the code is at hand and they differ."""
+    if not isinstance(run.code, WorkflowDefinition) or len(run.history) > _REPLAYED:
+        return None
+    found = part("the divergence", lambda: None if (seen := divergence_of(run)) is None else seen.html())
+    return None if found is None else element("div", found, style="margin-top: 8px")
 
 
 def _ended(run: Stored) -> Markup | None:
