@@ -102,6 +102,11 @@ class FiberAt:
         """Name of its outermost function; empty for a bare command."""
         return self.frames[0].name if self.frames else ""
 
+    @property
+    def local(self) -> Mapping[str, str]:
+        """The variables of the function that it stands in, as text."""
+        return self.frames[-1].local if self.frames else dict[str, str]()
+
 
 @attrs.frozen
 class Pending:

@@ -14,7 +14,7 @@ import functools
 import hashlib
 import json
 import re
-from importlib import resources
+from importlib import import_module, resources
 from typing import Any
 
 from interp.errors import UsageError
@@ -248,13 +248,13 @@ def live_stepper(run: Lived, at: Where | None = None) -> Any:
         UsageError: The package anywidget is not installed, or there is no such record.
     """
     try:
-        import anywidget  # noqa: PLC0415  only for this one form, and it brings half of Jupyter
-        import traitlets  # noqa: PLC0415  comes with it
+        anywidget: Any = import_module("anywidget")  # only for this one form, and it brings half of Jupyter
+        traitlets: Any = import_module("traitlets")  # comes with it
     except ImportError:
         told = "the live stepper is a widget of the package anywidget, which is not installed here"
         raise UsageError(f"{told}: pip install 'interp[notebook]', or leave out live=True") from None
 
-    class LiveStepper(anywidget.AnyWidget):  # type: ignore[misc]  # untyped
+    class LiveStepper(anywidget.AnyWidget):
         """A stepper that asks for each record.
 
         Attributes:

@@ -87,7 +87,12 @@ def assert_stands_where(interpreter: Interpreter, moment: Moment) -> None:
 def test_a_step_forward_feeds_one_record_and_a_step_back_replays(monkeypatch: pytest.MonkeyPatch) -> None:
     fed: list[int] = []
     follow = Standing._follow
-    monkeypatch.setattr(Standing, "_follow", lambda self, index: (fed.append(index), follow(self, index))[1])
+
+    def counted(self: Standing, index: int) -> None:
+        fed.append(index)
+        follow(self, index)
+
+    monkeypatch.setattr(Standing, "_follow", counted)
     with standing("run", FLEET, HISTORY) as stood:
         assert 5 == stood.go(5)
         assert list(range(6)) == fed
