@@ -269,14 +269,14 @@ def live_stepper(run: Lived, at: Where | None = None) -> Any:
 
         def __init__(self, run: Lived, at: int) -> None:
             self.run = run
-            super().__init__(step=at, shape=_shape(run), card=_card(run, at))
+            anywidget.AnyWidget.__init__(self, step=at, shape=_shape(run), card=_card(run, at))
             self.on_msg(self._heard)
 
-        @traitlets.validate("step")
+        @traitlets.validate("step")  # type: ignore[untyped-decorator]  # traitlets is not there to be read
         def _within(self, proposal: Any) -> int:
             return min(max(int(proposal["value"]), 0), length_of(self.run) - 1)
 
-        @traitlets.observe("step")
+        @traitlets.observe("step")  # type: ignore[untyped-decorator]  # as above
         def _stepped(self, _change: Any) -> None:
             self.card = _card(self.run, self.step)
 
