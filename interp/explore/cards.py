@@ -196,19 +196,19 @@ def _height(group: Group) -> int:
 
 
 def _card(group: Group, more: str) -> Markup:
-    raised = group.fibers[0].raised
+    fiber, *others = group.fibers
     parts: list[Markup | None] = [_head(group)]
     for depth, frame in enumerate(group.frames):
         is_last = depth == len(group.frames) - 1
         if len(group.frames) > 1:
             parts.append(element("div", element("code", frame.name), f"  {frame.place}", class_="at-frame"))
         parts.append(_source(frame, around=2 if is_last else 0))
-        if len(group.fibers) == 1:
-            parts.append(_variables(frame, group.changed_at(group.fibers[0], depth)))
-    if len(group.fibers) > 1:
+        if not others:
+            parts.append(_variables(frame, group.changed_at(fiber, depth)))
+    if others:
         parts += [_rows(group, more), _all(group)]
     parts.append(_foot(group))
-    return element("section", *parts, class_="at-card raised" if raised else "at-card", aria_label=_title(group))
+    return element("section", *parts, class_="at-card raised" if fiber.raised else "at-card", aria_label=_title(group))
 
 
 def _title(group: Group) -> str:

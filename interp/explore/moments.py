@@ -241,8 +241,8 @@ class Moment(View):
                 for each in self.pending[:_LISTED]
             ]
             if len(self.pending) > _LISTED:
-                told = f"… and {len(self.pending) - _LISTED:,} more: moment.pending"
-                rows.append(element("tr", element("td", told, class_="dim", colspan=4)))
+                rest = f"… and {len(self.pending) - _LISTED:,} more: moment.pending"
+                rows.append(element("tr", element("td", rest, class_="dim", colspan=4)))
             title = element("summary", f"{count(len(self.pending), 'command')} waiting")
             heads = [element("th", name, scope="col") for name in ("id", "command", "since", "until")]
             table = element("table", element("thead", element("tr", heads)), element("tbody", rows))
