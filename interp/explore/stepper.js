@@ -37,7 +37,7 @@ function mount(root, source) {
 
   root.classList.add("st-root");
   root.tabIndex = 0;
-  const strip = make("div", "st-strip", root);
+  const strip = make("div", "st-strip", make("div", "st-scroll", root));
   strip.innerHTML = source.timeline;
   const cursor = source.timeline ? make("div", "st-cursor", strip) : null;
 
