@@ -150,6 +150,7 @@ class Stepper(View):
             "note": self._note(),
             "timeline": strip.svg() if strip is not None else "",
             "width": strip.width if strip is not None else 1,
+            "below": _below(strip),
             "texts": texts.listed,
             "steps": steps,
         }
@@ -224,6 +225,11 @@ def _strip(run: Lived) -> Timeline | None:
     """Draw the timeline above; a run whose beginning cannot be read has none."""
     first = run.history[0] if run.history else None
     return timeline_of(run, rows=_LANES) if first is not None and first.index == 0 else None
+
+
+def _below(strip: Timeline | None) -> float:
+    """Return which share of the timeline is below its lanes: the cursor ends there."""
+    return 0.0 if strip is None else round(1 - strip.bottom / strip.height, 4)
 
 
 def _x(run: Lived, strip: Timeline | None, index: int) -> float:
@@ -314,6 +320,7 @@ def _shape(run: Lived) -> dict[str, Any]:
         "failures": failures(run),
         "timeline": strip.svg() if strip is not None else "",
         "width": strip.width if strip is not None else 1,
+        "below": _below(strip),
         "xs": [_x(run, strip, index) for index in range(length)],
         "note": "",
     }
