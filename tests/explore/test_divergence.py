@@ -117,7 +117,7 @@ def test_what_both_agree_on_and_how_each_goes_on_is_listed(shop: Shop) -> None:
     assert [("1", "reserve('42')", "'s-42'")] == [(each.id, each.words, each.answer) for each in found.agreed]
     assert ["charge_card('42', 100)", "sleep 1 h", "ship('42')"] == [each.words for each in found.recorded]
     assert ["charge_card('42', 120)"] == [each.words for each in found.yielded]
-    assert [(28, "shop"), (22, "pay")] == [(line, function) for _, line, function in found.stack]
+    assert [(29, "shop"), (22, "pay")] == [(line, function) for _, line, function in found.stack]
     assert ("100", "120") == tuple(cut.odd for cut in found.sides)
 
 
