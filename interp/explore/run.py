@@ -7,32 +7,37 @@ read, and `refresh` reads again.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import attrs
-import msgspec
 
 from interp.codec import ANY
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
-from interp.errors import InvalidDefinition, PayloadLocked, UnknownRun, UnknownWorkflow
-from interp.events import Completed, Failed, Started, Transition, WasCancelled, decode_transition
+from interp.errors import InvalidDefinition, UnknownRun, UnknownWorkflow
+from interp.events import Completed, Failed, Started, Transition, WasCancelled
+from interp.explore.blocked import Blocked, blocked_of
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.critical import CriticalPath
+from interp.explore.decoding import read_history
 from interp.explore.differing import Difference, difference_of
 from interp.explore.divergence import Divergence, divergence_of
 from interp.explore.frames import Frame
-from interp.explore.markup import Markup, element
+from interp.explore.markup import Markup
+from interp.explore.moments import Moment, moment_at
+from interp.explore.places import Where
+from interp.explore.run_page import run_html, run_text
+from interp.explore.stepper import live_stepper, stepper_of
+from interp.explore.subject import Damage
 from interp.explore.supposing import Known
 from interp.explore.timeline import Timeline, path_of, timeline_of
 from interp.explore.today import against_code
 from interp.explore.view import View
 from interp.explore.what_if import WhatIf, made_real, what_if
 from interp.outline.tree import Tree, tree_of
-from interp.outline.words import count
-from interp.runtime.live import microseconds, moment
-from interp.runtime.sealed import unreadable
+from interp.outline.words import count, elide
+from interp.runtime.live import microseconds
 from interp.store import Message, Reader, RunRow, Status
 
 __all__ = ["Damage", "Run", "diff", "read_run"]
@@ -42,21 +47,6 @@ _STATUS: dict[type[Any], Status] = {
     Failed: Status.FAILED,
     WasCancelled: Status.CANCELLED,
 }
-
-
-@attrs.frozen
-class Damage:
-    """A record that cannot be read.
-
-    Attributes:
-        index: Its position in the history, from 0.
-        why: What is wrong with it.
-        size: How many bytes it has.
-    """
-
-    index: int
-    why: str
-    size: int
 
 
 @attrs.frozen(eq=False, repr=False, slots=False)  # for cached properties
@@ -109,9 +99,15 @@ class Run(View):
         try:
             return find_workflow(self.row.workflow)
         except UnknownWorkflow:
-            return f"the workflow {self.row.workflow!r} is not imported here; import its module, or give workflow="
+            name = elide(repr(self.row.workflow), 44)
+            return f"the workflow {name} is not imported here; import its module, or give workflow="
         except InvalidDefinition as error:
             return str(error)
+
+    @property
+    def reader(self) -> Reader | None:
+        """The store that it was read from; None for a history by itself."""
+        return self._reader
 
     @property
     def past(self) -> Past:
@@ -125,9 +121,9 @@ class Run(View):
     def records(self) -> Frame:
         """Return one row per record that can be read.
 
-        The columns: `run`, `workflow`, `index`, `at`, `cause` (`resolved`, `attempt failed`, `signalled` ...), `command`
-        (the id of the one that it answers), `name` (of a signal, a workflow, a worker), `attempt`, `value`, `failure`,
-        `yielded` (how many commands followed) and `outcome`.
+        The columns: `run`, `workflow`, `index`, `at`, `cause` (`resolved`, `attempt failed`, `signalled` ...),
+        `command` (the id of the one that it answers), `name` (of a signal, a workflow, a worker), `attempt`, `value`,
+        `failure`, `yielded` (how many commands followed) and `outcome`.
         """
         return records_frame([self.past])
 
@@ -161,6 +157,45 @@ class Run(View):
         # A cached property is a property, which pyright does not see.
         run: Any = self
         return timeline_of(run, fold=fold, rows=rows, width=width, critical=critical, now=now)
+
+    def at(self, where: Where) -> Moment:
+        """Stand at a record: the workflow is replayed to it, with no effects, and shown with all its variables.
+
+        Args:
+            where: A record's index, negative from the end; a datetime, or a time as text such as `14:03:11` (in this
+                computer's zone, on the first day on which the run has it) for the last record written by then; a
+                command id such as `2.0.1` for the record that the command was yielded in, where its fiber stands at
+                it; `failure` for where the run failed, or else a call, or an attempt, the last one.
+
+        Returns:
+            The moment. Where the code is gone, or has diverged from the history, or a record is damaged, it says so,
+            and shows the last record that can be stood at.
+
+        Raises:
+            UsageError: There is no such record.
+        """
+        run: Any = self  # as in `timeline`
+        return moment_at(run, where)
+
+    def step_through(self, at: Where | None = None, *, live: bool = False, height: int = 720) -> Any:
+        """Step through the records: a slider, the source with the current line lit, the variables as they change.
+
+        Left and right step, Home and End go to the ends; buttons jump to failures and to where a variable changed.
+
+        Args:
+            at: The record to begin with, as for `at`; None for the first one, and live for the last one.
+            live: Whether it is a widget that asks this process for each record, for long runs and for such as go on;
+                else a page that holds up to 500 records around `at` and works wherever HTML does, exported and offline.
+            height: Of the page in a notebook, in pixels.
+
+        Returns:
+            A `Stepper`, or with `live` an `anywidget.AnyWidget` whose `step` may be read, set and observed.
+
+        Raises:
+            UsageError: There is no such record, or `live` without the package anywidget.
+        """
+        run: Any = self  # as in `timeline`
+        return live_stepper(run, at) if live else stepper_of(run, at, height=height)
 
     def critical_path(self, *, now: datetime | None = None) -> CriticalPath:
         """Find the one chain of commands that decided when the run ended, or that it is where it is.
@@ -260,13 +295,24 @@ class Run(View):
         run: Any = self
         return made_real(run, None, at, results or {}, id)
 
+    def blocked(self, *, now: datetime | None = None) -> Blocked:
+        """Tell what the run waits for, since when and at which line, and what would make it go on.
+
+        Args:
+            now: The time; None for the present.
+        """
+        run: Any = self
+        return blocked_of([run], now)
+
     def html(self) -> Markup:
         """Show the run."""
-        return element("h3", self.row.workflow, element("code", self.id))
+        run: Any = self
+        return run_html(run)
 
     def text(self) -> str:
-        """Show the run."""
-        return f"{self.id}  {self.row.status}  since {moment(self.row.created_us)}"
+        """Show the run as `interp show` does."""
+        run: Any = self
+        return run_text(run)
 
 
 def diff(a: Run, b: Run | None = None, *, times: bool = False) -> Difference:
@@ -289,22 +335,6 @@ def read_run(reader: Reader, run_id: str, workflow: Any = None) -> Run:
     row = reader.run(run_id)
     if row is None:
         raise UnknownRun(run_id, reader.url)
-    history, damage = _decoded(run_id, reader.history(run_id))
+    history, damage = read_history(reader, run_id)
     definition = workflow if workflow is None or isinstance(workflow, WorkflowDefinition) else workflow_of(workflow)
     return Run(row, history, damage, reader.inbox(run_id), reader.url, definition, reader)
-
-
-def _decoded(run_id: str, records: Iterable[bytes]) -> tuple[tuple[Transition, ...], tuple[Damage, ...]]:
-    history: list[Transition] = []
-    damage: list[Damage] = []
-    for index, record in enumerate(records):
-        try:
-            history.append(decode_transition(record))
-        except msgspec.MsgspecError as error:
-            refused = unreadable(f"record {index} of run {run_id!r}", record, error)
-            damage.append(Damage(index, _why(refused), len(record)))
-    return tuple(history), tuple(damage)
-
-
-def _why(error: Exception) -> str:
-    return error.reason if isinstance(error, PayloadLocked) else str(error)

@@ -6,6 +6,7 @@ must display the rest of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ from interp.errors import UsageError
 from interp.explore.markup import Markup, element
 from interp.explore.theme import STYLE
 from interp.frames import message
+from interp.outline.words import elide, one_line
 
-__all__ = ["View", "page"]
+__all__ = ["View", "page", "part"]
+
+# Characters of an error that stands where a part of a view would.
+_ERROR = 500
 
 
 class View:
@@ -75,6 +80,20 @@ class View:
         if kind == ".txt":
             return f"{self}\n".encode()
         return page(type(self).__name__, self._safe_html()).encode()
+
+
+def part(name: str, draw: Callable[[], Markup | None]) -> Markup | None:
+    """Draw a part of a view; where that cannot be, say so in its place: the other parts are still worth seeing.
+
+    Args:
+        name: What it is called.
+        draw: Draws it; None for nothing.
+    """
+    try:
+        return draw()
+    except Exception as error:  # noqa: BLE001  as for views
+        told = f"{name} cannot be drawn: {type(error).__name__}: {message(error)}"
+        return element("p", elide(one_line(told), _ERROR), class_="bad", role="note")
 
 
 def page(title: str, body: Markup) -> str:
