@@ -216,9 +216,7 @@ def test_arguments_outcomes_and_what_came_from_outside_are_compared() -> None:
         == difference.summary
     )
 
-    signalled = diff(
-        seen(history_of((Signalled("a", b"1"), ()), (CancelRequested("enough"), ()))), seen(history_of())
-    )
+    signalled = diff(seen(history_of((Signalled("a", b"1"), ()), (CancelRequested("enough"), ()))), seen(history_of()))
     assert "They part at 2 s, only in A: a cancellation was asked for: enough." == signalled.summary
     assert "only in A: signal 'a' came, and nobody took it" in str(signalled)
     assert "only in A: a cancellation was asked for: enough" in str(signalled)
@@ -274,7 +272,7 @@ def test_many_fibers_are_counted() -> None:
     assert len(difference.html()) < 60_000
 
 
-HOSTILE = '<script>alert(1)</script>\x1b[31m\u202e"\'&'
+HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e\"'&"
 
 
 def test_hostile_texts_stay_texts() -> None:
@@ -282,7 +280,11 @@ def test_hostile_texts_stay_texts() -> None:
     record_ = Record("1", "call", HOSTILE, b"[" + bad + b"]", HOSTILE)
     a = seen((Transition(0, AT, Started(HOSTILE, b"[" + bad + b"]", bytes(16)), (record_,)),), HOSTILE)
     b = seen(
-        (*a.history, Transition(1, AT, Resolved("1", bad), (), Completed(bad)), Transition(2, AT, Signalled(HOSTILE, bad)))
+        (
+            *a.history,
+            Transition(1, AT, Resolved("1", bad), (), Completed(bad)),
+            Transition(2, AT, Signalled(HOSTILE, bad)),
+        )
     )
     for difference in (diff(a, b), diff(b, a)):
         shown = difference._repr_html_()
@@ -292,7 +294,9 @@ def test_hostile_texts_stay_texts() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b"[" * 5000, b"null", b'{"a":', b"[1,2]"])
-@pytest.mark.parametrize("kind", ["call", "sleep", "sleep_until", "child", "send", "reply", "annotate", "emit", "nonsense"])
+@pytest.mark.parametrize(
+    "kind", ["call", "sleep", "sleep_until", "child", "send", "reply", "annotate", "emit", "nonsense"]
+)
 def test_broken_payloads_are_shown(kind: str, payload: bytes) -> None:
     def broken(value: bytes) -> Any:
         command = Record("1", kind, "t", value, "x.py:1")
@@ -339,7 +343,9 @@ def test_a_history_that_fits_the_code_is_the_same() -> None:
 def test_without_code_or_records_there_is_nothing_to_compare_with() -> None:
     run = fleet()
 
-    with pytest.raises(UsageError, match="run 'prov-7' cannot be compared with its code: the workflow 'nowhere' is not"):
+    with pytest.raises(
+        UsageError, match="run 'prov-7' cannot be compared with its code: the workflow 'nowhere' is not"
+    ):
         attrs.evolve(run, row=attrs.evolve(run.row, workflow="nowhere")).diff()
     with pytest.raises(UsageError, match="it has no records that can be read"):
         attrs.evolve(run, history=()).diff()
