@@ -134,7 +134,8 @@ def _in_jupyterlab(themes: dict[str, str], folder: Path) -> Iterator[tuple[str, 
     """The stepper in a JupyterLab that runs."""
     blank: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
     cells = [blank | {"id": f"cell-{number}", "source": source} for number, source in enumerate(_CELLS)]
-    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     (folder / "look.ipynb").write_text(json.dumps(notebook))
     home = folder / "jupyter"
     with jupyterlab(folder, home) as lab, chromium(width=1320, height=940, scale=_SCALE) as session:
