@@ -18,6 +18,7 @@ __all__ = ["Blocked", "BlockedGroup", "blocked_of", "quoted"]
 # How many groups are shown, and how many runs of each are named.
 _MOST_GROUPS = 50
 _EXAMPLES = 3
+_ID = 60
 
 
 @attrs.frozen
@@ -39,6 +40,11 @@ class BlockedGroup:
     def runs(self) -> tuple[str, ...]:
         """The runs, the one that has waited longest first."""
         return tuple(dict.fromkeys(wait.run_id for wait in self.waits))
+
+    @property
+    def until(self) -> datetime | None:
+        """When the first of them goes on by itself, or times out; None for never."""
+        return min((wait.until for wait in self.waits if wait.until is not None), default=None)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -108,7 +114,8 @@ def _group_lines(group: BlockedGroup, now: datetime) -> list[str]:
         lines.append(f"      at {oldest.where}" + (f"  {oldest.source}" if oldest.source else ""))
     lines.append(f"      wakes: {oldest.wakes}")
     more = f" and {len(runs) - _EXAMPLES:,} more" if len(runs) > _EXAMPLES else ""
-    lines.append(f"      {'run' if len(runs) == 1 else 'runs'} {', '.join(map(clean, runs[:_EXAMPLES]))}{more}")
+    named = ", ".join(elide(clean(run), _ID) for run in runs[:_EXAMPLES])
+    lines.append(f"      {'run' if len(runs) == 1 else 'runs'} {named}{more}")
     return lines
 
 
@@ -125,7 +132,7 @@ def _since(group: BlockedGroup, now: datetime) -> str:
 
 
 def _until(group: BlockedGroup, now: datetime) -> str:
-    until = min((wait.until for wait in group.waits if wait.until is not None), default=None)
+    until = group.until
     if until is None:
         return ""
     return f", until {'in ' + span(until - now) if until > now else 'now'}"
@@ -140,13 +147,13 @@ def _group_row(group: BlockedGroup, now: datetime) -> Markup:
         element(
             "td",
             element("div", f"{len(group.waits):,}×", class_="many") if len(group.waits) > 1 else None,
-            element("code", ", ".join(runs[:_EXAMPLES])),
+            [element("div", element("code", elide(clean(run), _ID))) for run in runs[:_EXAMPLES]],
             element("span", more, class_="dim"),
         ),
         element("td", element("code", what), element("div", oldest.detail, class_="dim") if oldest.detail else None),
         element("td", oldest.workflow, *_place(oldest)),
-        element("td", span(now - oldest.since), class_="num"),
-        element("td", _until(group, now).removeprefix(", until "), class_="num"),
+        element("td", span(now - oldest.since), class_="num", style="white-space: nowrap"),
+        element("td", _until(group, now).removeprefix(", until "), class_="num", style="white-space: nowrap"),
         element("td", quoted(oldest.wakes)),
     )
 

@@ -125,11 +125,17 @@ def _grouped(fibers: Sequence[FiberAt], earlier: Mapping[str, FiberAt] | None) -
             fresh.add(fiber.id)
     tables = [fiber.frames[-1].local if fiber.frames else {} for fiber in fibers]
     names = dict.fromkeys(name for table in tables for name in table)
+    # What was changed is told fiber by fiber, even where it has become what it is in all others.
+    marked = {name for of_fiber in changed.values() if of_fiber for name in of_fiber[-1]} if len(fibers) > 1 else set()
     first = tables[0]
     common = {
-        name: first[name] for name in names if name in first and all(table.get(name) == first[name] for table in tables)
+        name: first[name]
+        for name in names
+        if name in first and name not in marked and all(table.get(name) == first[name] for table in tables)
     }
     varying = tuple(name for name in names if name not in common)
+    if len(varying) > _COLUMNS:
+        varying = tuple(sorted(varying, key=lambda name: name not in marked))
     return Group(tuple(fibers), common, varying, changed, frozenset(fresh))
 
 

@@ -1,13 +1,13 @@
-"""Lines of the source that records point at, where it is at hand and is the code that was recorded."""
+"""Single lines of the source that records point at, where they are at hand and those of the code that was recorded."""
 
 from __future__ import annotations
 
 import linecache
-import sys
 from collections.abc import Sequence
 
 from interp.definitions import WorkflowDefinition
 from interp.events import Started, Transition, WorkerLost
+from interp.explore.excerpts import full_name, place_of
 from interp.explore.subject import Subject
 from interp.outline.words import clean
 
@@ -22,7 +22,7 @@ class Source:
         definition = run.code
         is_known = isinstance(definition, WorkflowDefinition) and _recorded_code(run.history) == definition.code
         self._own = definition.fn.__code__.co_filename if is_known else ""
-        self._files: dict[str, str] = {_short(self._own): self._own} if is_known else {}
+        self._files: dict[str, str] = {}
 
     def line(self, where: str) -> str:
         """Return the line that a record points at, cleaned and without its indentation.
@@ -34,13 +34,13 @@ class Source:
         Returns:
             The line; empty where it is not at hand, or the workflow has changed since: another line would stand there.
         """
-        name, _, number = where.rpartition(":")
-        if not self._own or not name or not number.isascii() or not number.isdigit():
+        place = place_of(where)
+        if place is None or not self._own:
             return ""
+        name, number = place
         if name not in self._files:
-            self._files[name] = _file(name)
-        file = self._files[name]
-        return clean(linecache.getline(file, int(number)).strip()) if file else ""
+            self._files[name] = full_name(name, [self._own])
+        return clean(linecache.getline(self._files[name], number).strip()) if self._files[name] else ""
 
 
 def _recorded_code(history: Sequence[Transition]) -> str:
@@ -48,18 +48,3 @@ def _recorded_code(history: Sequence[Transition]) -> str:
     causes = (transition.cause for transition in reversed(history))
     codes = (cause.code for cause in causes if isinstance(cause, (Started, WorkerLost)))
     return next(filter(None, codes), "")
-
-
-def _file(name: str) -> str:
-    """Find a source file of a module that is imported by the last part of its name; empty where there are two."""
-    files = {file for module in list(sys.modules.values()) if (file := _file_of(module)) and _short(file) == name}
-    return files.pop() if len(files) == 1 else ""
-
-
-def _file_of(module: object) -> str:
-    file = getattr(module, "__dict__", {}).get("__file__")  # some modules make what is asked of them
-    return file if isinstance(file, str) else ""
-
-
-def _short(filename: str) -> str:
-    return filename.replace("\\", "/").rpartition("/")[2]

@@ -36,7 +36,7 @@ from interp.explore.today import against_code
 from interp.explore.view import View
 from interp.explore.what_if import WhatIf, made_real, what_if
 from interp.outline.tree import Tree, tree_of
-from interp.outline.words import count
+from interp.outline.words import count, elide
 from interp.runtime.live import microseconds
 from interp.store import Message, Reader, RunRow, Status
 
@@ -99,7 +99,8 @@ class Run(View):
         try:
             return find_workflow(self.row.workflow)
         except UnknownWorkflow:
-            return f"the workflow {self.row.workflow!r} is not imported here; import its module, or give workflow="
+            name = elide(repr(self.row.workflow), 44)
+            return f"the workflow {name} is not imported here; import its module, or give workflow="
         except InvalidDefinition as error:
             return str(error)
 

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
+from interp.definitions import WorkflowDefinition
 from interp.errors import InterpError
 from interp.events import (
     Completed,
@@ -27,6 +29,7 @@ from interp.events import (
     decode_event,
 )
 from interp.explore.blocked import quoted
+from interp.explore.divergence import divergence_of
 from interp.explore.markup import Markup, element, joined
 from interp.explore.subject import Damage, Stored
 from interp.explore.timeline import timeline_of
@@ -49,6 +52,9 @@ __all__ = ["STYLE", "run_html", "run_text"]
 # As wide as texts of views are.
 _WIDTH = 120
 
+# How many lines of text: what is longer (a traceback, a reason) loses its middle.
+_MOST_LINES = 1_000
+
 # What is shown of the tree: some more than on a terminal, since it can be folded.
 _LIMITS = Limits(branches=30, commands=60, rows=400, value=1_500)
 
@@ -64,6 +70,9 @@ _MOST_WAITS = 12
 _MOST_LETTERS = 20
 _FIRST_RECORDS = 100
 _LAST_RECORDS = 150
+
+# Longer histories are not replayed for the page of a run; `run.divergence()` does it all the same.
+_REPLAYED = 20_000
 
 # Trees of up to so many rows are shown unfolded.
 _OPEN_ROWS = 24
@@ -118,6 +127,12 @@ white-space: nowrap; }
 """What the page of a run adds to the style of all views."""
 
 
+def _place(where: str) -> str:
+    """Write `file:line`; of a long one its end, which tells most."""
+    text = one_line(where)
+    return text if len(text) <= _LINE else "…" + text[1 - _LINE :]
+
+
 def run_text(run: Stored, now: datetime | None = None) -> str:
     """Show a run as `interp show` does, in 120 columns.
 
@@ -140,17 +155,29 @@ def run_text(run: Stored, now: datetime | None = None) -> str:
     )
     page = RunPage(run.row, run.store, run.tree, now, Limits(), zone=UTC, repeated=_repeated(run))
     show_page(out, page)
-    lines = written.getvalue().rstrip("\n").splitlines()
+    lines = written.getvalue().rstrip("\n").split("\n")
+    if len(lines) > _MOST_LINES:
+        left_out = len(lines) - _MOST_LINES
+        lines[_MOST_LINES // 2 : -(_MOST_LINES // 2)] = [f"… {count(left_out, 'more line')}"]
     if run.damage:
         lines += ["", _damage_line(run)]
         lines += [f"  record {each.index}: {clean(each.why)}" for each in run.damage[:_MOST_LETTERS]]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(_fitted(clean(line)) for line in lines)
 
 
-def run_html(run: Stored, now: datetime | None = None) -> Markup:
-    """Show a run as markup; arguments as for `run_text`.
+def _fitted(line: str) -> str:
+    return (line if cell_len(line) <= _WIDTH else f"{set_cell_size(line, _WIDTH - 1)}…").rstrip()
+
+
+def run_html(run: Stored, now: datetime | None = None, *, has_style: bool = False) -> Markup:
+    """Show a run as markup.
 
     The text of a value, a message or a traceback is cut where it is long; the number of rows does not grow without end.
+
+    Args:
+        run: The run.
+        now: The time, for what still waits; None for now.
+        has_style: Whether the page around it has `STYLE` already.
     """
     now = now or datetime.now(UTC)
     parts: list[tuple[str, Callable[[], Markup | None]]] = [
@@ -167,7 +194,7 @@ def run_html(run: Stored, now: datetime | None = None) -> Markup:
     ]
     return element(
         "section",
-        Markup(f"<style>{STYLE}</style>"),
+        None if has_style else Markup(f"<style>{STYLE}</style>"),
         [part(name, draw) for name, draw in parts],
         class_="run",
         aria_label=f"run {run.id} of {run.row.workflow}",
@@ -242,7 +269,8 @@ def _facts(run: Stored, now: datetime) -> list[tuple[str, str]]:
 def _state(run: Stored) -> Markup | None:
     if not run.row.attributes:
         return None
-    return element("p", element("span", "state ", class_="dim"), element("code", recorded(run.row.attributes, _VALUE)))
+    said = element("code", recorded(run.row.attributes, _VALUE))
+    return element("p", element("span", "state ", class_="dim"), said, style="margin: 4px 0")
 
 
 def _beginning(run: Stored) -> Started | None:
@@ -289,7 +317,16 @@ def _parked(run: Stored, now: datetime) -> Markup | None:
         "parked",
         element("pre", elide(reflowed(clean(run.row.reason)), _TRACE), class_="said"),
         element("p", "It goes on by ", quoted(wait.wakes), "."),
+        _divergence(run),
     )
+
+
+def _divergence(run: Stored) -> Markup | None:
+    """Show what was recorded and what the code does now, side by side, where the code is at hand and they differ."""
+    if not isinstance(run.code, WorkflowDefinition) or len(run.history) > _REPLAYED:
+        return None
+    found = part("the divergence", lambda: None if (seen := divergence_of(run)) is None else seen.html())
+    return None if found is None else element("div", found, style="margin-top: 8px")
 
 
 def _ended(run: Stored) -> Markup | None:
@@ -346,7 +383,9 @@ def _wait_row(wait: Wait, now: datetime) -> Markup:
             element("div", wait.detail, class_="dim") if wait.detail else None,
         ),
         element("td", span(now - wait.since), class_="num"),
-        element("td", element("div", element("code", wait.where), class_="dim") if wait.where else None, source),
+        element(
+            "td", element("div", element("code", _place(wait.where)), class_="dim") if wait.where else None, source
+        ),
         element("td", quoted(wait.wakes)),
     )
 
@@ -370,7 +409,7 @@ def _twice(run: Stored) -> Markup | None:
             element("td", element("span", call.id, " ", class_="dim"), element("code", call.activity)),
             element("td", ", ".join(map(str, call.attempts[:_MOST_TRIES]))),
             element("td", element("code", idempotency_key(run.id, run.tree.round, call.id))),
-            element("td", element("code", call.where, class_="dim")),
+            element("td", element("code", _place(call.where), class_="dim")),
         )
         for call in calls[:_MOST_WAITS]
     ]
@@ -481,7 +520,7 @@ class _Drawn:
             element("time", self._at(row.at), class_="at", datetime=row.at.isoformat())
             if row.at is not None
             else element("span", class_="at"),
-            element("span", row.where, class_="place mono"),
+            element("span", _place(row.where), class_="place mono"),
         ]
 
     def _at(self, at: datetime) -> str:

@@ -112,6 +112,11 @@ class Runs(View):
         return f"<{count(len(self), 'run')} of {self._reader.url}>"
 
     @property
+    def url(self) -> str:
+        """Where they are: the URL of the store, or the path of the file."""
+        return self._reader.url
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """The run ids, in order."""
         return tuple(row.id for row in self.rows)

@@ -21,7 +21,6 @@ from interp.explore.notes import draw_bands, draw_notes
 from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
 from interp.explore.subject import Subject
 from interp.outline.words import count, elide, one_line
-from interp.store import Status
 
 __all__ = ["Timeline", "chart_of", "path_of", "timeline_of"]
 
@@ -51,11 +50,7 @@ def chart_of(run: Subject, now: datetime | None = None) -> Chart:
         run: The run.
         now: Until when goes on what has not ended; None for the present.
     """
-    row = run.row
-    parked = row.reason or "no reason is known" if row.status is Status.PARKED else ""
-    now = now or datetime.now(UTC)
-    is_held = row.status is Status.RUNNING
-    return lanes_of(run.tree, run.history, now, is_held=is_held, workflow=row.workflow, parked=parked)
+    return lanes_of(run.tree, run.history, run.row, now or datetime.now(UTC))
 
 
 def path_of(run: Subject, now: datetime | None = None) -> CriticalPath:
@@ -106,7 +101,8 @@ class Timeline(Picture):
 
     def text(self) -> str:
         """Return the timeline as lines of block characters, at most 100 columns."""
-        return text_of(self.chart, self.lanes, self.axis.idle, self.which)
+        drawn = text_of(self.chart, self.lanes, self.axis.idle, self.which)
+        return drawn if self.critical is None else f"{drawn}\n{_told(self.critical)}"
 
     def _label(self) -> str:
         chart = self.chart
@@ -183,9 +179,7 @@ class Timeline(Picture):
             begin, end, y = self.axis.x(step.begin), self.axis.x(step.end), middle + below
             line.append(f"{'M' if before is None else 'L'}{begin:.1f} {y:.1f}H{end:.1f}")
             before = y
-        title = element(
-            "title", f"critical path: {', '.join(f'{why} {share:.0%}' for why, share in path.shares.items())}"
-        )
+        title = element("title", _told(path))
         style = f"fill:none;stroke:{paint('fg')};stroke-width:2;stroke-linejoin:round"
         return element("path", title, d="".join(line) or "M0 0", style=style)
 
@@ -240,6 +234,10 @@ def _chosen(chart: Chart, rows: int, path: CriticalPath | None) -> tuple[list[La
     if len(on_it) > rows:
         told = f"the first {rows} of {count(len(on_it), 'fiber')} on the critical path, of {len(lanes) - 1:,}"
     return [chart.root, *on_it[:rows]], told
+
+
+def _told(path: CriticalPath) -> str:
+    return "critical path: " + ", ".join(f"{why} {share * 100:.0f} %" for why, share in path.shares.items())
 
 
 def _indent(lane: Lane, which: str) -> float:

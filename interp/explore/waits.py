@@ -15,6 +15,7 @@ import msgspec
 
 from interp.commands import AwaitSignal
 from interp.definitions import WorkflowDefinition
+from interp.explore.quiet import quiet
 from interp.explore.quoting import Source
 from interp.explore.subject import Stored
 from interp.frames import brief
@@ -122,6 +123,7 @@ def _pending(run: Stored, now: datetime) -> Wait:
     if due is not None and due > now:
         wakes = f"in {span(due - now)}, if a worker has {name!r} then"
     else:
+        due = None
         wakes = f"a worker that has {name!r}: `{clean(hint('worker', 'MODULE', store=run.store))}`"
     what = "a worker to take it up"
     return Wait(row.id, row.workflow, "worker", what, what, moment(row.created_us), due, wakes=wakes)
@@ -168,13 +170,13 @@ class _Told:
             since = node.tries[-1].retry_at or node.tries[-1].ended
         else:
             since = node.at
-        like = one_line(f"{kind} {record.target}".rstrip()) if kind != "timer" else "timer"
+        like = {"child": f"child {record.target}", "send": f"send {record.target}", "timer": "sleep"}.get(kind, head)
         return Wait(
             row.id,
             row.workflow,
             kind,
             what,
-            like,
+            one_line(like),
             since,
             None if kind == "call" else due,
             command=node.id,
@@ -248,14 +250,16 @@ def _signal_types(run: Stored) -> dict[str, str]:
     if not isinstance(definition, WorkflowDefinition) or run.damage or not 0 < len(run.history) <= _REPLAYED:
         return {}
     try:
-        interpreter = replay(definition, run.history, run_id=run.id).interpreter
+        with quiet():
+            interpreter = replay(definition, run.history, run_id=run.id).interpreter
     except Exception:  # noqa: BLE001  code that does not fit any more, or raises: the history is told without it
         return {}
     try:
         awaited = [issued for issued in interpreter.pending.values() if isinstance(issued.command, AwaitSignal)]
         return {issued.id: _type_name(cast("AwaitSignal[Any]", issued.command).type) for issued in awaited}
     finally:
-        interpreter.close()
+        with quiet():  # its cleanup code runs
+            interpreter.close()
 
 
 def _type_name(annotation: Any) -> str:

@@ -136,6 +136,13 @@ def heading(record: Record, width: int = WHOLE) -> tuple[str, str | None]:
         return clean(f"{record.kind} {record.target}".rstrip()), rendered(record.payload)
     if len(record.payload) > _LONG_BYTES and width < _LONG_BYTES:
         return clean(f"{record.kind} {record.target}".rstrip()), rendered_arguments(record.payload, width)
+    try:
+        return _heading(record, width)
+    except (msgspec.MsgspecError, ValueError):  # nothing that this version writes
+        return clean(f"{record.kind} {record.target}".rstrip()), rendered(record.payload, width)
+
+
+def _heading(record: Record, width: int) -> tuple[str, str | None]:
     match record.kind:
         case "call" | "transact":
             return f"{record.kind} {record.target}", rendered_arguments(record.payload, width)
@@ -172,7 +179,7 @@ def _parts(record: Record) -> list[bytes]:
 
 def failure_line(failure: Failure) -> str:
     """Return an exception on one line, such as `ConnectionError: refused`."""
-    name = failure.type_name.removeprefix("builtins.").removeprefix("interp.errors.")
+    name = one_line(failure.type_name).removeprefix("builtins.").removeprefix("interp.errors.")
     message = one_line(failure.message)
     return f"{name}: {message}" if message else name
 

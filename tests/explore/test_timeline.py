@@ -153,8 +153,11 @@ def test_what_is_not_folded_is_to_scale() -> None:
 def test_the_critical_path_is_marked() -> None:
     assert "critical path" not in texts(timeline(cloud()))
     assert "critical path" in texts(timeline(cloud(), critical=True))
+    assert (
+        timeline(cloud(), critical=True).text().endswith("critical path: waited 59 %, ran 24 %, retried 8 %, lost 8 %")
+    )
     assert [
-        title for title in titles(timeline(cloud(), critical=True)) if title.startswith("critical path: waited 59%")
+        title for title in titles(timeline(cloud(), critical=True)) if title.startswith("critical path: waited 59 %")
     ]
 
 
@@ -224,6 +227,17 @@ def test_a_parked_run_says_why() -> None:
     row = attrs.evolve(run_of(history).row, status=Status.PARKED, reason="diverged <at> record 3")
 
     assert "✗ parked: diverged <at> record 3" in texts(attrs.evolve(run_of(history), row=row).timeline())
+
+
+def test_records_that_cannot_be_read_are_told_and_what_has_ended_does_not_go_on() -> None:
+    run = run_of(cloud())
+    damaged = attrs.evolve(run, history=(*run.history[:5], *run.history[7:-1]))
+    picture = damaged.timeline(now=BEGIN + timedelta(days=9))
+
+    assert "? 3 records cannot be read: what they told is missing here" in texts(picture)
+    assert not picture.chart.is_open
+    assert picture.chart.end == damaged.history[-1].at
+    assert str(damaged.critical_path())
 
 
 # Hostile journals.
