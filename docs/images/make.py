@@ -140,14 +140,15 @@ def _in_jupyterlab(themes: dict[str, str], folder: Path) -> Iterator[tuple[str, 
     cells = [blank | {"id": f"cell-{number}", "source": source} for number, source in enumerate(_CELLS)]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "look.ipynb").write_text(json.dumps(notebook))
+    (folder / "explore.ipynb").write_text(json.dumps(notebook))
     home = folder / "jupyter"
     with jupyterlab(folder, home) as lab, chromium(width=1240, height=1120, scale=_SCALE) as session:
         lab.start(session)
         session.execute_script("jupyterapp.commands.execute('application:toggle-left-area')")
-        time.sleep(1)  # the launcher comes late
-        lab.open(session, "look.ipynb")
+        lab.open(session, "explore.ipynb")
         assert [] == lab.run_all(session)
+        launcher = "[...jupyterapp.shell.widgets('main')].filter(widget => !widget.sessionContext)"
+        session.execute_script(f"{launcher}.forEach(widget => widget.dispose());")
         for name, theme in themes.items():
             lab.theme(session, theme)
             session.switch_to.frame(session.find_element("css selector", "iframe.st-frame"))
