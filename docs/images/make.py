@@ -52,9 +52,9 @@ VIEWS: dict[str, Callable[[Journal], View]] = {
     "diff": lambda journal: journal["prov-7f3a"].diff(journal["prov-91c0"]),
     "divergence": lambda journal: journal["prov-b511"].divergence() or journal["prov-b511"],
     "blocked": lambda journal: journal.blocked(),
-    "latency": lambda journal: journal.runs(since="26h", limit=None).latency(),
-    "concurrency": lambda journal: journal.runs(since="26h", limit=None).concurrency(),
-    "path-map": lambda journal: journal.runs(since="26h", limit=None).path_map(),
+    "latency": lambda journal: journal.runs(since="26h", status="ended", limit=None).latency(),
+    "concurrency": lambda journal: journal.runs(since="26h", status="ended", limit=None).concurrency(),
+    "path-map": lambda journal: journal.runs(since="26h", status="ended", limit=None).path_map(),
 }
 
 COMMANDS = {
