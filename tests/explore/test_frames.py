@@ -28,6 +28,7 @@ from interp.explore.commands import Past, commands_frame
 from interp.explore.run import read_run
 from interp.runtime.stores import open_store
 from interp.store import Create
+from tests.explore.browser import needed
 from tests.explore.flows import provision_fleet
 from tests.explore.recording import BEGIN, CLOUD, keep, record
 
@@ -123,17 +124,19 @@ def test_importing_explore_imports_no_library() -> None:
 # With them.
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("frame", [Frame(VALUES), _empty()], ids=["full", "empty"])
 def test_polars_has_the_same_values(frame: Frame) -> None:
-    polars = pytest.importorskip("polars")
+    polars = needed("polars")
 
     assert _columns(frame) == frame.to_polars().to_dict(as_series=False)
     assert frame.to_polars().equals(polars.DataFrame(frame))
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("frame", [Frame(VALUES), _empty()], ids=["full", "empty"])
 def test_arrow_has_the_same_values_and_types(frame: Frame) -> None:
-    arrow = pytest.importorskip("pyarrow")
+    arrow = needed("pyarrow")
     types = ["string", "int64", "double", "bool", "timestamp[us, tz=UTC]", "duration[us]"]
 
     assert _columns(frame) == frame.to_arrow().to_pydict()
@@ -141,9 +144,10 @@ def test_arrow_has_the_same_values_and_types(frame: Frame) -> None:
     assert frame.to_arrow().equals(arrow.table(frame))
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("frame", [Frame(VALUES), _empty()], ids=["full", "empty"])
 def test_pandas_has_the_same_values(frame: Frame) -> None:
-    pandas = pytest.importorskip("pandas")
+    pandas = needed("pandas")
     made = frame.to_pandas()
 
     for name in frame.columns:
@@ -153,12 +157,13 @@ def test_pandas_has_the_same_values(frame: Frame) -> None:
         str(kind) for kind in made.dtypes
     ]
     if hasattr(pandas.DataFrame, "from_arrow"):
-        pytest.importorskip("pyarrow")
+        needed("pyarrow")
         assert len(frame) == len(pandas.DataFrame.from_arrow(frame))
 
 
+@pytest.mark.lab
 def test_polars_writes_the_stream_where_pyarrow_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    polars = pytest.importorskip("polars")
+    polars = needed("polars")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 
     assert _columns(Frame(VALUES)) == polars.DataFrame(Frame(VALUES)).to_dict(as_series=False)

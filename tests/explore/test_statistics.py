@@ -51,6 +51,7 @@ from interp.explore.view import View
 from interp.explore.ways import ways_of
 from interp.outline.tree import tree_of
 from interp.runtime.stores import open_store
+from tests.explore.browser import needed
 from tests.explore.flows import provision_fleet
 from tests.explore.recording import BEGIN, CLOUD, keep, record
 
@@ -339,8 +340,9 @@ def test_the_latency_table_is_that_of_the_commands(journal: Journal) -> None:
     assert "create_vm" in str(view)
 
 
+@pytest.mark.lab
 def test_pictures_are_saved(journal: Journal, tmp_path: Any) -> None:
-    pytest.importorskip("resvg_py")
+    needed("resvg_py")
     view = journal.runs().latency()
 
     assert view.save(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
@@ -359,25 +361,28 @@ def test_moments_far_apart_fold_the_time_between() -> None:
 # Other people's pictures.
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("many", [False, True])
 def test_plotly_figures_are_built_and_written(many: bool, journal: Journal) -> None:
-    pytest.importorskip("plotly")
+    needed("plotly")
     figure = to_plotly(journal.runs() if many else journal["prov-0"])
 
     assert "create_vm" in figure.to_html(include_plotlyjs=False)
     assert figure.data
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("many", [False, True])
 def test_altair_charts_are_built_and_drawn(many: bool, journal: Journal) -> None:
-    pytest.importorskip("altair")
-    convert = pytest.importorskip("vl_convert")
+    needed("altair")
+    convert = needed("vl_convert")
 
     assert "create_vm" in convert.vegalite_to_svg(to_altair(journal.runs() if many else journal["prov-0"]).to_json())
 
 
+@pytest.mark.lab
 def test_plotly_takes_no_tags_from_a_journal() -> None:
-    pytest.importorskip("plotly")
+    needed("plotly")
     store = open_store("memory:")
     keep(store, HOSTILE, _of(5, target="m.<b>x</b>").history)
     figure = to_plotly(read_run(store, HOSTILE))

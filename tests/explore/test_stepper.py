@@ -84,6 +84,7 @@ def press(browser: Any, key: str) -> None:
     find(browser, "body").send_keys(getattr(keys, key))
 
 
+@pytest.mark.lab
 def test_keys_buttons_and_the_slider_move_through_the_records(browser: Any, tmp_path: Path) -> None:
     opened(browser, RUN, tmp_path, at=1)
 
@@ -115,6 +116,7 @@ def test_keys_buttons_and_the_slider_move_through_the_records(browser: Any, tmp_
     assert [] == complaints(browser)
 
 
+@pytest.mark.lab
 def test_every_record_shows_what_the_moment_shows(browser: Any, tmp_path: Path) -> None:
     opened(browser, RUN, tmp_path)
     for index in range(len(HISTORY)):
@@ -128,6 +130,7 @@ def test_every_record_shows_what_the_moment_shows(browser: Any, tmp_path: Path) 
     assert [] == complaints(browser)
 
 
+@pytest.mark.lab
 def test_jumps_go_to_failures_and_to_where_a_variable_changed(browser: Any, tmp_path: Path) -> None:
     opened(browser, RUN, tmp_path)
     expected = [each.index for each in HISTORY if type(each.cause).__name__ in ("AttemptFailed", "Rejected")]
@@ -154,6 +157,7 @@ def test_jumps_go_to_failures_and_to_where_a_variable_changed(browser: Any, tmp_
     assert [] == complaints(browser)
 
 
+@pytest.mark.lab
 def test_the_timeline_has_a_cursor_and_can_be_clicked(browser: Any, tmp_path: Path) -> None:
     opened(browser, RUN, tmp_path)
     chains = needed("selenium.webdriver").ActionChains
@@ -166,6 +170,7 @@ def test_the_timeline_has_a_cursor_and_can_be_clicked(browser: Any, tmp_path: Pa
     assert [] == complaints(browser)
 
 
+@pytest.mark.lab
 def test_the_frame_follows_the_theme_of_the_notebook(browser: Any, tmp_path: Path) -> None:
     colours = {}
     for light in ("true", "false"):
@@ -176,6 +181,7 @@ def test_the_frame_follows_the_theme_of_the_notebook(browser: Any, tmp_path: Pat
     assert "rgba(230, 237, 243, 1)" == colours["false"]
 
 
+@pytest.mark.lab
 def test_nothing_that_is_recorded_becomes_more_than_text(browser: Any, tmp_path: Path) -> None:
     history = record(stepper_hostile, HOSTILE, run_id=HOSTILE)
     run = run_of(stepper_hostile, history, HOSTILE)
@@ -245,8 +251,9 @@ def test_the_script_is_part_of_the_package() -> None:
     assert resources.files("interp.explore").joinpath("stepper.js").is_file()
 
 
+@pytest.mark.lab
 def test_the_widget_shows_each_record_it_is_set_to() -> None:
-    pytest.importorskip("anywidget")
+    needed("anywidget")
     widget = RUN.step_through(3, live=True)
 
     assert (3, 3) == (widget.step, widget.card["index"])
@@ -284,9 +291,10 @@ def test_what_is_no_record_is_refused() -> None:
         RUN.step_through(999)
 
 
+@pytest.mark.lab
 def test_the_widget_steps_in_a_browser_as_the_page_does(browser: Any, tmp_path: Path) -> None:
     """The two forms share `mount`; here a model that answers as the kernel does stands in for the kernel."""
-    pytest.importorskip("anywidget")
+    needed("anywidget")
     widget = RUN.step_through(3, live=True)
     cards = []
     for index in range(8):

@@ -20,6 +20,7 @@ from interp.errors import UsageError
 from interp.events import Transition
 from interp.explore import Timeline
 from interp.store import Status
+from tests.explore.browser import needed
 from tests.explore.flows import provision_fleet
 from tests.explore.living import end_of, histories, run_of
 from tests.explore.pictures import IMAGES, PICTURES
@@ -281,9 +282,10 @@ def test_a_picture_of_its_own_follows_the_theme_and_needs_nothing_else(tmp_path:
     assert "{http://www.w3.org/2000/svg}svg" == root.tag
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_picture_becomes_pixels(dark: bool, tmp_path: Path) -> None:
-    pytest.importorskip("resvg_py")
+    needed("resvg_py")
     picture = timeline(cloud())
     small, large = picture.png(zoom=1, dark=dark), picture.png(zoom=2, dark=dark)
 
