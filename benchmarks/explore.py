@@ -2,8 +2,8 @@
 
     python benchmarks/explore.py [--runs 100000] [--rounds 7] [--store DIR]
 
-All in one process, from `Journal(...)` on; importing is measured apart. Times are the median of the rounds. How much a
-look slows a worker down is a ratio: a worker in a process of its own counts steps as fast as it can, and windows in which
+All in one process, from `Journal(...)` on, so without imports. Times are the median of the rounds. How much a look
+slows a worker down is a ratio: a worker in a process of its own counts steps as fast as it can, and windows in which
 nobody looks alternate with windows in which somebody does.
 """
 
@@ -148,11 +148,13 @@ def measure_run(url: str, run_id: str, what: str, rounds: int) -> None:
         tell(f"{what}: its timeline", timed(lambda: run.timeline().html(), rounds), f"{size / 1e3:,.0f} kB")
         last = len(run.history) - 1
         for index in (0, last // 2, last):
-
-            def stand(index: int = index) -> str:
-                return run.at(index).html()
-
-            tell(f"{what}: stand at record {index:,}", timed(stand, rounds))
+            taken: list[float] = []
+            for _ in range(rounds):
+                fresh = journal[run_id]
+                begin = time.perf_counter()
+                fresh.at(index).html()
+                taken.append(time.perf_counter() - begin)
+            tell(f"{what}: stand at record {index:,}", statistics.median(taken))
 
 
 def work(url: str) -> None:
@@ -198,12 +200,13 @@ def measure_beside(directory: Path, rounds: int) -> None:
             nonlocal looks
             looks += 1
             journal.runs(limit=50).html()
-            journal["busy-1"].tree  # noqa: B018  it is worked out
+            journal["busy-1"].html()
 
         speeds: dict[str, list[float]] = {"alone": [], "a look each second": [], "as fast as it can": []}
         with Journal(url) as journal:
-            for _ in range(rounds):
-                for how, found in speeds.items():
+            for number in range(4 * rounds):
+                order = [*speeds.items()]
+                for how, found in order if number % 2 else reversed(order):
                     begin, before = time.perf_counter(), done()
                     end = begin + _WINDOW_S
                     if how != "alone":

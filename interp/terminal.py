@@ -203,7 +203,7 @@ def _repeated_table(page: RunPage) -> Table:
     for call in shown:
         lost = f"{'attempt' if len(call.attempts) == 1 else 'attempts'} {', '.join(map(str, call.attempts))}"
         key = idempotency_key(page.row.id, page.tree.round, call.id)
-        what = f"  {call.id}  {clean(call.activity)}"
+        what = f"  {clean(call.id)}  {clean(call.activity)}"
         table.add_row(what, lost, f"key {clean(key)}", Text(clean(call.where), "dim"))
     if len(page.repeated) > len(shown):
         table.add_row(f"  … and {len(page.repeated) - len(shown):,} more", "", "", "")
@@ -235,7 +235,7 @@ def _line(row: Row, room: int | None) -> Text:
     if mark:
         line.append(f"{mark} ", style)
     if row.id:
-        line.append(f"{row.id}  ", "dim")
+        line.append(f"{clean(row.id)}  ", "dim")
     inside, answer = row.inside, row.answer
     if room is not None:
         left = room - len(line.plain) - len(row.head) - len(row.tail) - 3
@@ -301,7 +301,7 @@ def _ending(outcome: Outcome, page: RunPage) -> Text:
             return Text.assemble(("completed: ", "bold green"), result if page.is_whole else elide(result, 2 * _VALUE))
         case Failed():
             trace = "\n".join(outcome.failure.traceback.splitlines()[:-1])
-            line = failure_line(outcome.failure)
+            line = failure_line(outcome.failure, page.limits.value)
             return Text.assemble(("failed: ", "bold red"), line, (f"\n{clean(trace)}" if trace else "", "dim"))
         case WasCancelled():
             return Text.assemble(("cancelled", "bold red"), f": {clean(outcome.reason)}" if outcome.reason else "")

@@ -107,9 +107,8 @@ def _group_lines(group: BlockedGroup, now: datetime) -> list[str]:
     oldest = group.oldest
     runs = group.runs
     what = oldest.what if len(group.waits) == 1 else oldest.like
-    lines = [
-        f"{_number(group)}{clean(oldest.workflow)}  {what}{_detail(oldest)}  {_since(group, now)}{_until(group, now)}"
-    ]
+    head = f"{_number(group)}{elide(clean(oldest.workflow), _ID)}  {what}{_detail(oldest)}"
+    lines = [f"{head}  {_since(group, now)}{_until(group, now)}"]
     if oldest.where:
         lines.append(f"      at {oldest.where}" + (f"  {oldest.source}" if oldest.source else ""))
     lines.append(f"      wakes: {oldest.wakes}")
@@ -154,7 +153,7 @@ def _group_row(group: BlockedGroup, now: datetime) -> Markup:
             element("span", more, class_="dim"),
         ),
         element("td", element("code", what), element("div", oldest.detail, class_="dim") if oldest.detail else None),
-        element("td", oldest.workflow, *_place(oldest)),
+        element("td", elide(oldest.workflow, _ID), *_place(oldest)),
         element("td", span(now - oldest.since), class_="num", style="white-space: nowrap"),
         element("td", _until(group, now).removeprefix(", until "), class_="num", style="white-space: nowrap"),
         element("td", quoted(oldest.wakes)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, overload
@@ -145,7 +145,7 @@ class Moment(View):
         return f"no fiber {fiber!r} at record {self.index}; there are {there}"
 
     @contextmanager
-    def standing(self) -> Iterator[Standing]:
+    def standing(self) -> Generator[Standing]:
         """Stand here again, with the live objects: nothing of them may be kept or changed."""
         code = self.run.code
         assert not isinstance(code, str), "without code there are no fibers to look at"
@@ -241,8 +241,8 @@ class Moment(View):
                 for each in self.pending[:_LISTED]
             ]
             if len(self.pending) > _LISTED:
-                told = f"… and {len(self.pending) - _LISTED:,} more: moment.pending"
-                rows.append(element("tr", element("td", told, class_="dim", colspan=4)))
+                rest = f"… and {len(self.pending) - _LISTED:,} more: moment.pending"
+                rows.append(element("tr", element("td", rest, class_="dim", colspan=4)))
             title = element("summary", f"{count(len(self.pending), 'command')} waiting")
             heads = [element("th", name, scope="col") for name in ("id", "command", "since", "until")]
             table = element("table", element("thead", element("tr", heads)), element("tbody", rows))
@@ -265,8 +265,7 @@ class Moment(View):
         lines += cards_text(self.scene, self.before, 120, "moment.fibers")
         if self.state:
             lines += ["", elide("annotated: " + ", ".join(f"{name}={text}" for name, text in self.state.items()), 120)]
-        for name, text in self.mailbox[:_LISTED]:
-            lines.append(elide(f"in the mailbox: {one_line(name)}: {text}", 120))
+        lines += [elide(f"in the mailbox: {one_line(name)}: {text}", 120) for name, text in self.mailbox[:_LISTED]]
         if not self.scene.fibers and self.pending:
             lines += ["", f"{count(len(self.pending), 'command')} waiting"]
             lines += [
@@ -382,7 +381,7 @@ _KINDS: dict[type, Kind] = {int: Kind.WHOLE, bool: Kind.TRUTH, float: Kind.NUMBE
 
 
 def _column(values: list[Any]) -> tuple[Kind, list[Any]]:
-    kinds = {type(value) for value in values if value is not None}
+    kinds: set[type] = {type(value) for value in values if value is not None}
     kind = _KINDS.get(next(iter(kinds)), Kind.TEXT) if len(kinds) == 1 else Kind.TEXT
     if kind is Kind.WHOLE and any(value is not None and abs(value) >= 1 << 63 for value in values):
         kind = Kind.TEXT

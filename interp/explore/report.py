@@ -37,7 +37,8 @@ _STYLE = """
 .interp h1 { font-size: 22px; margin: 0 0 2px; } .interp h2 { font-size: 17px; margin: 34px 0 8px; padding-top: 10px;
 border-top: 1px solid var(--line); }
 
-.interp nav ol { margin: 10px 0 0; padding-left: 22px; display: flex; flex-wrap: wrap; gap: 0 34px; } .interp nav a { color: var(--wait); }
+.interp nav ol { margin: 10px 0 0; padding-left: 22px; display: flex; flex-wrap: wrap; gap: 0 34px; }
+.interp nav a { color: var(--wait); }
 .interp details.whole { margin: 6px 0; border: 1px solid var(--line); border-radius: 6px; padding: 6px 12px; }
 .interp details.whole > summary { color: inherit; } .interp details.whole[open] > summary { margin-bottom: 10px; }
 @media print { .interp nav { display: none; } .interp h2 { break-after: avoid; }

@@ -177,7 +177,7 @@ class Run(View):
         run: Any = self  # as in `timeline`
         return moment_at(run, where)
 
-    def step_through(self, at: Where | None = None, *, live: bool = False, height: int = 720) -> Any:
+    def step_through(self, at: Where | None = None, *, live: bool = False, height: int = 800) -> Any:
         """Step through the records: a slider, the source with the current line lit, the variables as they change.
 
         Left and right step, Home and End go to the ends; buttons jump to failures and to where a variable changed.

@@ -52,14 +52,15 @@ __all__ = ["STYLE", "run_html", "run_text"]
 # As wide as texts of views are.
 _WIDTH = 120
 
-# How many lines of text: what is longer (a traceback, a reason) loses its middle.
-_MOST_LINES = 1_000
+# Lines of text: from more than this the middle is left out.
+_LINES = 600
 
 # What is shown of the tree: some more than on a terminal, since it can be folded.
 _LIMITS = Limits(branches=30, commands=60, rows=400, value=1_500)
 
 # Characters of a line that may be cut, of a value that is unfolded, and of a traceback.
 _LINE = 160
+_ID = 80
 _VALUE = 1_500
 _TRACE = 4_000
 
@@ -156,9 +157,9 @@ def run_text(run: Stored, now: datetime | None = None) -> str:
     page = RunPage(run.row, run.store, run.tree, now, Limits(), zone=UTC, repeated=_repeated(run))
     show_page(out, page)
     lines = written.getvalue().rstrip("\n").split("\n")
-    if len(lines) > _MOST_LINES:
-        left_out = len(lines) - _MOST_LINES
-        lines[_MOST_LINES // 2 : -(_MOST_LINES // 2)] = [f"… {count(left_out, 'more line')}"]
+    if len(lines) > _LINES:
+        left_out = len(lines) - _LINES
+        lines[_LINES // 2 : -(_LINES // 2)] = [f"… {count(left_out, 'more line')}"]
     if run.damage:
         lines += ["", _damage_line(run)]
         lines += [f"  record {each.index}: {clean(each.why)}" for each in run.damage[:_MOST_LETTERS]]
@@ -197,7 +198,7 @@ def run_html(run: Stored, now: datetime | None = None, *, has_style: bool = Fals
         None if has_style else Markup(f"<style>{STYLE}</style>"),
         [part(name, draw) for name, draw in parts],
         class_="run",
-        aria_label=f"run {run.id} of {run.row.workflow}",
+        aria_label=elide(f"run {run.id} of {run.row.workflow}", 3 * _LINE),
     )
 
 
@@ -213,16 +214,19 @@ def _header(run: Stored, now: datetime) -> Markup:
         "header",
         element(
             "h3",
-            row.workflow,
+            elide(one_line(row.workflow[:_TRACE]), _LINE),
             element("span", row.status.value, class_=f"pill {row.status.value}"),
-            element("code", row.id, class_="dim"),
+            element("code", elide(row.id, 2 * _LINE), class_="dim"),
         ),
         element(
             "dl",
-            [element("div", element("dt", name), element("dd", value)) for name, value in _facts(run, now)],
+            [
+                element("div", element("dt", name), element("dd", elide(value, _LINE)))
+                for name, value in _facts(run, now)
+            ],
             class_="facts",
         ),
-        element("pre", f"{one_line(row.workflow)}({arguments}){result}", class_="asked"),
+        element("pre", f"{elide(one_line(row.workflow[:_TRACE]), _LINE)}({arguments}){result}", class_="asked"),
         _state(run),
     )
 
@@ -301,7 +305,7 @@ def _damage_line(run: Stored) -> str:
 def _damaged(run: Stored) -> Markup | None:
     if not run.damage:
         return None
-    shown = [element("li", f"record {each.index}: {each.why}") for each in run.damage[:_MOST_LETTERS]]
+    shown = [element("li", elide(f"record {each.index}: {each.why}", 3 * _LINE)) for each in run.damage[:_MOST_LETTERS]]
     more = len(run.damage) - len(shown)
     rest = element("li", f"… and {count(more, 'more')}") if more > 0 else None
     return _note("bad", _damage_line(run), element("ul", shown, rest))
@@ -315,7 +319,7 @@ def _parked(run: Stored, now: datetime) -> Markup | None:
     return _note(
         "odd",
         "parked",
-        element("pre", elide(reflowed(clean(run.row.reason)), _TRACE), class_="said"),
+        element("pre", elide(reflowed(clean(run.row.reason[:_TRACE])), _TRACE), class_="said"),
         element("p", "It goes on by ", quoted(wait.wakes), "."),
         _divergence(run),
     )
@@ -332,9 +336,11 @@ def _divergence(run: Stored) -> Markup | None:
 def _ended(run: Stored) -> Markup | None:
     match run.tree.outcome:
         case Failed(failure=failure):
-            return _note("bad", f"failed: {elide(failure_line(failure), _VALUE)}", _trace(failure, is_open=True))
+            return _note(
+                "bad", f"failed: {elide(failure_line(failure, _VALUE), _VALUE)}", _trace(failure, is_open=True)
+            )
         case WasCancelled(reason=reason):
-            return _note("bad", "cancelled" + (f": {elide(one_line(reason), _VALUE)}" if reason else ""))
+            return _note("bad", "cancelled" + (f": {elide(one_line(reason[:_TRACE]), _VALUE)}" if reason else ""))
         case ContinuedAs(started=started):
             return _note("wait", "continues as new", element("pre", recorded(started.args, _VALUE)))
         case _:
@@ -343,11 +349,12 @@ def _ended(run: Stored) -> Markup | None:
 
 def _trace(failure: Failure, *, is_open: bool = False) -> Markup | None:
     """Fold a traceback; a long one loses its middle."""
-    text = clean(failure.traceback)
+    text = failure.traceback
     if not text:
         return None
     if len(text) > _TRACE:
         text = f"{text[: _TRACE // 2]}\n  … {len(text) - _TRACE:,} characters …\n{text[-_TRACE // 2 :]}"
+    text = clean(text)
     inside = element("pre", text, class_="trace", tabindex=0, role="region", aria_label="traceback")
     return element("details", element("summary", "traceback"), inside, open=is_open)
 
@@ -406,9 +413,13 @@ def _twice(run: Stored) -> Markup | None:
     rows = [
         element(
             "tr",
-            element("td", element("span", call.id, " ", class_="dim"), element("code", call.activity)),
+            element(
+                "td",
+                element("span", elide(call.id, _ID), " ", class_="dim"),
+                element("code", elide(call.activity, _LINE)),
+            ),
             element("td", ", ".join(map(str, call.attempts[:_MOST_TRIES]))),
-            element("td", element("code", idempotency_key(run.id, run.tree.round, call.id))),
+            element("td", element("code", elide(idempotency_key(run.id, run.tree.round, call.id), 3 * _LINE))),
             element("td", element("code", _place(call.where), class_="dim")),
         )
         for call in calls[:_MOST_WAITS]
@@ -511,7 +522,7 @@ class _Drawn:
             element(
                 "span",
                 element("span", f"{_SAID[row.tone]}: ", class_="sr") if row.tone in _SAID else None,
-                element("span", row.id, class_="id") if row.id else None,
+                element("span", elide(row.id, _ID), class_="id") if row.id else None,
                 element("code", elide(row.head + inside, 2 * _LINE), class_="dim" if is_faint else None),
                 element("code", elide(answer, 2 * _LINE), class_=f"ans {colour}".rstrip()) if answer else None,
                 class_="told",
@@ -564,7 +575,7 @@ class _Drawn:
     def _try(self, attempt: Try) -> Markup:
         begun, pause = attempt.begun, attempt.retry_at
         failure = attempt.failure
-        came = "unknown: its worker was lost" if failure is None else elide(failure_line(failure), 2 * _LINE)
+        came = "unknown: its worker was lost" if failure is None else elide(failure_line(failure, _VALUE), 2 * _LINE)
         return element(
             "tr",
             element("th", attempt.number, scope="row", class_="num"),
@@ -648,7 +659,7 @@ def _letter(letter: Letter) -> Markup:
     came = f"{stamp(letter.at, UTC)} UTC" if letter.at is not None else "in an earlier round"
     return element(
         "tr",
-        element("th", f"{kind} ", element("code", one_line(repr(letter.name))), scope="row"),
+        element("th", f"{kind} ", element("code", elide(one_line(repr(letter.name[:_LINE])), _LINE)), scope="row"),
         element("td", element("code", recorded(letter.payload, _LINE))),
         element("td", came, class_="dim"),
     )

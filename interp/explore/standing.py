@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -189,7 +189,7 @@ atexit.register(let_go)
 
 
 @contextmanager
-def standing(run_id: str, definition: WorkflowDefinition, history: Sequence[Transition]) -> Iterator[Standing]:
+def standing(run_id: str, definition: WorkflowDefinition, history: Sequence[Transition]) -> Generator[Standing]:
     """Give the standing of a run on this thread, in silence; it is kept for the next time.
 
     Args:

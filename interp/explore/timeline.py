@@ -94,9 +94,14 @@ class Timeline(Picture):
         """How high the picture is, in pixels."""
         return self._drawn[1]
 
+    @property
+    def bottom(self) -> float:
+        """Where the lanes end, in pixels from the top: below are notes and the legend."""
+        return self._drawn[2]
+
     def svg(self) -> Markup:
         """Return the timeline as one `<svg>` element."""
-        marks, height = self._drawn
+        marks, height, _ = self._drawn
         return canvas(self.width, height, marks, label=self._label())
 
     def text(self) -> str:
@@ -115,16 +120,18 @@ class Timeline(Picture):
         return elide("; ".join(told), 600)
 
     @functools.cached_property
-    def _drawn(self) -> tuple[list[Markup], float]:
-        """Everything that is drawn, and how high it is."""
+    def _drawn(self) -> tuple[list[Markup], float, float]:
+        """Everything that is drawn, how high it is, and where the lanes end."""
         hues = hues_for(self.chart.root.every())
         marks: list[Markup] = []
         top = 0.0
         if self.which:
             top = self._draw_crowd(crowd_of(self.chart, self.axis, hues), marks)
-        top = self._draw_lanes(hues, top, marks)
+        bottom = self._draw_lanes(hues, top, marks)
+        drawn, top = draw_notes(self.chart.notes, self.axis, bottom, self.width)
+        marks += drawn
         entries = entries_of(self.lanes, hues, with_activities=not self.which, with_path=self.critical is not None)
-        return marks, self._draw_legend(entries, top + 8, marks)
+        return marks, self._draw_legend(entries, top + 8, marks), bottom
 
     def _draw_crowd(self, crowd: Crowd, marks: list[Markup]) -> float:
         """Draw what all fibers did; return where it ends."""
@@ -137,7 +144,7 @@ class Timeline(Picture):
         return bottom + 24
 
     def _draw_lanes(self, hues: Mapping[str, str], top: float, marks: list[Markup]) -> float:
-        """Draw the lanes; return where they, and what is told below them, end."""
+        """Draw the lanes; return where they end."""
         row = next(height for most, height in _HEIGHTS if len(self.lanes) <= most)
         top += _TOP
         bottom = top + row * len(self.lanes)
@@ -149,8 +156,6 @@ class Timeline(Picture):
         marks += [self._row(lane, middle, row, hues, least) for lane, middle in zip(self.lanes, middles, strict=True)]
         if self.critical is not None:
             marks.append(self._path(self.critical, middles, row / 2 - 1.5))
-        drawn, bottom = draw_notes(self.chart.notes, self.axis, bottom, self.width)
-        marks += drawn
         return bottom
 
     def _row(self, lane: Lane, middle: float, row: float, hues: Mapping[str, str], least: float) -> Markup:

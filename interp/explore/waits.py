@@ -33,6 +33,7 @@ _MOST_WAITS = 200
 
 # Values longer than this are cut.
 _VALUE = 80
+_REASON = 300
 
 # Longer histories are not replayed to learn the type of a signal.
 _REPLAYED = 20_000
@@ -103,7 +104,7 @@ def alive_in(reader: Reader | None, now: datetime) -> Mapping[str, bool]:
 
 def _parked(run: Stored) -> Wait:
     row = run.row
-    reason = one_line(row.reason.partition("\n")[0]) or "no reason is recorded"
+    reason = elide(one_line(row.reason[:_REASON].partition("\n")[0]), _REASON) or "no reason is recorded"
     by_itself = "a deploy that fits it, or " if row.misfit else ""
     return Wait(
         row.id,
@@ -156,7 +157,7 @@ class _Told:
                 kind, detail, wakes = "signal", self.types.get(node.id, ""), self._signal(node)
             case "await_request":
                 kind, detail = "request", ""
-                wakes = f"`{clean(hint('ask', self.run.id, record.target, store=self.run.store))}`"
+                wakes = f"`{clean(hint('ask', self.run.id, record.target[:_REASON], store=self.run.store))}`"
             case "child":
                 kind, (detail, wakes) = "child", self._child(node)
             case "send":
@@ -164,23 +165,28 @@ class _Told:
             case _:
                 kind, detail, wakes = "timer", "", self._time(node.due)
         head, inside = heading(record, _VALUE)
-        what = one_line(head if inside is None else f"{head}({elide(one_line(inside), _VALUE)})")
+        head = elide(one_line(head), _VALUE)
+        what = head if inside is None else f"{head}({elide(one_line(inside), _VALUE)})"
         row, due = self.run.row, node.due
         if kind == "call" and node.tries:
             since = node.tries[-1].retry_at or node.tries[-1].ended
         else:
             since = node.at
-        like = {"child": f"child {record.target}", "send": f"send {record.target}", "timer": "sleep"}.get(kind, head)
+        like = {
+            "child": f"child {record.target[:_VALUE]}",
+            "send": f"send {record.target[:_VALUE]}",
+            "timer": "sleep",
+        }.get(kind, head)
         return Wait(
             row.id,
             row.workflow,
             kind,
             what,
-            one_line(like),
+            elide(one_line(like), 2 * _VALUE),
             since,
             None if kind == "call" else due,
             command=node.id,
-            where=clean(record.where),
+            where=elide(clean(record.where[:_VALUE]), _VALUE),
             source=self.source.line(record.where),
             detail=detail,
             wakes=wakes,
@@ -190,7 +196,7 @@ class _Told:
         failure = next((attempt.failure for attempt in reversed(node.tries) if attempt.failure), None)
         parts = [f"attempt {node.attempt}"] if node.attempt > 1 else []
         if failure is not None:
-            parts.append(f"the last failure: {elide(failure_line(failure), _VALUE)}")
+            parts.append(f"the last failure: {elide(failure_line(failure, _VALUE), _VALUE)}")
         elif node.tries:
             parts.append("a worker was lost")
         detail = "; ".join(parts)
@@ -201,7 +207,7 @@ class _Told:
     def _signal(self, node: Node) -> str:
         given = {"bool": "true", "str": "TEXT", "int": "NUMBER", "float": "NUMBER", "None": "null"}
         value = given.get(self.types.get(node.id, ""), "VALUE")
-        command = clean(hint("signal", self.run.id, node.record.target, value, store=self.run.store))
+        command = clean(hint("signal", self.run.id, node.record.target[:_REASON], value, store=self.run.store))
         due = f", or its timeout {self._time(node.due)}" if node.due is not None else ""
         return f"`{command}`{due}"
 

@@ -166,7 +166,7 @@ def _fiber(tree: Tree, fiber: str, before: Sequence[str]) -> Generator[tuple[str
         following = next((later for later in parts[place:] if isinstance(later, Node)), None)
         for branch in tree.groups[part]:
             last = yield from _fiber(tree, branch, before)
-            if _joins(tree.fibers[branch][-1], following):
+            if not tree.fibers[branch] or _joins(tree.fibers[branch][-1], following):
                 ends += last
         before = ends or before
     return list(before)

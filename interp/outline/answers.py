@@ -43,7 +43,7 @@ def answer(node: Node, now: datetime, *, is_open: bool, width: int = WHOLE) -> s
             return "withdrawn"
         case State.FAILED:
             assert node.failure is not None
-            return failure_line(node.failure)
+            return failure_line(node.failure, width)
         case State.DONE if node.payload is not None:
             return f"→ {one_line(rendered(node.payload, width))}"
         case State.DONE:

@@ -70,9 +70,9 @@ def _cause(event: Event) -> str:
         case Resolved():
             return f"{event.id} returned {_value(event.payload)}"
         case Rejected():
-            return f"{event.id} failed: {failure_line(event.failure)}"
+            return f"{event.id} failed: {failure_line(event.failure, _READ)}"
         case AttemptFailed():
-            return f"attempt {event.attempt} of {event.id} failed: {failure_line(event.failure)}"
+            return f"attempt {event.attempt} of {event.id} failed: {failure_line(event.failure, _READ)}"
         case Fired():
             return f"time of {event.id} came"
         case Signalled():
@@ -97,7 +97,7 @@ def _cause(event: Event) -> str:
             return f"long history: {long_history(event)}"
         case Retried():
             call = f", {event.rejected.id} is made anew" if event.rejected is not None else ""
-            return f"retried after {failure_line(event.failure)}{call}"
+            return f"retried after {failure_line(event.failure, _READ)}{call}"
 
 
 def _command(record: Record) -> str:
@@ -111,7 +111,7 @@ def _outcome(outcome: Outcome) -> str:
         case Completed():
             return f"completed: {_value(outcome.payload)}"
         case Failed():
-            return f"failed: {failure_line(outcome.failure)}"
+            return f"failed: {failure_line(outcome.failure, _READ)}"
         case WasCancelled():
             return "cancelled"
         case ContinuedAs():

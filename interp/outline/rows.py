@@ -192,7 +192,10 @@ class _Layout:
             None if is_instant else (node.ended or self.now) - node.at,
             node.record.where,
         )
-        notes = [_tried(attempt) for attempt in node.tries]
+        shown, more = node.tries[: self.limits.commands], len(node.tries) - self.limits.commands
+        notes = [_tried(attempt, self.limits.value) for attempt in shown]
+        if more > 0:
+            notes.append(Row(Tone.MORE, "  ", head=f"… {count(more, 'more attempt')}"))
         if self.limits.tracebacks and node.failure is not None:
             notes += [Row(Tone.TEXT, "    ", head=clean(line)) for line in node.failure.traceback.splitlines()]
         return Item(row, node, tuple(notes))
@@ -291,7 +294,7 @@ def _is_calm(node: Node) -> bool:
     return node.state in (State.DONE, State.WITHDRAWN)
 
 
-def _tried(attempt: Try) -> Row:
+def _tried(attempt: Try, width: int) -> Row:
     if attempt.failure is None:
         answer = "outcome unknown: its worker was lost"
         return Row(Tone.TRY, "  ", head=f"attempt {attempt.number}", answer=answer, at=attempt.ended)
@@ -300,7 +303,7 @@ def _tried(attempt: Try) -> Row:
         Tone.TRY,
         "  ",
         head=f"attempt {attempt.number}",
-        answer=failure_line(attempt.failure),
+        answer=failure_line(attempt.failure, width),
         tail=pause,
         at=attempt.begun or attempt.ended,
         took=attempt.ended - attempt.begun if attempt.begun else None,
@@ -313,7 +316,7 @@ def _happened(happening: Happening) -> Row:
         taken = f"; {event.successor} took over" if event.successor else ""
         return Row(Tone.EVENT, head="worker lost", answer=one_line(f"{event.worker}{taken}"), at=happening.at)
     if isinstance(event, Retried):
-        return Row(Tone.EVENT, head="retried after", answer=failure_line(event.failure), at=happening.at)
+        return Row(Tone.EVENT, head="retried after", answer=failure_line(event.failure, 2_000), at=happening.at)
     if isinstance(event, Outgrown):
         return Row(Tone.EVENT, head="long history", answer=long_history(event), at=happening.at)
     return Row(Tone.EVENT, head="cancellation asked for", answer=one_line(event.reason), at=happening.at)

@@ -133,13 +133,19 @@ def rendered_arguments(payload: bytes, width: int = WHOLE) -> str:
 def heading(record: Record, width: int = WHOLE) -> tuple[str, str | None]:
     """Return what a recorded command is called, and the arguments of a call: `("call charge", "'42', 7")`."""
     if record.payload == REDACTED:
-        return clean(f"{record.kind} {record.target}".rstrip()), rendered(record.payload)
+        return _named(record, width), rendered(record.payload)
     if len(record.payload) > _LONG_BYTES and width < _LONG_BYTES:
-        return clean(f"{record.kind} {record.target}".rstrip()), rendered_arguments(record.payload, width)
+        return _named(record, width), rendered_arguments(record.payload, width)
+    if len(record.target) > width:
+        record = msgspec.structs.replace(record, target=elide(record.target, width))
     try:
         return _heading(record, width)
     except (msgspec.MsgspecError, ValueError):  # nothing that this version writes
-        return clean(f"{record.kind} {record.target}".rstrip()), rendered(record.payload, width)
+        return _named(record, width), rendered(record.payload, width)
+
+
+def _named(record: Record, width: int) -> str:
+    return clean(elide(f"{record.kind} {record.target}".rstrip(), width))
 
 
 def _heading(record: Record, width: int) -> tuple[str, str | None]:
@@ -177,10 +183,10 @@ def _parts(record: Record) -> list[bytes]:
     return [bytes(part) for part in msgspec.json.decode(record.payload, type=list[msgspec.Raw])]
 
 
-def failure_line(failure: Failure) -> str:
-    """Return an exception on one line, such as `ConnectionError: refused`."""
-    name = one_line(failure.type_name).removeprefix("builtins.").removeprefix("interp.errors.")
-    message = one_line(failure.message)
+def failure_line(failure: Failure, width: int = WHOLE) -> str:
+    """Return an exception on one line, such as `ConnectionError: refused`; a message in about so many characters."""
+    name = one_line(failure.type_name[:width].removeprefix("builtins.").removeprefix("interp.errors."))
+    message = elide(one_line(failure.message[: 2 * width]), width)
     return f"{name}: {message}" if message else name
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from interp.events import Transition, encode_transition
 from interp.explore.run import Run, read_run
+from interp.runtime.live import microseconds
 from interp.store import Append, Batch, Create, Status
 from stores import memory
-from tests.explore.recording import keep, microseconds
+from tests.explore.recording import keep
 
 __all__ = ["damaged_run", "run_of"]
 

@@ -6,7 +6,6 @@ import gc
 import logging
 import sys
 import threading
-import time
 from collections.abc import Generator
 from contextlib import closing
 from datetime import timedelta
@@ -87,7 +86,12 @@ def assert_stands_where(interpreter: Interpreter, moment: Moment) -> None:
 def test_a_step_forward_feeds_one_record_and_a_step_back_replays(monkeypatch: pytest.MonkeyPatch) -> None:
     fed: list[int] = []
     follow = Standing._follow
-    monkeypatch.setattr(Standing, "_follow", lambda self, index: (fed.append(index), follow(self, index))[1])
+
+    def counted(self: Standing, index: int) -> None:
+        fed.append(index)
+        follow(self, index)
+
+    monkeypatch.setattr(Standing, "_follow", counted)
     with standing("run", FLEET, HISTORY) as stood:
         assert 5 == stood.go(5)
         assert list(range(6)) == fed
@@ -204,17 +208,3 @@ def test_an_interrupted_replay_leaves_nothing_behind() -> None:
     with standing("loops", interrupted, run.history) as stood:
         assert stood.interpreter is None
     assert 0 == run.at(0).index
-
-
-@pytest.mark.soak
-def test_standing_at_any_record_of_ten_thousand_takes_less_than_a_fifth_of_a_second() -> None:
-    history = record(provision_fleet, "eu", [f"vm-{n}" for n in range(1_800)], world=CLOUD)[:10_000]
-    assert 10_000 == len(history)
-    run = run_of(provision_fleet, history)
-    took: list[float] = []
-    for index in (9_999, 5_000, 1, 9_000, 8_999):
-        begun = time.perf_counter()
-        run.at(index)
-        took.append(time.perf_counter() - begun)
-
-    assert max(took) < 0.2, took

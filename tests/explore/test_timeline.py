@@ -141,6 +141,7 @@ def test_a_moment_is_where_the_cursor_is_to_be() -> None:
     crash = picture.x(BEGIN + timedelta(minutes=9, seconds=25))
     assert f'<rect x="{picture.x(picture.chart.notes[0].begin):.1f}"' in picture.svg()
     assert picture.axis.left < crash < picture.axis.right
+    assert f'height="{picture.bottom - 30:.0f}" style="fill:var(--crash-band)"' in picture.svg()
 
 
 def test_what_is_not_folded_is_to_scale() -> None:
