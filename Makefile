@@ -12,7 +12,7 @@ python := $(VENV)/bin/python
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # two pips must not write one environment
-.PHONY: help demo test coverage soak bench sleepers check lint types layers docs notebooks images format clean
+.PHONY: help demo test coverage soak bench bench-explore sleepers check lint types layers docs notebooks images format clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "  make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ soak: $(VENV)/.installed-test  ## run the tests that take long
 
 bench: $(VENV)/.installed-test  ## measure durable steps per second
 	$(python) benchmarks/steps.py
+
+bench-explore: $(VENV)/.installed-test  ## measure how long it takes to look into runs
+	$(python) benchmarks/explore.py
 
 sleepers: $(VENV)/.installed-test  ## measure a million sleeping runs
 	$(python) benchmarks/sleepers.py

@@ -162,7 +162,7 @@ def message(error: BaseException) -> str:
     """Return `str` of a user's exception, made fit to be recorded; never raises."""
     try:
         return _writable(str(error))
-    except Exception as broken:  # noqa: BLE001  a user's __str__ may do anything
+    except (Exception, SystemExit, GeneratorExit) as broken:  # noqa: BLE001  a user's __str__ may do anything
         return f"<its __str__ raised {type(broken).__name__}>"
 
 
@@ -170,7 +170,7 @@ def brief(value: Any, width: int = 80) -> str:
     """Return `repr` of a user's value, shortened to so many characters; never raises."""
     try:
         text = _writable(repr(value))
-    except Exception:  # noqa: BLE001  a user's __repr__ may do anything
+    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001  a user's __repr__ may do anything
         text = f"<{type(value).__name__}>"
     return text if len(text) <= width else text[: width - 3] + "..."
 

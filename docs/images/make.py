@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
@@ -28,6 +29,7 @@ from interp.explore import Journal
 from interp.explore.view import View
 from tests.explore.browser import chromium, needed
 from tests.notebooks.lab import jupyterlab
+from tests.notebooks.stepping import SteppedThrough
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -48,14 +50,16 @@ VIEWS: dict[str, Callable[[Journal], View]] = {
     "time-travel": lambda journal: journal["prov-7f3a"].at(30),
     "moments": lambda journal: journal["prov-7f3a"].at(30).diff(journal["prov-7f3a"].at(36)),
     "diff": lambda journal: journal["prov-7f3a"].diff(journal["prov-91c0"]),
+    "divergence": lambda journal: journal["prov-b511"].divergence() or journal["prov-b511"],
     "blocked": lambda journal: journal.blocked(),
-    "latency": lambda journal: journal.runs(since="26h", limit=None).latency(),
-    "concurrency": lambda journal: journal.runs(since="26h", limit=None).concurrency(),
-    "path-map": lambda journal: journal.runs(since="26h", limit=None).path_map(),
+    "latency": lambda journal: journal.runs(since="26h", status="ended", limit=None).latency(),
+    "concurrency": lambda journal: journal.runs(since="26h", status="ended", limit=None).concurrency(),
+    "path-map": lambda journal: journal.runs(since="26h", status="ended", limit=None).path_map(),
 }
 
 COMMANDS = {
     "show": ["show", "prov-a2e8"],
+    "top": ["top", "--once"],
 }
 
 THEMES = {
@@ -64,7 +68,8 @@ THEMES = {
 }
 
 _CELLS = [
-    "import tests.explore.flows\nfrom interp.explore import Journal\n\nrun = Journal('lmdb:journal')['prov-7f3a']",
+    "import tests.explore.flows  # the workflow\nfrom interp.explore import Journal\n\n"
+    "run = Journal('lmdb:journal')['prov-7f3a']",
     "run.step_through(at=30)",
 ]
 
@@ -134,16 +139,23 @@ def _in_jupyterlab(themes: dict[str, str], folder: Path) -> Iterator[tuple[str, 
     """The stepper in a JupyterLab that runs."""
     blank: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
     cells = [blank | {"id": f"cell-{number}", "source": source} for number, source in enumerate(_CELLS)]
-    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "look.ipynb").write_text(json.dumps(notebook))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "explore.ipynb").write_text(json.dumps(notebook))
     home = folder / "jupyter"
-    with jupyterlab(folder, home) as lab, chromium(width=1320, height=940, scale=_SCALE) as session:
+    with jupyterlab(folder, home) as lab, chromium(width=1240, height=1120, scale=_SCALE) as session:
         lab.start(session)
         session.execute_script("jupyterapp.commands.execute('application:toggle-left-area')")
-        lab.open(session, "look.ipynb")
+        lab.open(session, "explore.ipynb")
         assert [] == lab.run_all(session)
+        launcher = "[...jupyterapp.shell.widgets('main')].filter(widget => !widget.sessionContext)"
+        session.execute_script(f"{launcher}.forEach(widget => widget.dispose());")
         for name, theme in themes.items():
             lab.theme(session, theme)
+            session.switch_to.frame(session.find_element("css selector", "iframe.st-frame"))
+            SteppedThrough(session).stands_at(30, "provision_fleet")
+            session.switch_to.default_content()
+            time.sleep(1)  # the frame is in the page, and not yet on the screen
             shot: bytes = session.get_screenshot_as_png()
             yield name, shot
     shutil.rmtree(home)

@@ -6,17 +6,23 @@ Reads, and nothing else: no activity is called, nothing is written, and no trans
 from interp.explore.blocked import Blocked, BlockedGroup
 from interp.explore.changes import Changes, VariableChange
 from interp.explore.comparing import CommandDifference, Differs, FiberDifference
+from interp.explore.concurrency import Concurrency
 from interp.explore.continuing import Answer, AnswerSource, Missing
+from interp.explore.convert import to_altair, to_plotly
 from interp.explore.critical import CriticalPath, Step
 from interp.explore.differing import Difference
 from interp.explore.divergence import Divergence, Misfit
+from interp.explore.failing import Failures
 from interp.explore.frames import Column, Frame, Kind
 from interp.explore.journal import Journal
+from interp.explore.latency import Latency
 from interp.explore.moments import Fibers, Moment
+from interp.explore.path_map import PathMap
 from interp.explore.report import Report, report_of_run, report_of_runs
 from interp.explore.run import Damage, Run, diff
 from interp.explore.runs import Runs
 from interp.explore.scenes import FiberAt, FrameAt, Pending
+from interp.explore.slowest import Slowest
 from interp.explore.stepper import Stepper
 from interp.explore.timeline import Timeline
 from interp.explore.waits import Wait
@@ -30,11 +36,13 @@ __all__ = [
     "Changes",
     "Column",
     "CommandDifference",
+    "Concurrency",
     "CriticalPath",
     "Damage",
     "Difference",
     "Differs",
     "Divergence",
+    "Failures",
     "FiberAt",
     "FiberDifference",
     "Fibers",
@@ -42,13 +50,16 @@ __all__ = [
     "FrameAt",
     "Journal",
     "Kind",
+    "Latency",
     "Misfit",
     "Missing",
     "Moment",
+    "PathMap",
     "Pending",
     "Report",
     "Run",
     "Runs",
+    "Slowest",
     "Step",
     "Stepper",
     "Timeline",
@@ -58,4 +69,6 @@ __all__ = [
     "diff",
     "report_of_run",
     "report_of_runs",
+    "to_altair",
+    "to_plotly",
 ]

@@ -146,7 +146,10 @@ def _group_row(group: BlockedGroup, now: datetime) -> Markup:
         element(
             "td",
             element("div", f"{len(group.waits):,}×", class_="many") if len(group.waits) > 1 else None,
-            [element("div", element("code", elide(clean(run), _ID))) for run in runs[:_EXAMPLES]],
+            [
+                element("div", element("code", elide(clean(run), _ID)), style="white-space: nowrap")
+                for run in runs[:_EXAMPLES]
+            ],
             element("span", more, class_="dim"),
         ),
         element("td", element("code", what), element("div", oldest.detail, class_="dim") if oldest.detail else None),

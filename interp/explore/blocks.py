@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len, set_cell_size
+
 from interp.explore.axis import Axis, Idle, axis_of, lasted, roughly
 from interp.explore.crowd import crowd_of, sparks
 from interp.explore.lanes import ATTEMPTS, Chart, Kind, Lane, Segment
@@ -23,12 +25,15 @@ _TICKS = 12
 
 _MOST_NOTES = 6
 
+# A wait that takes less of a column is not shown there.
+_SEEN = 0.02
+
 _MARKS = {
     Kind.RAN: "█",
     Kind.FAILED: "×",
     Kind.LOST: "?",
     Kind.WITHDRAWN: "░",
-    Kind.CHILD: "▓",
+    Kind.CHILD: "▒",
     Kind.QUEUED: "─",
     Kind.DOWN: "─",
     Kind.RETRY: "╌",
@@ -38,13 +43,13 @@ _MARKS = {
 }
 
 _WORDS = {
-    Kind.FAILED: "failed",
-    Kind.LOST: "outcome unknown",
-    Kind.WITHDRAWN: "withdrawn",
-    Kind.CHILD: "another run",
-    Kind.QUEUED: "waits",
-    Kind.RETRY: "waits to try again",
-    Kind.SLEEP: "sleeps",
+    "×": "failed",
+    "?": "outcome unknown",
+    "░": "withdrawn",
+    "▒": "another run",
+    "─": "waits",
+    "╌": "waits to try again",
+    "·": "sleeps",
 }
 
 
@@ -69,7 +74,7 @@ def text_of(chart: Chart, lanes: Sequence[Lane], idle: tuple[Idle, ...], which: 
     for name, lane in zip(names, lanes, strict=True):
         took = lasted(lane.end - lane.begin) + ("…" if lane.is_open else "")
         bars = "".join(_bars(lane, axis, left, right))
-        lines.append(f"{elide(name, left - 2):<{left}}{bars}{took:>{_TOOK}}")
+        lines.append(f"{set_cell_size(elide(name, left - 2), left)}{bars}{took:>{_TOOK}}")
     lines += _notes(chart, axis, right, width)
     lines.append(_legend(lanes))
     return "\n".join(line.rstrip() for line in lines).rstrip()
@@ -113,13 +118,12 @@ def _bars(lane: Lane, axis: Axis, left: int, right: int) -> list[str]:
     for number, segment in enumerate(lane.segments):
         begin, end = axis.x(segment.begin) - left, axis.x(segment.end) - left
         mark = "▓" if segment.kind is Kind.RAN and number % 2 and _meets(lane, number) else _MARKS[segment.kind]
+        is_bad, is_work = segment.kind in (Kind.FAILED, Kind.LOST), segment.kind in ATTEMPTS
+        extra = bonus if is_bad else 1 if is_work else 0
         for column in range(min(int(begin), len(cells) - 1), min(int(end), len(cells) - 1) + 1):
             share = min(end, column + 1) - max(begin, column)
-            weight = share + (
-                bonus if segment.kind in (Kind.FAILED, Kind.LOST) else 1 if segment.kind in ATTEMPTS else 0
-            )
-            if weight > weights[column] and (share > 0.02 or segment.kind in ATTEMPTS):
-                cells[column], weights[column] = mark, weight
+            if share + extra > weights[column] and (share > _SEEN or is_work):
+                cells[column], weights[column] = mark, share + extra
         _name(cells, segment, begin, end)
     for node in lane.signals:
         cells[min(int(axis.x(node.ended or node.at) - left), len(cells) - 1)] = "◆"
@@ -136,7 +140,7 @@ def _name(cells: list[str], segment: Segment, begin: float, end: float) -> None:
     if segment.kind not in (Kind.RAN, Kind.CHILD) or segment.node is None:
         return
     name = clean(activity_name(segment.node.record))
-    if len(name) + 3 <= int(end) - int(begin):
+    if len(name) + 3 <= int(end) - int(begin) and cell_len(name) == len(name):
         cells[int(begin) + 1 : int(begin) + 1 + len(name)] = name
 
 
@@ -151,8 +155,8 @@ def _notes(chart: Chart, axis: Axis, right: int, width: int) -> list[str]:
 
 
 def _legend(lanes: Sequence[Lane]) -> str:
-    kinds = {segment.kind for lane in lanes for segment in lane.segments}
-    told = [f"{_MARKS[kind]} {words}" for kind, words in _WORDS.items() if kind in kinds]
+    marks = {_MARKS[segment.kind] for lane in lanes for segment in lane.segments}
+    told = [f"{mark} {words}" for mark, words in _WORDS.items() if mark in marks]
     if any(lane.signals for lane in lanes):
         told.append("◆ a signal came")
     return "   ".join(told)

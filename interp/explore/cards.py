@@ -94,6 +94,11 @@ class Group:
         """The functions that they stand in, outermost first: `provision › ask_approval`."""
         return " › ".join(frame.name for frame in self.frames)
 
+    def changed_at(self, fiber: FiberAt, depth: int) -> frozenset[str]:
+        """Return the variables of one frame of a fiber that the last record has changed."""
+        changed = self.changed.get(fiber.id)
+        return changed[depth] if changed and depth < len(changed) else frozenset()
+
     def moved(self, fiber: FiberAt) -> bool:
         """Tell whether the last record has changed anything about a fiber."""
         return fiber.id in self.fresh or any(self.changed.get(fiber.id, ()))
@@ -123,13 +128,20 @@ def _grouped(fibers: Sequence[FiberAt], earlier: Mapping[str, FiberAt] | None) -
             changed[fiber.id] = changed_in(fiber, old)
         elif earlier is not None:
             fresh.add(fiber.id)
-    tables = [fiber.frames[-1].local if fiber.frames else {} for fiber in fibers]
+    tables = [fiber.local for fiber in fibers]
     names = dict.fromkeys(name for table in tables for name in table)
+    # What was changed is told fiber by fiber, even where it has become what it is in all others.
+    several = changed.values() if len(fibers) > 1 else ()
+    marked = {name for of_fiber in several if of_fiber for name in of_fiber[-1]}
     first = tables[0]
     common = {
-        name: first[name] for name in names if name in first and all(table.get(name) == first[name] for table in tables)
+        name: first[name]
+        for name in names
+        if name in first and name not in marked and all(table.get(name) == first[name] for table in tables)
     }
     varying = tuple(name for name in names if name not in common)
+    if len(varying) > _COLUMNS:
+        varying = tuple(sorted(varying, key=lambda name: name not in marked))
     return Group(tuple(fibers), common, varying, changed, frozenset(fresh))
 
 
@@ -184,20 +196,19 @@ def _height(group: Group) -> int:
 
 
 def _card(group: Group, more: str) -> Markup:
-    raised = group.fibers[0].raised
+    fiber, *others = group.fibers
     parts: list[Markup | None] = [_head(group)]
     for depth, frame in enumerate(group.frames):
         is_last = depth == len(group.frames) - 1
         if len(group.frames) > 1:
             parts.append(element("div", element("code", frame.name), f"  {frame.place}", class_="at-frame"))
         parts.append(_source(frame, around=2 if is_last else 0))
-        if len(group.fibers) == 1:
-            changed = group.changed.get(group.fibers[0].id, ())
-            parts.append(_variables(frame, changed[depth] if depth < len(changed) else frozenset()))
-    if len(group.fibers) > 1:
+        if not others:
+            parts.append(_variables(frame, group.changed_at(fiber, depth)))
+    if others:
         parts += [_rows(group, more), _all(group)]
     parts.append(_foot(group))
-    return element("section", *parts, class_="at-card raised" if raised else "at-card", aria_label=_title(group))
+    return element("section", *parts, class_="at-card raised" if fiber.raised else "at-card", aria_label=_title(group))
 
 
 def _title(group: Group) -> str:
@@ -281,10 +292,8 @@ def _rows(group: Group, more: str) -> Markup:
         heads.append(element("th", "until", scope="col"))
     rows: list[Markup] = []
     for fiber in listed:
-        changed = group.changed.get(fiber.id, ())
-        innermost = changed[-1] if changed else frozenset[str]()
-        local = fiber.frames[-1].local if fiber.frames else {}
-        cells = [_cell(local.get(name, ""), name in innermost) for name in columns]
+        innermost = group.changed_at(fiber, len(fiber.frames) - 1)
+        cells = [_cell(fiber.local.get(name, ""), name in innermost) for name in columns]
         if has_until:
             cells.append(element("td", fiber.until, class_="dim"))
         fresh = element("span", " new", class_="good") if fiber.id in group.fresh else None
@@ -374,8 +383,7 @@ def _card_text(group: Group, more: str) -> Iterable[str]:
         for line in excerpt(frame, 2 if is_last else 0):
             yield f"{'>' if line.lit else ' '} {line.number:4} │ {line.text}"
         if len(group.fibers) == 1:
-            changed = group.changed.get(group.fibers[0].id, ())
-            yield from _variables_text(frame, changed[depth] if depth < len(changed) else frozenset())
+            yield from _variables_text(frame, group.changed_at(group.fibers[0], depth))
     if len(group.fibers) > 1:
         yield from _rows_text(group, more)
     if told := _waits(group):
@@ -395,9 +403,8 @@ def _rows_text(group: Group, more: str) -> Iterable[str]:
     listed = _listed(group)
     table = [["fiber", *columns, *(["until"] if any(fiber.until for fiber in listed) else [])]]
     for fiber in listed:
-        local = fiber.frames[-1].local if fiber.frames else {}
-        innermost = (group.changed.get(fiber.id, ()) or (frozenset[str](),))[-1]
-        cells = [f"{'*' if name in innermost else ''}{elide(local.get(name, ''), 24)}" for name in columns]
+        innermost = group.changed_at(fiber, len(fiber.frames) - 1)
+        cells = [f"{'*' if name in innermost else ''}{elide(fiber.local.get(name, ''), 24)}" for name in columns]
         table.append([_called(fiber), *cells, *([fiber.until] if len(table[0]) > len(columns) + 1 else [])])
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:

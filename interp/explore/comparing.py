@@ -113,8 +113,8 @@ class Side:
     tree: Tree
 
     def since(self, node: Node, *, answered: bool) -> timedelta | None:
-        """Return how long after the start a command was yielded, or got its answer."""
-        at = node.ended or self.tree.last_at if answered else node.at
+        """Return how long after the start a command was yielded, or got its answer; None when it still waits."""
+        at = node.ended if answered else node.at
         return None if at is None or self.tree.at is None else at - self.tree.at
 
 
@@ -144,10 +144,10 @@ def compared(a: Side, b: Side, *, times: bool = False) -> tuple[list[FiberDiffer
     return sorted(found, key=_first_shown), same
 
 
-def _first_shown(fiber: FiberDifference) -> tuple[timedelta, bool]:
-    """Sort by time; of what shows at the same moment answers and what came from outside first: they are the causes."""
-    causes = (Differs.ANSWER, Differs.OUTSIDE)
-    return fiber.after, not any(entry.kind in causes and entry.after == fiber.after for entry in fiber.entries)
+def _first_shown(fiber: FiberDifference) -> tuple[timedelta, int]:
+    """Sort by time; of what shows at the same moment what came from outside first, then answers: they are causes."""
+    kinds = {entry.kind for entry in fiber.entries if entry.after == fiber.after}
+    return fiber.after, 0 if Differs.OUTSIDE in kinds else 1 if Differs.ANSWER in kinds else 2
 
 
 def _fibers(a: Tree, b: Tree) -> Iterator[tuple[str, bool, tuple[Sequence[Node], Sequence[Node]]]]:
@@ -242,7 +242,7 @@ def _key(record: Record, run_id: str) -> Hashable:
     if record.kind in ("child", "reply"):
         try:
             parts = [bytes(part) for part in msgspec.json.decode(payload, type=list[msgspec.Raw])]
-        except msgspec.MsgspecError:  # nothing that this version writes
+        except (msgspec.MsgspecError, RecursionError):  # nothing that this version writes
             return record.kind, record.target, payload
         if record.kind == "reply":  # what comes first is the id of the request
             return record.kind, record.target, tuple(parts[1:])
@@ -296,19 +296,21 @@ def _took_much_longer(a: Node, b: Node) -> bool:
 def _outside(a: Side, b: Side) -> Iterator[CommandDifference]:
     """Tell what came to one of the runs only, and is no command's answer."""
     for kind, side, other in ((Differs.ONLY_A, a, b), (Differs.ONLY_B, b, a)):
-        begin = side.tree.at
+        if side.tree.was_cancelled and not other.tree.was_cancelled:
+            yield _cancelled(kind, side)
         theirs = [(letter.name, letter.payload) for letter in other.tree.mailbox]
         for letter in side.tree.mailbox:
             if (letter.name, letter.payload) in theirs:
                 theirs.remove((letter.name, letter.payload))
                 continue
-            after = timedelta(0) if letter.at is None or begin is None else letter.at - begin
             what = "request" if letter.request_id else "signal"
-            yield CommandDifference(
-                Differs.OUTSIDE, None, None, after, told=f"{kind.value}: {what} {letter.name!r} came, not taken"
-            )
-        if side.tree.was_cancelled and not other.tree.was_cancelled:
-            yield _cancelled(kind, side)
+            told = f"{kind.value}: {what} {letter.name!r} came, and nobody took it"
+            yield CommandDifference(Differs.OUTSIDE, None, None, _length(side.tree), told=told)
+
+
+def _length(tree: Tree) -> timedelta:
+    """Return how long a run has lasted: what nobody took has changed nothing until then."""
+    return timedelta(0) if tree.at is None or tree.last_at is None else tree.last_at - tree.at
 
 
 def _cancelled(kind: Differs, side: Side) -> CommandDifference:

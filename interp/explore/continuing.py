@@ -4,8 +4,8 @@ The records up to there are replayed as ever. From there on nothing is compared 
 answers lead it, and what it yields is answered, in this order, by
 
 1. what was supposed for that very command;
-2. the history: the same command (id, kind, target, arguments) gets what it got then; another command with the same
-   target and arguments gets the first such answer that is left, in the order in which they were recorded;
+2. the history: the first answer that is left of a command with the same target and arguments, in the order in which
+   they were yielded, of the same fiber if there is one; a command that the history holds unanswered stays so;
 3. what is known of the activity or child.
 
 Time is virtual. An answer from the history takes as long after its command as it took then, with the attempts that had
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
@@ -277,12 +277,12 @@ class _Continuation:
             self._add(self._now, Signalled(name, signal_payload(value)))
         return scripts
 
-    def _unused(self) -> dict[_Key, dict[str, Node]]:
-        """Return the commands whose recorded answers are left to be given, in the order in which they were yielded."""
-        left: dict[_Key, dict[str, Node]] = defaultdict(dict)
+    def _unused(self) -> dict[_Key, dict[str, deque[Node]]]:
+        """Return the commands whose answers are left to be given, by what they are and by fiber, in order."""
+        left: dict[_Key, dict[str, deque[Node]]] = defaultdict(dict)
         for node in self._past.tree.nodes.values():
             if node.id not in self._what.results and self._final(node.id) is not None:
-                left[_key(node.record)][node.id] = node
+                left[_key(node.record)].setdefault(node.fiber, deque()).append(node)
         return left
 
     def _final(self, command_id: str) -> Transition | None:
@@ -349,35 +349,46 @@ class _Continuation:
         if issued.id in self._what.results:
             self._suppose(issued, same, since)
             return
-        recorded = same if issued.due is not None else self._taken(issued, same)
+        is_unanswered = same is not None and self._final(same.id) is None
+        recorded = same if issued.due is not None or is_unanswered else self._taken(issued)
         if recorded is not None and self._follow(issued, recorded, since):
             self._answers.append(Answer(issued.record, AnswerSource.RECORDED, recorded.id))
         elif issued.due is not None:
             self._answers.append(Answer(issued.record, AnswerSource.TIMER))
-            self._add(issued.due, Fired(issued.id))
+            self._add(self._unanswered(same, since, issued.due), Fired(issued.id))
         elif issued.record.kind in ("await_signal", "await_request"):
             pass  # what comes from outside comes; in the end it shows whether it did
         elif issued.record.target in self._what.known:
             event = from_known(issued, self._what.known[issued.record.target], self._past.tree.round)
             self._answers.append(Answer(issued.record, AnswerSource.KNOWN))
-            self._add(self._now, event)
+            self._add(self._unanswered(same, since, self._now), event)
         elif isinstance(issued.command, Send) or (isinstance(issued.command, Child) and issued.command.detached):
             self._answers.append(Answer(issued.record, AnswerSource.ASSUMED))
-            self._add(self._now, Delivered(issued.id))
+            self._add(self._unanswered(same, since, self._now), Delivered(issued.id))
         else:
             self._missing[issued.id] = issued.record
+
+    def _unanswered(self, same: Node | None, since: datetime, at: datetime) -> datetime:
+        """Return when an answer comes that was not recorded: where the command was, not before its record ends."""
+        if same is None:
+            return at
+        return max(at, (same.ended or self._due[-1]) + (since - self._due[self._yielded[same.id]]))
 
     def _same(self, issued: Issued) -> Node | None:
         """Return the recorded command that this one is, if it was recorded."""
         node = self._past.tree.nodes.get(issued.id)
         return node if node is not None and _key(node.record) == _key(issued.record) else None
 
-    def _taken(self, issued: Issued, same: Node | None) -> Node | None:
-        """Use up a recorded answer: that of the same command, or the first of one that is alike."""
-        left = self._left.get(_key(issued.record))
-        if not left:
+    def _taken(self, issued: Issued) -> Node | None:
+        """Use up the recorded answer of a command that is alike; None when there is none."""
+        fibers = self._left.get(_key(issued.record))
+        if not fibers:
             return None
-        return left.pop(issued.id if same is not None and issued.id in left else next(iter(left)))
+        fiber = issued.fiber.id if issued.fiber.id in fibers else next(iter(fibers))
+        node = fibers[fiber].popleft()
+        if not fibers[fiber]:
+            del fibers[fiber]
+        return node
 
     def _suppose(self, issued: Issued, same: Node | None, since: datetime) -> None:
         """Answer with what is supposed: when the recorded answer came, or at once."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 import attrs
 import msgspec
@@ -17,15 +16,17 @@ import msgspec
 from interp.errors import JournalCorrupt, PayloadLocked
 from interp.events import Record, Transition, decode_transition
 from interp.explore.subject import Damage
-from interp.outline.words import count, elide
+from interp.outline.words import elide
 from interp.runtime.sealed import unreadable
 from interp.store import Reader
 
 __all__ = ["read_history"]
 
 # Sums and differences of times, and times in any zone, must stay within what `datetime` can hold.
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+_YEARS = range(1970, 9000)
+
+# A record that is further ahead was not written for this place.
+_GAP = 1000
 
 # After so many refusals in a row it is not the records that are damaged.
 _REFUSED = 1000
@@ -40,27 +41,30 @@ _COORDINATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,199}", re.ASCII)
 def read_history(reader: Reader, run_id: str) -> tuple[tuple[Transition, ...], tuple[Damage, ...]]:
     """Read the records of a run; nothing in them makes this raise.
 
+    Returns:
+        The records that can be read, in order of their indexes, and the others.
+
     Raises:
         UnknownRun: There is no such run.
         StoreError: The store cannot be read.
     """
     reading = _Reading(run_id)
-    for index, record in _records(reader, run_id):
-        reading.take(index, record)
+    for record in _records(reader, run_id):
+        reading.take(record)
     return tuple(reading.history), tuple(reading.damage)
 
 
-def _records(reader: Reader, run_id: str) -> Iterator[tuple[int, bytes | Exception]]:
-    """Give the records by their place, and in the place of one that the store refuses to give, why."""
+def _records(reader: Reader, run_id: str) -> Iterator[bytes | Exception]:
+    """Give the records, and in the place of one that the store refuses to give, why."""
     index = refused = 0
     while refused < _REFUSED:
         try:
             for record in reader.history(run_id, index):
-                yield index, record
+                yield record
                 index += 1
                 refused = 0
         except (JournalCorrupt, PayloadLocked) as error:
-            yield index, error
+            yield error
             index += 1
             refused += 1
         else:
@@ -74,61 +78,48 @@ class _Reading:
     damage: list[Damage] = attrs.field(factory=list[Damage])
     _next: int = 0
 
-    def take(self, place: int, record: bytes | Exception) -> None:
+    def take(self, record: bytes | Exception) -> None:
+        """Take in the next record; what is wrong with it counts for the index that comes next."""
         if isinstance(record, Exception):
-            self._next = place + 1
-            self.damage.append(Damage(place, _why(record), 0))
+            self._lose(_why(record), 0)
             return
         try:
             transition = decode_transition(record)
         except (msgspec.MsgspecError, RecursionError) as error:
-            refused = unreadable(f"record {place} of run {self.run_id!r}", record, error)
-            self.damage.append(Damage(place, _why(refused), len(record)))
-            self._next = place + 1
+            self._lose(_why(unreadable(f"a record of run {self.run_id!r}", record, error)), len(record))
             return
-        self._expect(transition.index)
-        self.history.append(self._sound(transition, len(record)))
+        if not self._next <= transition.index <= self._next + _GAP:
+            self._lose(f"it says that it is record {transition.index:,}", len(record))
+            return
+        while self._next < transition.index:
+            self._lose("it is missing", 0)
+        if wrong := _oddity(transition):
+            self._lose(wrong, len(record))
+            return
+        self.history.append(transition)
+        self._next += 1
 
-    def _expect(self, index: int) -> None:
-        if index > self._next:
-            gap = index - self._next
-            missing = f"record {self._next} is" if gap == 1 else f"{gap:,} records up to {index - 1:,} are"
-            self.damage.append(Damage(self._next, f"{missing} missing", 0))
-        elif index < self._next:
-            self.damage.append(Damage(index, f"it stands after record {self._next - 1:,}", 0))
-        self._next = index + 1
+    def _lose(self, why: str, size: int) -> None:
+        self.damage.append(Damage(self._next, why, size))
+        self._next += 1
 
-    def _sound(self, transition: Transition, size: int) -> Transition:
-        """Return the record with what cannot be shown replaced or left out, which is told."""
-        changes: dict[str, Any] = {}
-        why: list[str] = []
-        if not _is_sound(transition.at):
-            changes["at"] = _within(transition.at)
-            why.append(f"its time is {transition.at.isoformat()}")
-        times = {name: getattr(transition.cause, name, None) for name in _TIMES}
-        wrong = {name: _within(at) for name, at in times.items() if at is not None and not _is_sound(at)}
-        if wrong:
-            changes["cause"] = msgspec.structs.replace(transition.cause, **wrong)
-            why.append(f"its {' and its '.join(wrong)} cannot be: {times[next(iter(wrong))]}")
-        sound = tuple(command for command in transition.commands if _is_coordinate(command))
-        if len(sound) < len(transition.commands):
-            changes["commands"] = sound
-            odd = next(command.id for command in transition.commands if not _is_coordinate(command))
-            dropped = count(len(transition.commands) - len(sound), "command")
-            why.append(f"{dropped} left out: {elide(repr(odd), 60)} is no command id")
-        if not changes:
-            return transition
-        self.damage.append(Damage(transition.index, "; ".join(why), size))
-        return msgspec.structs.replace(transition, **changes)
+
+def _oddity(transition: Transition) -> str:
+    """Say what of a record makes no sense; empty for nothing."""
+    if not _is_sound(transition.at):
+        return f"its time is {transition.at.isoformat()}"
+    for name in _TIMES:
+        at = getattr(transition.cause, name, None)
+        if at is not None and not _is_sound(at):
+            return f"{name} in it is {at.isoformat()}"
+    for command in transition.commands:
+        if not _is_coordinate(command):
+            return f"{elide(repr(command.id), 60)} in it is no command id"
+    return ""
 
 
 def _is_sound(at: datetime) -> bool:
-    return at.tzinfo is not None and _EARLIEST.year <= at.year < _LATEST.year
-
-
-def _within(at: datetime) -> datetime:
-    zoned = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return _EARLIEST if at.year < _EARLIEST.year else _LATEST if at.year >= _LATEST.year else zoned
+    return at.tzinfo is not None and at.year in _YEARS
 
 
 def _is_coordinate(command: Record) -> bool:

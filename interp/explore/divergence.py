@@ -150,7 +150,7 @@ class Divergence(View):
             return []
         then, now = place_of(self.error.recorded_at), self._now()
         if then is not None and now is not None and (then[0] == now[0].rpartition("/")[2]):
-            lit = {then[1]: ("recorded",)}
+            lit: dict[int, tuple[str, ...]] = {then[1]: ("recorded",)}
             lit[now[1]] = (*lit.get(now[1], ()), "now")
             lines = excerpt(now[0], lit)
             return [("recorded and now", now[0], lines)] if lines else []
@@ -252,7 +252,7 @@ class Divergence(View):
         )
 
     def _sides(self) -> Markup:
-        cells = []
+        cells: list[Markup] = []
         for title, cut, kind in zip(("recorded", "the code yields"), self.sides, ("old", "new"), strict=True):
             told = [element("span", cut.before), element("b", cut.odd) if cut.odd else None, element("span", cut.after)]
             ends = element("div", self.ends) if kind == "new" and self.ends else None

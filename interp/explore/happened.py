@@ -40,6 +40,9 @@ News: TypeAlias = Literal["good", "bad", "wait", "odd"]
 # Recorded arguments with more bytes are not read as a whole.
 _LARGE = 20_000
 
+# Names of activities, signals, workers: longer ones are cut.
+_NAME = 80
+
 
 def command_words(record: Record, width: int = 60) -> str:
     """Name a command on one line: `create_vm('web-1', 'net-1')`, `sleep 1 min`.
@@ -50,9 +53,11 @@ def command_words(record: Record, width: int = 60) -> str:
     """
     if record.kind in ("call", "transact"):
         inside = recorded(record.payload, width + 2)
-        return one_line(f"{record.target}({inside[1:-1] if inside[:1] == '[' and inside[-1:] == ']' else inside})")
+        return one_line(
+            f"{_name(record.target)}({inside[1:-1] if inside[:1] == '[' and inside[-1:] == ']' else inside})"
+        )
     if len(record.payload) > _LARGE:
-        return one_line(f"{record.kind} {record.target}".rstrip())
+        return one_line(f"{record.kind} {_name(record.target)}".rstrip())
     return one_line(elide(heading(record)[0], width + 20))
 
 
@@ -72,7 +77,7 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
 
     match cause:
         case Started():
-            return "odd", f"{cause.workflow} began" + (f", round {cause.round}" if cause.round else "")
+            return "odd", f"{_name(cause.workflow)} began" + (f", round {cause.round}" if cause.round else "")
         case Resolved():
             return "good", f"{name(cause.id)} → {recorded(cause.payload, width)}"
         case Rejected():
@@ -91,14 +96,18 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
             is_wait = record is not None and record.kind in ("await_signal", "await_request")
             return ("bad", f"{name(cause.id)} timed out") if is_wait else ("wait", f"{name(cause.id)} is over")
         case Signalled():
-            return "wait", one_line(f"signal {cause.name!r} came: {recorded(cause.payload, width)}")
+            return "wait", one_line(f"signal {_name(cause.name)!r} came: {recorded(cause.payload, width)}")
         case Asked():
-            return "wait", one_line(f"request {cause.name!r} came: {recorded(cause.payload, width)}")
+            return "wait", one_line(f"request {_name(cause.name)!r} came: {recorded(cause.payload, width)}")
         case CancelRequested():
-            return "odd", one_line(f"cancellation asked for: {cause.reason}".removesuffix(": "))
+            return "odd", one_line(f"cancellation asked for: {elide(cause.reason, width)}".removesuffix(": "))
         case WorkerLost():
-            taken = f"; {cause.successor} took over and replayed {transition.index} records" if cause.successor else ""
-            return "bad", one_line(f"worker {cause.worker or '?'} was lost{taken}")
+            taken = (
+                f"; {_name(cause.successor)} took over and replayed {transition.index} records"
+                if cause.successor
+                else ""
+            )
+            return "bad", one_line(f"worker {_name(cause.worker) or '?'} was lost{taken}")
         case ChildEnded():
             return _child(cause, name(cause.id), width)
         case Delivered():
@@ -120,7 +129,11 @@ def _child(cause: ChildEnded, name: str, width: int) -> tuple[News, str]:
         case Failed():
             return "bad", f"{name} failed: {_failure(cause.outcome.failure, width)}"
         case WasCancelled():
-            return "bad", one_line(f"{name} was cancelled: {cause.outcome.reason}".removesuffix(": "))
+            return "bad", one_line(f"{name} was cancelled: {elide(cause.outcome.reason, width)}".removesuffix(": "))
+
+
+def _name(name: str) -> str:
+    return elide(one_line(name), _NAME)
 
 
 def _failure(failure: Failure, width: int) -> str:

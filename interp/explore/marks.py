@@ -251,7 +251,7 @@ def _state(segment: Segment) -> str:
         case Kind.RAN:
             return f"{attempt}: {'at work' if segment.is_open else 'returned'}"
         case Kind.FAILED:
-            return f"{attempt}: {'refused' if node.declared and segment.is_last else 'failed'}"
+            return f"{attempt}: {'raised a declared error' if node.declared and segment.is_last else 'failed'}"
         case Kind.LOST:
             return f"{attempt}: its worker was lost; what came of it, and when it began if it did, is unknown"
         case Kind.WITHDRAWN:

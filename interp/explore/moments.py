@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, overload
 
 import attrs
@@ -145,7 +145,7 @@ class Moment(View):
         return f"no fiber {fiber!r} at record {self.index}; there are {there}"
 
     @contextmanager
-    def standing(self) -> Iterator[Standing]:
+    def standing(self) -> Generator[Standing]:
         """Stand here again, with the live objects: nothing of them may be kept or changed."""
         code = self.run.code
         assert not isinstance(code, str), "without code there are no fibers to look at"
@@ -218,7 +218,7 @@ class Moment(View):
 
     def cards(self) -> tuple[list[Markup], list[Markup]]:
         """Show each place at which fibers stand as a card, in two columns."""
-        return cards_html(self.scene, self.before, f"run.at({self.index}).fibers")
+        return cards_html(self.scene, self.before, "moment.fibers")
 
     def rest_html(self) -> Markup:
         """Show the state, the mailbox and the commands that wait."""
@@ -241,8 +241,8 @@ class Moment(View):
                 for each in self.pending[:_LISTED]
             ]
             if len(self.pending) > _LISTED:
-                told = f"… and {len(self.pending) - _LISTED:,} more: run.at({self.index}).pending"
-                rows.append(element("tr", element("td", told, class_="dim", colspan=4)))
+                rest = f"… and {len(self.pending) - _LISTED:,} more: moment.pending"
+                rows.append(element("tr", element("td", rest, class_="dim", colspan=4)))
             title = element("summary", f"{count(len(self.pending), 'command')} waiting")
             heads = [element("th", name, scope="col") for name in ("id", "command", "since", "until")]
             table = element("table", element("thead", element("tr", heads)), element("tbody", rows))
@@ -262,21 +262,25 @@ class Moment(View):
             lines.append(f"! {self.warning}")
         if self.outcome:
             lines.append(elide(self.outcome, 120))
-        lines += cards_text(self.scene, self.before, 120, f"run.at({self.index}).fibers")
+        lines += cards_text(self.scene, self.before, 120, "moment.fibers")
         if self.state:
             lines += ["", elide("annotated: " + ", ".join(f"{name}={text}" for name, text in self.state.items()), 120)]
-        for name, text in self.mailbox[:_LISTED]:
-            lines.append(elide(f"in the mailbox: {one_line(name)}: {text}", 120))
+        lines += [elide(f"in the mailbox: {one_line(name)}: {text}", 120) for name, text in self.mailbox[:_LISTED]]
         if not self.scene.fibers and self.pending:
             lines += ["", f"{count(len(self.pending), 'command')} waiting"]
             lines += [
-                elide(f"  {each.id}  {each.what}  {_since(each, self.at)}", 120) for each in self.pending[:_LISTED]
+                elide(f"  {each.id}  {each.what}  since {_since(each, self.at)}", 120)
+                for each in self.pending[:_LISTED]
             ]
         return "\n".join(lines)
 
 
 def _since(pending: Pending, now: datetime) -> str:
-    return "" if pending.since is None else f"for {span(now - pending.since)}"
+    """Say when a command was yielded: the time alone within a day. It stays the same from one record to the next."""
+    if pending.since is None:
+        return ""
+    since = stamp(pending.since, None)
+    return since if now - pending.since >= timedelta(days=1) else since.partition(" ")[2]
 
 
 def _facts(title: str, facts: Sequence[str]) -> Markup:
@@ -377,7 +381,7 @@ _KINDS: dict[type, Kind] = {int: Kind.WHOLE, bool: Kind.TRUTH, float: Kind.NUMBE
 
 
 def _column(values: list[Any]) -> tuple[Kind, list[Any]]:
-    kinds = {type(value) for value in values if value is not None}
+    kinds: set[type] = {type(value) for value in values if value is not None}
     kind = _KINDS.get(next(iter(kinds)), Kind.TEXT) if len(kinds) == 1 else Kind.TEXT
     if kind is Kind.WHOLE and any(value is not None and abs(value) >= 1 << 63 for value in values):
         kind = Kind.TEXT

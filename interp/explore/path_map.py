@@ -339,9 +339,7 @@ class _Drawing:
             y, end_y, out = bottom - 9, top + 9, x + side * 22
         else:
             y, end_y = (top + bottom) / 2, (end_top + end_bottom) / 2
-            levels = range(self.level[target], self.level[source] + 1)
-            near = [self._box(node)[0] * side for node, level in self.level.items() if level in levels]
-            out = side * (max(near) + _WIDE / 2 + _ARC + _LANE * loops)
+            out = side * (self._reach(self.level[target], self.level[source], side) + _ARC + _LANE * loops)
         path = f"M{x:.1f} {y:.1f}C{out:.1f} {y:.1f} {out:.1f} {y:.1f} {out:.1f} {(y + end_y) / 2:.1f}"
         path += f"S{out:.1f} {end_y:.1f} {end_x + side * 7:.1f} {end_y:.1f}"
         line = element(
@@ -351,6 +349,18 @@ class _Drawing:
             element("path", d=f"M{end_x + side:.1f} {end_y:.1f}l{side * 8} -4.5v9z", style=f"fill:{paint('dim')}"),
         )
         return line, self._number(out, (y + end_y) / 2, number)
+
+    def _reach(self, first: int, last: int, side: int) -> float:
+        """Return how far nodes and lines reach to one side, in some of the layers."""
+        nodes = [self._box(node)[0] * side + _WIDE / 2 for node, level in self.level.items() if first <= level <= last]
+        ways = [
+            (x + self.margin) * side
+            for (source, _), route in self.laid.routes.items()
+            for level, x in enumerate(route, self.level[source] + 1)
+            if first <= level <= last
+        ]
+        # Only lines that an edge around the nodes would meet; those further out are led around nobody.
+        return max([*nodes, *(way for way in ways if way <= max(nodes) + 2 * _ARC)])
 
     def _beyond(self, node: str, side: int) -> int:
         """Return how many nodes stand beside a node on one side."""

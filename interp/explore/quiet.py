@@ -9,7 +9,7 @@ import io
 import logging
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ _lock = threading.RLock()
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Drop what this thread writes to stdout and stderr, and what it logs, until the block ends."""
     with _lock:
         thread = threading.get_ident()
@@ -88,7 +88,7 @@ class _Muted(io.TextIOBase):
         return self._is_heard and self.stream.isatty()
 
     def fileno(self) -> int:
-        return self.stream.fileno()
+        return int(self.stream.fileno())
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # an attribute there

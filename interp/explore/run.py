@@ -36,7 +36,7 @@ from interp.explore.today import against_code
 from interp.explore.view import View
 from interp.explore.what_if import WhatIf, made_real, what_if
 from interp.outline.tree import Tree, tree_of
-from interp.outline.words import count
+from interp.outline.words import count, elide
 from interp.runtime.live import microseconds
 from interp.store import Message, Reader, RunRow, Status
 
@@ -99,7 +99,8 @@ class Run(View):
         try:
             return find_workflow(self.row.workflow)
         except UnknownWorkflow:
-            return f"the workflow {self.row.workflow!r} is not imported here; import its module, or give workflow="
+            name = elide(repr(self.row.workflow), 44)
+            return f"the workflow {name} is not imported here; import its module, or give workflow="
         except InvalidDefinition as error:
             return str(error)
 
@@ -176,7 +177,7 @@ class Run(View):
         run: Any = self  # as in `timeline`
         return moment_at(run, where)
 
-    def step_through(self, at: Where | None = None, *, live: bool = False, height: int = 720) -> Any:
+    def step_through(self, at: Where | None = None, *, live: bool = False, height: int = 800) -> Any:
         """Step through the records: a slider, the source with the current line lit, the variables as they change.
 
         Left and right step, Home and End go to the ends; buttons jump to failures and to where a variable changed.
@@ -237,7 +238,8 @@ class Run(View):
             UsageError: There is no other one, and the workflow is not at hand, or the run has no records.
         """
         run: Any = self
-        return against_code(run) if other is None else difference_of(run, other, times=times)
+        beside: Any = other
+        return against_code(run) if other is None else difference_of(run, beside, times=times)
 
     def divergence(self) -> Divergence | None:
         """Replay the history against the code as it is now, and show where they part; None when it fits."""
@@ -251,7 +253,7 @@ class Run(View):
         *,
         signals: Mapping[str, Any] | None = None,
         known: Known | None = None,
-    ) -> WhatIf[Run]:
+    ) -> WhatIf[Any]:
         """Continue this run in memory from one of its records on, with other answers; nothing is called or stored.
 
         Args:

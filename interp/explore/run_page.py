@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
 from interp.definitions import WorkflowDefinition
@@ -127,6 +128,12 @@ white-space: nowrap; }
 """What the page of a run adds to the style of all views."""
 
 
+def _place(where: str) -> str:
+    """Write `file:line`; of a long one its end, which tells most."""
+    text = one_line(where)
+    return text if len(text) <= _LINE else "…" + text[1 - _LINE :]
+
+
 def run_text(run: Stored, now: datetime | None = None) -> str:
     """Show a run as `interp show` does, in 120 columns.
 
@@ -140,6 +147,7 @@ def run_text(run: Stored, now: datetime | None = None) -> str:
         file=written,
         width=_WIDTH,
         force_terminal=False,
+        force_jupyter=False,  # it would show every line as an output of its own
         color_system=None,
         highlight=False,
         markup=False,
@@ -148,13 +156,18 @@ def run_text(run: Stored, now: datetime | None = None) -> str:
     )
     page = RunPage(run.row, run.store, run.tree, now, Limits(), zone=UTC, repeated=_repeated(run))
     show_page(out, page)
-    lines = written.getvalue().rstrip("\n").splitlines()
+    lines = written.getvalue().rstrip("\n").split("\n")
+    if len(lines) > _LINES:
+        left_out = len(lines) - _LINES
+        lines[_LINES // 2 : -(_LINES // 2)] = [f"… {count(left_out, 'more line')}"]
     if run.damage:
         lines += ["", _damage_line(run)]
         lines += [f"  record {each.index}: {clean(each.why)}" for each in run.damage[:_MOST_LETTERS]]
-    if len(lines) > _LINES:
-        lines[_LINES // 2 : -_LINES // 2] = [f"… {len(lines) - _LINES:,} lines …"]
-    return "\n".join(elide(clean(line.rstrip()), _WIDTH) for line in lines)
+    return "\n".join(_fitted(clean(line)) for line in lines)
+
+
+def _fitted(line: str) -> str:
+    return (line if cell_len(line) <= _WIDTH else f"{set_cell_size(line, _WIDTH - 1)}…").rstrip()
 
 
 def run_html(run: Stored, now: datetime | None = None, *, has_style: bool = False) -> Markup:
@@ -377,7 +390,9 @@ def _wait_row(wait: Wait, now: datetime) -> Markup:
             element("div", wait.detail, class_="dim") if wait.detail else None,
         ),
         element("td", span(now - wait.since), class_="num"),
-        element("td", element("div", element("code", wait.where), class_="dim") if wait.where else None, source),
+        element(
+            "td", element("div", element("code", _place(wait.where)), class_="dim") if wait.where else None, source
+        ),
         element("td", quoted(wait.wakes)),
     )
 
@@ -405,7 +420,7 @@ def _twice(run: Stored) -> Markup | None:
             ),
             element("td", ", ".join(map(str, call.attempts[:_MOST_TRIES]))),
             element("td", element("code", elide(idempotency_key(run.id, run.tree.round, call.id), 3 * _LINE))),
-            element("td", element("code", elide(call.where, _ID), class_="dim")),
+            element("td", element("code", _place(call.where), class_="dim")),
         )
         for call in calls[:_MOST_WAITS]
     ]
@@ -516,7 +531,7 @@ class _Drawn:
             element("time", self._at(row.at), class_="at", datetime=row.at.isoformat())
             if row.at is not None
             else element("span", class_="at"),
-            element("span", elide(row.where, _ID), class_="place mono"),
+            element("span", _place(row.where), class_="place mono"),
         ]
 
     def _at(self, at: datetime) -> str:

@@ -102,6 +102,11 @@ class FiberAt:
         """Name of its outermost function; empty for a bare command."""
         return self.frames[0].name if self.frames else ""
 
+    @property
+    def local(self) -> Mapping[str, str]:
+        """The variables of the function that it stands in, as text."""
+        return self.frames[-1].local if self.frames else dict[str, str]()
+
 
 @attrs.frozen
 class Pending:
@@ -207,6 +212,16 @@ class Memo:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, int], tuple[tuple[Any, ...], FrameAt]] = {}
         self._pending: dict[str, tuple[int, Pending]] = {}
+        self._labels: dict[str, str] = {}
+
+    def label(self, fiber: Fiber) -> str:
+        """Name a fiber; its name stays, whatever becomes of its first argument."""
+        known = self._labels.get(fiber.id)
+        if known is None:
+            group = fiber.group
+            slot = group.names[fiber.slot] if group is not None and fiber.slot < len(group.names) else ""
+            known = self._labels[fiber.id] = one_line(fiber.name or slot or label(fiber.generator))
+        return known
 
     def pending(self, issued: Issued, now: datetime) -> Pending:
         """Show a command that waits, or return what it looked like before."""
@@ -283,11 +298,10 @@ def _position(code: CodeType, instruction: int) -> tuple[int, int, int, int] | N
 def _fiber_at(fiber: Fiber, parts: Mapping[int, Sequence[Fiber]], now: datetime, memo: Memo) -> FiberAt:
     frames = stack(fiber.generator)[-FRAMES:]
     group = fiber.group
-    name = fiber.name or (group.names[fiber.slot] if group is not None and fiber.slot < len(group.names) else "")
     branch = group.rule.word if group is not None else "spawn" if fiber.parent is not None else ""
     return FiberAt(
         fiber.id,
-        one_line(name or label(fiber.generator)),
+        memo.label(fiber),
         tuple(memo.frame(fiber.id, depth, frame) for depth, frame in enumerate(frames)),
         *_waits(fiber, parts, now, memo),
         branch,

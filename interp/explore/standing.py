@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -100,23 +100,24 @@ class Standing:
         Returns:
             The record stood at (-1 for none), the scene one record before, and the scene there.
         """
-        before = self._scene(index - 1) if index > 0 else None
-        after = self._scene(index)
-        if self.index < index:  # it could not be reached
-            before = self._scene(self.index - 1) if self.index > 0 else None
-            after = self._scene(self.index)
-        self._scenes = {at: scene for at, scene in self._scenes.items() if self.index - 1 <= at <= self.index}
-        return self.index, before, after
+        _, before = self._scene(index - 1)
+        reached, scene = self._scene(index)
+        if reached < index:
+            _, before = self._scene(reached - 1)
+            reached, scene = self._scene(reached)
+        self._scenes = {at: self._scenes[at] for at in (reached - 1, reached) if at in self._scenes}
+        return reached, before, scene
 
-    def _scene(self, index: int) -> Scene | None:
-        if index in self._scenes and index <= self.index:  # as it was, and no need to go back for it
-            return self._scenes[index]
-        reached = self.go(index)
-        if self.interpreter is None:
-            return None
+    def _scene(self, index: int) -> tuple[int, Scene | None]:
+        """Return the scene at a record, or at the last one before it that can be reached, and which that is."""
+        if index in self._scenes:  # as it was, and no need to go back for it
+            return index, self._scenes[index]
+        reached = self.go(index) if index >= 0 else -1
+        if self.interpreter is None or reached < 0:
+            return -1, None
         if reached not in self._scenes:
             self._scenes[reached] = scene_of(self.interpreter, self.history[reached].at, self._memo)
-        return self._scenes[reached]
+        return reached, self._scenes[reached]
 
     def frames(self, fiber_id: str) -> tuple[StackFrame, ...]:
         """Return the live frames of a fiber; where the run has failed those of the root are the exception's."""
@@ -188,7 +189,7 @@ atexit.register(let_go)
 
 
 @contextmanager
-def standing(run_id: str, definition: WorkflowDefinition, history: Sequence[Transition]) -> Iterator[Standing]:
+def standing(run_id: str, definition: WorkflowDefinition, history: Sequence[Transition]) -> Generator[Standing]:
     """Give the standing of a run on this thread, in silence; it is kept for the next time.
 
     Args:

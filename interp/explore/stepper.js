@@ -37,9 +37,10 @@ function mount(root, source) {
 
   root.classList.add("st-root");
   root.tabIndex = 0;
-  const strip = make("div", "st-strip", root);
+  const strip = make("div", "st-strip", make("div", "st-scroll", root));
   strip.innerHTML = source.timeline;
   const cursor = source.timeline ? make("div", "st-cursor", strip) : null;
+  if (cursor) cursor.style.bottom = source.below * 100 + "%";
 
   const bar = make("div", "st-bar", root);
   button("first", "first record (Home)", bar, () => go(source.first));
@@ -204,6 +205,7 @@ function asking(model) {
     get note() { return shape().note; },
     start: model.get("step"),
     width: shape().width,
+    below: shape().below,
     timeline: shape().timeline,
     x: (index) => shape().xs[index],
     names: () => model.get("card").names ?? [],

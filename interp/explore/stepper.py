@@ -14,7 +14,7 @@ import functools
 import hashlib
 import json
 import re
-from importlib import resources
+from importlib import import_module, resources
 from typing import Any
 
 from interp.errors import UsageError
@@ -41,6 +41,7 @@ _LANES = 12
 STEPPER_STYLE = """
 .interp .st-root, .interp.st-root { outline: none; }
 .interp .st-root:focus-visible, .interp.st-root:focus-visible { outline: 2px solid var(--wait); outline-offset: 4px; }
+.st-scroll { max-height: 330px; overflow-y: auto; }
 .st-strip { position: relative; margin-bottom: 4px; cursor: pointer; }
 .st-strip svg { display: block; width: 100%; }
 .st-cursor { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; background: var(--fg);
@@ -78,7 +79,7 @@ body.vscode-high-contrast .interp .st-frame, .dark .interp .st-frame, .dark-them
 class Stepper(View):
     """A run to be stepped through, as a page of its own."""
 
-    def __init__(self, run: Lived, at: int, *, height: int = 720) -> None:
+    def __init__(self, run: Lived, at: int, *, height: int = 800) -> None:
         """Prepare the records around one of them.
 
         Args:
@@ -149,6 +150,7 @@ class Stepper(View):
             "note": self._note(),
             "timeline": strip.svg() if strip is not None else "",
             "width": strip.width if strip is not None else 1,
+            "below": _below(strip),
             "texts": texts.listed,
             "steps": steps,
         }
@@ -225,12 +227,17 @@ def _strip(run: Lived) -> Timeline | None:
     return timeline_of(run, rows=_LANES) if first is not None and first.index == 0 else None
 
 
+def _below(strip: Timeline | None) -> float:
+    """Return which share of the timeline is below its lanes: the cursor ends there."""
+    return 0.0 if strip is None else round(1 - strip.bottom / strip.height, 4)
+
+
 def _x(run: Lived, strip: Timeline | None, index: int) -> float:
     transition = record_of(run, index)
     return 0.0 if strip is None or transition is None else round(strip.x(transition.at), 1)
 
 
-def stepper_of(run: Lived, at: Where | None = None, *, height: int = 720) -> Stepper:
+def stepper_of(run: Lived, at: Where | None = None, *, height: int = 800) -> Stepper:
     """Return the stepper of a run; see `Run.step_through`."""
     return Stepper(run, index_of(run, 0 if at is None else at), height=height)
 
@@ -248,13 +255,13 @@ def live_stepper(run: Lived, at: Where | None = None) -> Any:
         UsageError: The package anywidget is not installed, or there is no such record.
     """
     try:
-        import anywidget  # noqa: PLC0415  only for this one form, and it brings half of Jupyter
-        import traitlets  # noqa: PLC0415  comes with it
+        anywidget: Any = import_module("anywidget")  # only for this one form, and it brings half of Jupyter
+        traitlets: Any = import_module("traitlets")  # comes with it
     except ImportError:
         told = "the live stepper is a widget of the package anywidget, which is not installed here"
         raise UsageError(f"{told}: pip install 'interp[notebook]', or leave out live=True") from None
 
-    class LiveStepper(anywidget.AnyWidget):  # type: ignore[misc]  # untyped
+    class LiveStepper(anywidget.AnyWidget):  # type: ignore[misc]  # neither package need be there
         """A stepper that asks for each record.
 
         Attributes:
@@ -269,14 +276,14 @@ def live_stepper(run: Lived, at: Where | None = None) -> Any:
 
         def __init__(self, run: Lived, at: int) -> None:
             self.run = run
-            super().__init__(step=at, shape=_shape(run), card=_card(run, at))
+            anywidget.AnyWidget.__init__(self, step=at, shape=_shape(run), card=_card(run, at))
             self.on_msg(self._heard)
 
-        @traitlets.validate("step")
+        @traitlets.validate("step")  # type: ignore[untyped-decorator]  # neither package need be there
         def _within(self, proposal: Any) -> int:
             return min(max(int(proposal["value"]), 0), length_of(self.run) - 1)
 
-        @traitlets.observe("step")
+        @traitlets.observe("step")  # type: ignore[untyped-decorator]  # as above
         def _stepped(self, _change: Any) -> None:
             self.card = _card(self.run, self.step)
 
@@ -313,6 +320,7 @@ def _shape(run: Lived) -> dict[str, Any]:
         "failures": failures(run),
         "timeline": strip.svg() if strip is not None else "",
         "width": strip.width if strip is not None else 1,
+        "below": _below(strip),
         "xs": [_x(run, strip, index) for index in range(length)],
         "note": "",
     }

@@ -21,7 +21,6 @@ from interp.explore.notes import draw_bands, draw_notes
 from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
 from interp.explore.subject import Subject
 from interp.outline.words import count, elide, one_line
-from interp.store import Status
 
 __all__ = ["Timeline", "chart_of", "path_of", "timeline_of"]
 
@@ -51,11 +50,7 @@ def chart_of(run: Subject, now: datetime | None = None) -> Chart:
         run: The run.
         now: Until when goes on what has not ended; None for the present.
     """
-    row = run.row
-    parked = row.reason or "no reason is known" if row.status is Status.PARKED else ""
-    now = now or datetime.now(UTC)
-    is_held = row.status is Status.RUNNING
-    return lanes_of(run.tree, run.history, now, is_held=is_held, workflow=row.workflow, parked=parked)
+    return lanes_of(run.tree, run.history, run.row, now or datetime.now(UTC))
 
 
 def path_of(run: Subject, now: datetime | None = None) -> CriticalPath:
@@ -99,14 +94,20 @@ class Timeline(Picture):
         """How high the picture is, in pixels."""
         return self._drawn[1]
 
+    @property
+    def bottom(self) -> float:
+        """Where the lanes end, in pixels from the top: below are notes and the legend."""
+        return self._drawn[2]
+
     def svg(self) -> Markup:
         """Return the timeline as one `<svg>` element."""
-        marks, height = self._drawn
+        marks, height, _ = self._drawn
         return canvas(self.width, height, marks, label=self._label())
 
     def text(self) -> str:
         """Return the timeline as lines of block characters, at most 100 columns."""
-        return text_of(self.chart, self.lanes, self.axis.idle, self.which)
+        drawn = text_of(self.chart, self.lanes, self.axis.idle, self.which)
+        return drawn if self.critical is None else f"{drawn}\n{_told(self.critical)}"
 
     def _label(self) -> str:
         chart = self.chart
@@ -119,16 +120,18 @@ class Timeline(Picture):
         return elide("; ".join(told), 600)
 
     @functools.cached_property
-    def _drawn(self) -> tuple[list[Markup], float]:
-        """Everything that is drawn, and how high it is."""
+    def _drawn(self) -> tuple[list[Markup], float, float]:
+        """Everything that is drawn, how high it is, and where the lanes end."""
         hues = hues_for(self.chart.root.every())
         marks: list[Markup] = []
         top = 0.0
         if self.which:
             top = self._draw_crowd(crowd_of(self.chart, self.axis, hues), marks)
-        top = self._draw_lanes(hues, top, marks)
+        bottom = self._draw_lanes(hues, top, marks)
+        drawn, top = draw_notes(self.chart.notes, self.axis, bottom, self.width)
+        marks += drawn
         entries = entries_of(self.lanes, hues, with_activities=not self.which, with_path=self.critical is not None)
-        return marks, self._draw_legend(entries, top + 8, marks)
+        return marks, self._draw_legend(entries, top + 8, marks), bottom
 
     def _draw_crowd(self, crowd: Crowd, marks: list[Markup]) -> float:
         """Draw what all fibers did; return where it ends."""
@@ -141,7 +144,7 @@ class Timeline(Picture):
         return bottom + 24
 
     def _draw_lanes(self, hues: Mapping[str, str], top: float, marks: list[Markup]) -> float:
-        """Draw the lanes; return where they, and what is told below them, end."""
+        """Draw the lanes; return where they end."""
         row = next(height for most, height in _HEIGHTS if len(self.lanes) <= most)
         top += _TOP
         bottom = top + row * len(self.lanes)
@@ -153,8 +156,6 @@ class Timeline(Picture):
         marks += [self._row(lane, middle, row, hues, least) for lane, middle in zip(self.lanes, middles, strict=True)]
         if self.critical is not None:
             marks.append(self._path(self.critical, middles, row / 2 - 1.5))
-        drawn, bottom = draw_notes(self.chart.notes, self.axis, bottom, self.width)
-        marks += drawn
         return bottom
 
     def _row(self, lane: Lane, middle: float, row: float, hues: Mapping[str, str], least: float) -> Markup:
@@ -183,9 +184,7 @@ class Timeline(Picture):
             begin, end, y = self.axis.x(step.begin), self.axis.x(step.end), middle + below
             line.append(f"{'M' if before is None else 'L'}{begin:.1f} {y:.1f}H{end:.1f}")
             before = y
-        title = element(
-            "title", f"critical path: {', '.join(f'{why} {share:.0%}' for why, share in path.shares.items())}"
-        )
+        title = element("title", _told(path))
         style = f"fill:none;stroke:{paint('fg')};stroke-width:2;stroke-linejoin:round"
         return element("path", title, d="".join(line) or "M0 0", style=style)
 
@@ -240,6 +239,10 @@ def _chosen(chart: Chart, rows: int, path: CriticalPath | None) -> tuple[list[La
     if len(on_it) > rows:
         told = f"the first {rows} of {count(len(on_it), 'fiber')} on the critical path, of {len(lanes) - 1:,}"
     return [chart.root, *on_it[:rows]], told
+
+
+def _told(path: CriticalPath) -> str:
+    return "critical path: " + ", ".join(f"{why} {share * 100:.0f} %" for why, share in path.shares.items())
 
 
 def _indent(lane: Lane, which: str) -> float:

@@ -155,20 +155,28 @@ def _steps(tree: Tree, cause: Event | None) -> Iterator[tuple[str, str]]:
 
 def _fiber(tree: Tree, fiber: str, before: Sequence[str]) -> Generator[tuple[str, str], None, list[str]]:
     """Give the edges of a fiber and of its branches; returns where it stood last."""
-    for part in _parts(tree, fiber):
+    parts = _parts(tree, fiber)
+    for place, part in enumerate(parts):
         if isinstance(part, Node):
             key = _key(part)
             yield from ((source, key) for source in dict.fromkeys(before))
             before = [key]
             continue
         ends: list[str] = []
+        following = next((later for later in parts[place:] if isinstance(later, Node)), None)
         for branch in tree.groups[part]:
             last = yield from _fiber(tree, branch, before)
-            # From the loser of a race nothing leads on.
-            if tree.fibers[branch][-1].state is not State.WITHDRAWN:
+            if not tree.fibers[branch] or _joins(tree.fibers[branch][-1], following):
                 ends += last
         before = ends or before
     return list(before)
+
+
+def _joins(last: Node, following: Node | None) -> bool:
+    """Tell whether a branch leads to its owner's next command: no loser of a race does, and nothing that goes on."""
+    if last.state is State.WITHDRAWN:
+        return False
+    return following is None or (last.ended is not None and last.ended <= following.at)
 
 
 def _parts(tree: Tree, fiber: str) -> list[Node | str]:

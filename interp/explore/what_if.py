@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import Any, Generic, TypeVar
 
 import attrs
+import msgspec
 
 from interp.definitions import WorkflowDefinition
 from interp.errors import UsageError
@@ -20,7 +21,7 @@ from interp.explore.markup import Markup, element
 from interp.explore.phrases import command_words, outcome_words
 from interp.explore.subject import Subject
 from interp.explore.supposing import Known, by_name
-from interp.explore.values import shown
+from interp.explore.values import recorded, shown
 from interp.explore.view import View
 from interp.outline.tree import tree_of
 from interp.outline.words import clean, count, elide, one_line
@@ -118,8 +119,8 @@ class WhatIf(View, Generic[R]):
     @property
     def question(self) -> str:
         """What was supposed, as a question."""
-        parts = [f"{self._command(each)} came to {shown(value, 60)}" for each, value in self.results.items()]
-        parts += [f"signal {name!r} carried {shown(value, 60)}" for name, value in self.signals.items()]
+        parts = [f"{self._command(each)} came to {_told(value)}" for each, value in self.results.items()]
+        parts += [f"signal {name!r} carried {_told(value)}" for name, value in self.signals.items()]
         if not parts:
             return f"What if the run went on from record {self.kept - 1}?"
         more = f", and {len(parts) - 3} more" if len(parts) > 3 else ""
@@ -265,6 +266,10 @@ def _answers(history: tuple[Transition, ...], index: int) -> str:
     """Return the command whose answer a record holds, or nothing."""
     cause = history[index].cause if index < len(history) else None
     return cause.id if isinstance(cause, (Resolved, Rejected)) else ""
+
+
+def _told(value: Any) -> str:
+    return recorded(bytes(value), 60) if isinstance(value, msgspec.Raw) else shown(value, 60)
 
 
 def _is_failure(value: Any) -> bool:

@@ -12,7 +12,7 @@ from interp.events import Outgrown, Retried, WorkerLost
 from interp.outline.answers import answer, remark
 from interp.outline.nodes import Happening, Node, State, Try
 from interp.outline.tree import Tree
-from interp.outline.words import count, failure_line, heading, long_history, one_line, span
+from interp.outline.words import clean, count, failure_line, heading, long_history, one_line, span
 
 __all__ = ["Item", "Limits", "Row", "Tone", "items_of", "rows_of"]
 
@@ -197,7 +197,7 @@ class _Layout:
         if more > 0:
             notes.append(Row(Tone.MORE, "  ", head=f"… {count(more, 'more attempt')}"))
         if self.limits.tracebacks and node.failure is not None:
-            notes += [Row(Tone.TEXT, "    ", head=line) for line in node.failure.traceback.splitlines()]
+            notes += [Row(Tone.TEXT, "    ", head=clean(line)) for line in node.failure.traceback.splitlines()]
         return Item(row, node, tuple(notes))
 
     def group(self, group: str) -> Item:
@@ -314,7 +314,7 @@ def _happened(happening: Happening) -> Row:
     event = happening.event
     if isinstance(event, WorkerLost):
         taken = f"; {event.successor} took over" if event.successor else ""
-        return Row(Tone.EVENT, head="worker lost", answer=f"{event.worker}{taken}", at=happening.at)
+        return Row(Tone.EVENT, head="worker lost", answer=one_line(f"{event.worker}{taken}"), at=happening.at)
     if isinstance(event, Retried):
         return Row(Tone.EVENT, head="retried after", answer=failure_line(event.failure, 2_000), at=happening.at)
     if isinstance(event, Outgrown):

@@ -524,20 +524,20 @@ _ANSWERS = World(answers={"evil_activity": lambda chance, args: args[0]})
 
 
 def with_locals() -> Evil:
-    return of(record(evil_locals, 1, world=_ANSWERS), workflow=f"{__name__}.evil_locals")
+    return of(record(evil_locals, 1, world=_ANSWERS), workflow="evil_locals")
 
 
 def diverged() -> Evil:
     """The history of one workflow under the name of another, parked for it."""
     history = record(evil_loop, 9, world=_ANSWERS)
-    started = msgspec.structs.replace(history[0].cause, workflow=f"{__name__}.evil_locals")
+    started = msgspec.structs.replace(history[0].cause, workflow="evil_locals")
     changed = (msgspec.structs.replace(history[0], cause=started), *history[1:])
     row = {"status": Status.PARKED, "reason": TEXTS["a script"], "misfit": True}
-    return of(changed, workflow=f"{__name__}.evil_locals", **row)
+    return of(changed, workflow="evil_locals", **row)
 
 
 def long_loop(number: int = 3_000) -> Evil:
-    return of(record(evil_loop, number, world=_ANSWERS), workflow=f"{__name__}.evil_loop")
+    return of(record(evil_loop, number, world=_ANSWERS), workflow="evil_loop")
 
 
 _FAILED = Failure(TEXTS["a script"], TEXTS["a handler"], TEXTS["many lines"], b"\xff")

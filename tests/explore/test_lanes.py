@@ -23,8 +23,9 @@ from interp.events import (
 )
 from interp.explore.lanes import ATTEMPTS, Chart, Kind, Lane, lanes_of
 from interp.outline.tree import tree_of
+from interp.store import Status
 from tests.explore.flows import announce, create_subnet, health_check, provision_fleet
-from tests.explore.living import end_of, histories
+from tests.explore.living import end_of, histories, run_of
 from tests.explore.recording import CLOUD, World, record
 
 Flow = Generator[Command[Any], Any, Any]
@@ -32,9 +33,9 @@ Flow = Generator[Command[Any], Any, Any]
 SIX = [f"web-{number}" for number in range(1, 7)]
 
 
-def chart_of(history: tuple[Transition, ...], later: float = 0.0, *, is_held: bool = True, parked: str = "") -> Chart:
-    now = end_of(history) + timedelta(seconds=later)
-    return lanes_of(tree_of(history), history, now, is_held=is_held, parked=parked)
+def chart_of(history: tuple[Transition, ...], later: float = 0.0, status: Status = Status.RUNNING) -> Chart:
+    run = run_of(history, status)
+    return lanes_of(run.tree, run.history, run.row, end_of(history) + timedelta(seconds=later))
 
 
 def lanes(chart: Chart) -> dict[str, Lane]:
@@ -48,9 +49,9 @@ def kinds(lane: Lane) -> list[str]:
 # What holds for every run.
 
 
-@given(histories(), st.sampled_from([0.0, 30.0]), st.booleans())
-def test_nothing_overlaps_in_a_lane(history: tuple[Transition, ...], later: float, is_held: bool) -> None:
-    chart = chart_of(history, later, is_held=is_held)
+@given(histories(), st.sampled_from([0.0, 30.0]), st.sampled_from([Status.RUNNING, Status.WAITING]))
+def test_nothing_overlaps_in_a_lane(history: tuple[Transition, ...], later: float, status: Status) -> None:
+    chart = chart_of(history, later, status)
 
     for lane in chart.root.every():
         for segment in lane.segments:
@@ -131,7 +132,7 @@ def test_what_goes_on_is_open_and_reaches_the_present() -> None:
     assert chart.is_open and web.is_open and chart.root.is_open
     assert not lanes(chart)["web-4"].is_open
     assert (Kind.RAN, True, chart.end) == (web.segments[-1].kind, web.segments[-1].is_open, web.segments[-1].end)
-    assert Kind.QUEUED is lanes(chart_of(history, 60, is_held=False))["web-1"].segments[-1].kind
+    assert Kind.QUEUED is lanes(chart_of(history, 60, Status.WAITING))["web-1"].segments[-1].kind
 
 
 def test_calls_at_work_are_not_folded_unless_nothing_was_heard_for_long() -> None:
@@ -139,7 +140,7 @@ def test_calls_at_work_are_not_folded_unless_nothing_was_heard_for_long() -> Non
 
     assert "without a record" not in [gap.word for gap in chart_of(history, 300).idle()]
     assert "without a record" == chart_of(history, 86400).idle()[-1].word
-    assert "idle" == chart_of(history, 86400, is_held=False).idle()[-1].word
+    assert "idle" == chart_of(history, 86400, Status.WAITING).idle()[-1].word
 
 
 def test_a_fold_says_whether_nobody_was_there() -> None:
@@ -151,7 +152,8 @@ def test_a_fold_says_whether_nobody_was_there() -> None:
 
 def test_a_run_that_is_parked_ends_with_its_last_record() -> None:
     history = record(provision_fleet, "eu-west-1", SIX, world=CLOUD, until=timedelta(minutes=12))
-    chart = chart_of(history, 86400, parked="it\ndiverged")
+    row = attrs.evolve(run_of(history).row, status=Status.PARKED, reason="it\ndiverged")
+    chart = lanes_of(tree_of(history), history, row, end_of(history) + timedelta(days=1))
 
     assert (False, end_of(history)) == (chart.is_open, chart.end)
     assert ["✗ parked: it diverged"] == [f"{note.mark} {note.text}" for note in chart.notes][1:]

@@ -20,6 +20,7 @@ from interp.errors import UsageError
 from interp.events import Transition
 from interp.explore import Timeline
 from interp.store import Status
+from tests.explore.browser import needed
 from tests.explore.flows import provision_fleet
 from tests.explore.living import end_of, histories, run_of
 from tests.explore.pictures import IMAGES, PICTURES
@@ -140,6 +141,7 @@ def test_a_moment_is_where_the_cursor_is_to_be() -> None:
     crash = picture.x(BEGIN + timedelta(minutes=9, seconds=25))
     assert f'<rect x="{picture.x(picture.chart.notes[0].begin):.1f}"' in picture.svg()
     assert picture.axis.left < crash < picture.axis.right
+    assert f'height="{picture.bottom - 30:.0f}" style="fill:var(--crash-band)"' in picture.svg()
 
 
 def test_what_is_not_folded_is_to_scale() -> None:
@@ -153,8 +155,11 @@ def test_what_is_not_folded_is_to_scale() -> None:
 def test_the_critical_path_is_marked() -> None:
     assert "critical path" not in texts(timeline(cloud()))
     assert "critical path" in texts(timeline(cloud(), critical=True))
+    assert (
+        timeline(cloud(), critical=True).text().endswith("critical path: waited 59 %, ran 24 %, retried 8 %, lost 8 %")
+    )
     assert [
-        title for title in titles(timeline(cloud(), critical=True)) if title.startswith("critical path: waited 59%")
+        title for title in titles(timeline(cloud(), critical=True)) if title.startswith("critical path: waited 59 %")
     ]
 
 
@@ -226,6 +231,17 @@ def test_a_parked_run_says_why() -> None:
     assert "✗ parked: diverged <at> record 3" in texts(attrs.evolve(run_of(history), row=row).timeline())
 
 
+def test_records_that_cannot_be_read_are_told_and_what_has_ended_does_not_go_on() -> None:
+    run = run_of(cloud())
+    damaged = attrs.evolve(run, history=(*run.history[:5], *run.history[7:-1]))
+    picture = damaged.timeline(now=BEGIN + timedelta(days=9))
+
+    assert "? 3 records cannot be read: what they told is missing here" in texts(picture)
+    assert not picture.chart.is_open
+    assert picture.chart.end == damaged.history[-1].at
+    assert str(damaged.critical_path())
+
+
 # Hostile journals.
 
 
@@ -266,9 +282,10 @@ def test_a_picture_of_its_own_follows_the_theme_and_needs_nothing_else(tmp_path:
     assert "{http://www.w3.org/2000/svg}svg" == root.tag
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_picture_becomes_pixels(dark: bool, tmp_path: Path) -> None:
-    pytest.importorskip("resvg_py")
+    needed("resvg_py")
     picture = timeline(cloud())
     small, large = picture.png(zoom=1, dark=dark), picture.png(zoom=2, dark=dark)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DRAWN", "faults"]
+__all__ = ["drawn", "faults"]
 
-# All our views of the page, in frames too: their size, the size of their pictures, and the contrast of their text.
-DRAWN = """
+# All our views of a page: their size, the size of their pictures, and the contrast of their text.
+_SCRIPT = """
 const luminance = ([r, g, b]) => {
     const part = c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
     return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
@@ -22,7 +22,7 @@ const canvas = page => {
     return numbers(color);
 };
 const background = node => {
-    for (let at = node; at; at = at.parentElement || at.ownerDocument.defaultView.frameElement) {
+    for (let at = node; at; at = at.parentElement) {
         const color = getComputedStyle(at).backgroundColor;
         if (opaque(color)) return numbers(color);
     }
@@ -35,12 +35,9 @@ const contrast = node => {
 const size = node => { const box = node.getBoundingClientRect(); return [box.width, box.height]; };
 const words = view => [...view.querySelectorAll("*")].filter(node =>
     !node.closest("svg, style, script, [hidden]") && node.getClientRects().length &&
-    [...node.childNodes].some(child => child.nodeType === 3 && child.data.trim()));
-const views = page => [
-    ...[...page.querySelectorAll(".interp")].filter(view => !view.parentElement.closest(".interp")),
-    ...[...page.querySelectorAll("iframe[srcdoc]")].flatMap(frame => views(frame.contentDocument)),
-];
-return views(document).map(view => ({
+    [...node.childNodes].some(child => child.nodeType === 3 && /[\\p{L}\\p{N}]/u.test(child.data)));
+const outermost = view => !view.parentElement.closest(".interp");
+return [...document.querySelectorAll(".interp")].filter(outermost).map(view => ({
     size: size(view),
     pictures: [...view.querySelectorAll("svg")].filter(svg => svg.getClientRects().length).map(size),
     faint: words(view).filter(node => contrast(node) < 3).map(node => node.textContent.trim().slice(0, 60)),
@@ -49,10 +46,20 @@ return views(document).map(view => ({
 """
 
 
+def drawn(session: Any) -> list[dict[str, Any]]:
+    """Measure the views of a page, and those in its frames: they are sandboxed, so that each is asked by itself."""
+    views: list[dict[str, Any]] = session.execute_script(_SCRIPT)
+    for frame in session.find_elements("css selector", "iframe[srcdoc]"):
+        session.switch_to.frame(frame)
+        views += session.execute_script(_SCRIPT)
+        session.switch_to.default_content()
+    return views
+
+
 def faults(session: Any) -> list[str]:
     """What is wrong with the views that a page shows."""
     found: list[str] = []
-    for number, view in enumerate(session.execute_script(DRAWN), 1):
+    for number, view in enumerate(drawn(session), 1):
         width, height = view["size"]
         if width < 100 or height < 20:
             found.append(f"view {number} is {width:.0f} x {height:.0f}")

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from tests.explore.browser import chromium, complaints, needed
-from tests.notebooks.drawn import DRAWN, faults
+from tests.notebooks.drawn import drawn, faults
 from tests.notebooks.kernel import executed
 from tests.notebooks.plain import NOTEBOOKS
+from tests.notebooks.stepping import SteppedThrough
 
 pytestmark = [
     pytest.mark.lab,
@@ -69,14 +70,36 @@ def test_nothing_is_written_to_standard_error(path: Path, outcome: Any) -> None:
 
 @every_notebook
 def test_its_export_shows_everything_offline(path: Path, outcome: Any, browser: Any, tmp_path: Path) -> None:
-    notebook, _, _ = outcome(path)
-    page, _ = needed("nbconvert").HTMLExporter(mathjax_url="", require_js_url="").from_notebook_node(notebook)
-    file = tmp_path / f"{path.stem}.html"
-    file.write_text(page)
-    views = page.count('class="interp')
+    file = exported(outcome(path)[0], tmp_path)
+    views = file.read_text().count('class="interp')
 
     browser.get(file.as_uri())
 
     assert [] == faults(browser)
-    assert views <= len(browser.execute_script(DRAWN))
+    assert views <= len(drawn(browser))
     assert [] == complaints(browser)
+
+
+def test_the_stepper_works_in_an_export(outcome: Any, browser: Any, tmp_path: Path) -> None:
+    (path,) = (path for path in NOTEBOOKS if path.stem == "03-time-travel")
+    browser.get(exported(outcome(path)[0], tmp_path).as_uri())
+    browser.switch_to.frame(browser.find_element("css selector", "iframe.st-frame"))
+    stepper = SteppedThrough(browser)
+
+    stepper.stands_at(0, "checkout began")
+    stepper.click("next")
+    stepper.stands_at(1, "price('cup')")
+    stepper.press("END")
+    stepper.stands_at(5, "charged 60 euros")
+
+    browser.switch_to.default_content()
+    assert [] == complaints(browser)
+
+
+def exported(notebook: Any, folder: Path) -> Path:
+    """Export a notebook as HTML, as File > Save and Export does."""
+    exporter = needed("nbconvert").HTMLExporter(mathjax_url="", require_js_url="")
+    page, _ = exporter.from_notebook_node(notebook)
+    file = folder / "exported.html"
+    file.write_text(page)
+    return file
