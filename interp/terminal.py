@@ -137,7 +137,14 @@ def show_page(out: Console, page: RunPage) -> None:
         )
     for ending in _endings(page):
         print_plainly(out)
+        if not page.is_whole and len(ending) > _ENDING:  # a message of megabytes would take minutes to be wrapped
+            left_out = Text(f"\n… {len(ending) - _ENDING:,} characters; --full shows them\n")
+            ending = Text.assemble(ending[: _ENDING // 2], left_out, ending[-_ENDING // 2 :])
         print_plainly(out, ending, overflow="fold")
+
+
+# How many characters of a failure, its traceback included, or of a reason are shown.
+_ENDING = 50_000
 
 
 def _headline(page: RunPage) -> Text:
@@ -224,7 +231,12 @@ def _print_rows(out: Console, rows: Sequence[Row], page: RunPage) -> None:
     table.add_column(justify="right", no_wrap=True, width=took_width)
     table.add_column(no_wrap=True, style="dim", width=where_width)
     for row, took in zip(rows, spans, strict=True):
-        table.add_row(_at(row, clock, page.zone), _line(row, None if page.is_whole else room), took, clean(row.where))
+        table.add_row(
+            _at(row, clock, page.zone),
+            _line(row, None if page.is_whole else room),
+            took,
+            elide(clean(row.where), _VALUE),
+        )
     print_plainly(out, table)
 
 
