@@ -80,6 +80,26 @@ def again(program: Program, history: Sequence[Transition]) -> Any:
 # What is supposed.
 
 
+def test_a_moment_asks_the_same() -> None:
+    run = fleet()
+
+    assert run.what_if(20, {"4.2.4": "healthy"}).run.history == run.at(20).what_if({"4.2.4": "healthy"}).run.history
+
+
+def test_what_the_workflow_prints_is_not_heard(capsys: pytest.CaptureFixture[str]) -> None:
+    @workflow(name="what_if_prints")
+    def prints() -> Flow:
+        print("heard")
+        yield sleep(timedelta(days=1))
+
+    run = driven(play(prints))
+    _ = capsys.readouterr()
+    assert run.what_if(0).outcome is not None
+    assert run.diff().is_same
+
+    assert ("", "") == capsys.readouterr()
+
+
 def test_another_result_goes_another_way_and_takes_the_recorded_answers_along() -> None:
     what = fleet().what_if(20, {"4.2.4": "healthy"})
 
