@@ -66,10 +66,20 @@ def test_any_program_repeats_its_history_from_any_record_on(program: Program, da
 
     what = again(program, history).what_if(at, results)
 
-    assert history == what.run.history[: len(history)]
+    assert plain(history) == plain(what.run.history[: len(history)])
     assert history[-1].outcome is None or len(history) == len(what.run.history)
     # What came of it is a history like any other.
     assert again(program, what.run.history).divergence() is None
+
+
+def plain(history: Sequence[Transition]) -> list[Any]:
+    """Leave out messages of failures, as a replay does: they name the generators, which know what has become of them."""
+    return [
+        (each.index, each.at, each.cause, each.commands, each.outcome.failure.type_name)
+        if isinstance(each.outcome, Failed)
+        else each
+        for each in history
+    ]
 
 
 def again(program: Program, history: Sequence[Transition]) -> Any:
