@@ -73,7 +73,7 @@ def test_any_program_repeats_its_history_from_any_record_on(program: Program, da
 
 
 def plain(history: Sequence[Transition]) -> list[Any]:
-    """Leave out messages of failures, as a replay does: they name the generators, which know what has become of them."""
+    """Leave out messages of failures, as a replay does: they name generators with all that they hold."""
     return [
         (each.index, each.at, each.cause, each.commands, each.outcome.failure.type_name)
         if isinstance(each.outcome, Failed)
