@@ -59,8 +59,8 @@ def test_the_recorded_results_lead_to_the_recorded_history() -> None:
 
 @given(program=programs(), data=st.data())
 def test_any_program_repeats_its_history_from_any_record_on(program: Program, data: st.DataObject) -> None:
-    with closing(live_through(data.draw, loaded(program).start())) as driver:
-        history = tuple(driver.history)
+    with closing(loaded(program).start()) as driver:
+        history = tuple(live_through(data.draw, driver).history)
     at = data.draw(st.integers(0, len(history) - 1), label="at")
     results = data.draw(st.sampled_from([{}, given_again(history)]), label="results")
 
