@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from enum import Enum
 from textwrap import wrap
 
@@ -15,11 +16,12 @@ from interp.explore.contrast import Cut, contrasted
 from interp.explore.excerpts import SourceLine, excerpt, full_name, place_of
 from interp.explore.markup import Markup, element
 from interp.explore.phrases import answer_words, command_words, outcome_words
+from interp.explore.quiet import quiet
 from interp.explore.subject import Subject
 from interp.explore.view import View
 from interp.fibers import Issued
 from interp.frames import message
-from interp.interpreter import Interpreter, UnexpectedEvent
+from interp.interpreter import UnexpectedEvent
 from interp.outline.words import clean, elide, one_line, reflowed
 from interp.replay import follow, opened
 
@@ -341,7 +343,7 @@ def divergence_of(run: Subject) -> Divergence | None:
     if not history:
         return None
     try:
-        _replayed(definition, run.id, history).close()
+        _replay(definition, run.id, history)
     except NondeterminismError as error:
         return _diverged(run, definition, history, error)
     except UndecodableHistory as error:
@@ -352,16 +354,11 @@ def divergence_of(run: Subject) -> Divergence | None:
     return None
 
 
-def _replayed(definition: WorkflowDefinition, run_id: str, history: Sequence[Transition]) -> Interpreter:
-    """Return the run at the end of a history."""
-    interpreter = opened(definition, history[0], run_id)
-    try:
+def _replay(definition: WorkflowDefinition, run_id: str, history: Sequence[Transition]) -> None:
+    """Replay a history, unheard."""
+    with quiet(), closing(opened(definition, history[0], run_id)) as interpreter:
         for transition in history:
             follow(interpreter, transition)
-    except BaseException:
-        interpreter.close()
-        raise
-    return interpreter
 
 
 def _diverged(
@@ -414,19 +411,17 @@ def _yielded(
     """Return all that the code yields at the last of these records, where it differs, and how it ends there."""
     last = history[-1]
     patches = tuple(command.target for command in last.commands if command.kind == "patched")
-    interpreter = opened(definition, history[0], run_id)
-    try:
+    with quiet(), closing(opened(definition, history[0], run_id)) as interpreter:
         for transition in history[:-1]:
             follow(interpreter, transition)
         if last.index == 0:
             return interpreter.start(last.at, patches).commands, interpreter.outcome
         if interpreter.outcome is not None:
             return (), interpreter.outcome
-        return interpreter.feed(last.cause, last.at, patches).commands, interpreter.outcome
-    except UnexpectedEvent:  # the code does not wait for what was answered
-        return (), None
-    finally:
-        interpreter.close()
+        try:
+            return interpreter.feed(last.cause, last.at, patches).commands, interpreter.outcome
+        except UnexpectedEvent:  # the code does not wait for what was answered
+            return (), None
 
 
 def _is_stale(definition: WorkflowDefinition, history: Sequence[Transition]) -> bool | None:

@@ -152,8 +152,8 @@ def test_runs_part_at_the_first_other_answer() -> None:
 
 @given(program=programs(), data=st.data())
 def test_any_run_is_the_same_as_itself_and_one_other_result_is_found(program: Program, data: st.DataObject) -> None:
-    with closing(live_through(data.draw, loaded(program).start())) as driver:
-        history = tuple(driver.history)
+    with closing(loaded(program).start()) as driver:
+        history = tuple(live_through(data.draw, driver).history)
 
     assert diff(seen(history), seen(history)).is_same
 
