@@ -250,7 +250,7 @@ class Difference(View):
             else:
                 cells = [element("td", _marked(cut), class_="mono" if name else None) for cut in (a, b)]
             rows.append(element("tr", element("th", name, scope="row"), cells, element("td")))
-        return element("tbody", rows, class_="facts")
+        return element("tbody", rows, class_="given")
 
     def _bodies(self) -> Iterator[Markup]:
         for number, fiber in enumerate(self.fibers[:_FIBERS]):
@@ -274,7 +274,7 @@ def _rows(fiber: FiberDifference) -> Iterator[Markup]:
 
 
 def _note_row(told: str) -> Markup:
-    return element("tr", element("td"), element("td", told, colspan=3), class_="dim note")
+    return element("tr", element("td"), element("td", told, colspan=3), class_="dim skipped")
 
 
 # What the outer columns hold, for those who do not see them.
@@ -429,8 +429,8 @@ border-left: 4px solid var(--lit-edge); background: var(--band); overflow-wrap: 
 .interp .differ .side { display: inline-block; width: 18px; margin-right: 8px; border-radius: 4px;
 text-align: center; font-weight: 700; background: var(--old); }
 .interp .differ th:nth-child(3) .side { background: var(--new); }
-.interp .differ tbody.facts { border-bottom: 1px solid var(--line); }
-.interp .differ tbody.facts tr:last-child > * { padding-bottom: 8px; }
+.interp .differ tbody.given { border-bottom: 1px solid var(--line); }
+.interp .differ tbody.given tr:last-child > * { padding-bottom: 8px; }
 .interp .differ th.fiber { color: var(--fg); font-size: 14px; padding: 14px 8px 1px; }
 .interp .differ th.fiber b { font-weight: 600; }
 .interp .differ th[scope=row], .interp .differ td.where { color: var(--dim); white-space: nowrap;

@@ -12,7 +12,7 @@ from typing import Any
 
 from interp.errors import UsageError
 from interp.explore.markup import Markup, element
-from interp.explore.theme import STYLE
+from interp.explore.theme import STYLE, outranking
 from interp.frames import message
 from interp.outline.words import elide, one_line
 
@@ -41,7 +41,7 @@ class View:
             return f"{type(self).__name__} cannot be shown: {type(error).__name__}: {message(error)}"
 
     def _repr_html_(self) -> str:
-        return element("div", Markup(f"<style>{STYLE}</style>"), self._safe_html(), class_="interp")
+        return outranking(element("div", Markup(f"<style>{STYLE}</style>"), self._safe_html(), class_="interp"))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Give text and HTML: whoever asks takes what it can show (IPython's protocol)."""

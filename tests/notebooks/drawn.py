@@ -41,6 +41,10 @@ return [...document.querySelectorAll(".interp")].filter(outermost).map(view => (
     size: size(view),
     pictures: [...view.querySelectorAll("svg")].filter(svg => svg.getClientRects().length).map(size),
     faint: words(view).filter(node => contrast(node) < 3).map(node => node.textContent.trim().slice(0, 60)),
+    squeezed: words(view).filter(node => node.textContent.trim().length > 8 && size(node)[0] > 1 && size(node)[0] < 20)
+        .map(node => node.textContent.trim().slice(0, 60)),
+    astray: [...view.querySelectorAll("td:not([class]):not([style])")].filter(cell =>
+        getComputedStyle(cell).textAlign === "right").map(cell => cell.textContent.trim().slice(0, 60)),
     wide: view.scrollWidth - view.clientWidth,
 }));
 """
@@ -65,6 +69,8 @@ def faults(session: Any) -> list[str]:
             found.append(f"view {number} is {width:.0f} x {height:.0f}")
         found += [f"a picture of view {number} is {w:.0f} x {h:.0f}" for w, h in view["pictures"] if w * h < 50]
         found += [f"view {number} cannot be read: {words!r}" for words in view["faint"]]
+        found += [f"view {number} has no room for {words!r}" for words in view["squeezed"]]
+        found += [f"the page around it sets {words!r} of view {number} to the right" for words in view["astray"]]
         if view["wide"] > 1:
             found.append(f"view {number} is cut off at the right by {view['wide']} px")
     return found

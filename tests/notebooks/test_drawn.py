@@ -33,6 +33,15 @@ def browser() -> Iterator[Any]:
         (f'{FINE}<svg width="0" height="9"></svg>', ["a picture of view 1 is 0 x 9"]),
         ("<p></p>", ["view 1 is 1200 x 0"]),
         (f'{FINE}<p style="width: 1300px">Too much.</p>', ["view 1 is cut off at the right by 100 px"]),
+        (f'{FINE}<p style="width: 9px">Unbearable.</p>', ["view 1 has no room for 'Unbearable.'"]),
+        (
+            f"{FINE}<style>td {{ text-align: right }}</style><table><tr><td>1</table>",
+            [],  # ours come first
+        ),
+        (
+            f"{FINE}<style>.interp td {{ text-align: right }}</style><table><tr><td>1</table>",
+            ["the page around it sets '1' of view 1 to the right"],
+        ),
         (
             f"{FINE}<iframe srcdoc=\"<div class='interp' style='height: 9px'>Framed</div>\"></iframe>",
             ["view 2 is 284 x 9"],
