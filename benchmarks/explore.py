@@ -25,7 +25,7 @@ import lmdb
 from interp import Engine, Workflow, activity, call, gather, workflow
 from interp.definitions import workflow_of
 from interp.events import Resolved, Started, Transition, encode_transition
-from interp.explore import Journal
+from interp.explore import Journal, Run
 from interp.interpreter import Interpreter
 from interp.runtime.live import microseconds
 from interp.runtime.stores import open_store
@@ -177,6 +177,11 @@ def _transactions(url: str) -> int:
         store.close()
 
 
+def read_run(journal: Journal) -> Run:
+    """Read one of the runs that are at work."""
+    return journal["busy-1"]
+
+
 def measure_beside(directory: Path, rounds: int) -> None:
     """Look at a store whose worker is at full load, in every other window."""
     url = f"lmdb://{directory}/busy"
@@ -194,25 +199,26 @@ def measure_beside(directory: Path, rounds: int) -> None:
             worker.stdin.flush()
             return int(worker.stdout.readline())
 
-        looks = 0
+        def read() -> None:
+            journal.runs(limit=50)
+            read_run(journal)
 
-        def look() -> None:
-            nonlocal looks
-            looks += 1
+        def draw() -> None:
             journal.runs(limit=50).html()
-            journal["busy-1"].html()
+            read_run(journal).html()
 
-        speeds: dict[str, list[float]] = {"alone": [], "a look each second": [], "as fast as it can": []}
+        looks = {"read once a second": read, "drawn once a second": draw, "read without a pause": read}
+        speeds: dict[str, list[float]] = {name: [] for name in ("alone", *looks)}
         with Journal(url) as journal:
             for number in range(4 * rounds):
                 order = [*speeds.items()]
                 for how, found in order if number % 2 else reversed(order):
                     begin, before = time.perf_counter(), done()
                     end = begin + _WINDOW_S
-                    if how != "alone":
-                        look()
-                    while how == "as fast as it can" and time.perf_counter() < end:
-                        look()
+                    if how in looks:
+                        looks[how]()
+                    while how == "read without a pause" and time.perf_counter() < end:
+                        read()
                     time.sleep(max(end - time.perf_counter(), 0))
                     found.append((done() - before) / (time.perf_counter() - begin))
         worker.kill()

@@ -65,6 +65,9 @@ MARKS = {
 # Values longer than this are cut, before lines are fitted to the terminal.
 _VALUE = 200
 
+# Widest column of places in the source.
+_WHERE = 60
+
 # How many of the things that a run waits for are listed.
 _WAITS = 8
 
@@ -137,7 +140,14 @@ def show_page(out: Console, page: RunPage) -> None:
         )
     for ending in _endings(page):
         print_plainly(out)
+        if not page.is_whole and len(ending) > _ENDING:  # a message of megabytes would take minutes to be wrapped
+            left_out = Text(f"\n… {len(ending) - _ENDING:,} characters; --full shows them\n")
+            ending = Text.assemble(ending[: _ENDING // 2], left_out, ending[-_ENDING // 2 :])
         print_plainly(out, ending, overflow="fold")
+
+
+# How many characters of a failure, its traceback included, or of a reason are shown.
+_ENDING = 50_000
 
 
 def _headline(page: RunPage) -> Text:
@@ -216,7 +226,7 @@ def _print_rows(out: Console, rows: Sequence[Row], page: RunPage) -> None:
     table = Table.grid(padding=(0, 2, 0, 0), expand=out.is_terminal)
     spans = [span(row.took) if row.took is not None else "" for row in rows]
     took_width = max(map(len, spans))
-    where_width = max(len(row.where) for row in rows)
+    where_width = min(max(len(row.where) for row in rows), _WHERE)
     at_width = max(len(_at(row, clock, page.zone)) for row in rows)
     room = max(out.width - at_width - took_width - where_width - 6, 30)
     table.add_column(no_wrap=True, style="dim", width=at_width)
@@ -224,13 +234,16 @@ def _print_rows(out: Console, rows: Sequence[Row], page: RunPage) -> None:
     table.add_column(justify="right", no_wrap=True, width=took_width)
     table.add_column(no_wrap=True, style="dim", width=where_width)
     for row, took in zip(rows, spans, strict=True):
-        table.add_row(_at(row, clock, page.zone), _line(row, None if page.is_whole else room), took, clean(row.where))
+        where = elide(clean(row.where), _WHERE)
+        table.add_row(_at(row, clock, page.zone), _line(row, None if page.is_whole else room), took, where)
     print_plainly(out, table)
 
 
 def _line(row: Row, room: int | None) -> Text:
     """Draw the tree's part of a row; values are cut to `room` columns, the arguments before the result."""
     mark, style = MARKS[row.tone]
+    if room is not None and len(row.head) > _VALUE:
+        row = attrs.evolve(row, head=elide(row.head, _VALUE))
     line = Text.assemble((row.guide, "dim"))
     if mark:
         line.append(f"{mark} ", style)

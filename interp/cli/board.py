@@ -90,7 +90,8 @@ def glance(reader: Reader, now: datetime, before: Glance | None = None) -> Glanc
     is_open = reader.runs(RunFilter(_OPEN_STATUSES, limit=_OPEN + 1))
     newest = reader.runs(RunFilter(limit=_NEWEST, newest=True))
     rows = {row.id: row for row in [*is_open[:_OPEN], *newest]}
-    workers = reader.workers(microseconds(now)) if isinstance(reader, Attended) else None
+    attended: object = reader  # what a store can besides is not seen from its type
+    workers = attended.workers(microseconds(now)) if isinstance(attended, Attended) else None
     waits: dict[str, tuple[str, datetime]] = {}
     left = _TOLD
     for row in ordered(rows.values(), "interest"):
@@ -230,7 +231,7 @@ def board(shown: Board, width: int, height: int, now: datetime, *, is_live: bool
     place = shown.place(rows)
     first = min(max(place - room // 2, 0), max(len(rows) - room, 0))
     table = _table(rows[first : first + room], seen, rows[place].id if rows and is_live else "", width, now)
-    lines = [*(_fitted(line, width) for line in head), Text(""), table]
+    lines: list[RenderableType] = [*(_fitted(line, width) for line in head), Text(""), table]
     if not is_live:
         return Group(*lines)
     missing = height - len(head) - 3 - min(len(rows), room)

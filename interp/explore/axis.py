@@ -175,7 +175,7 @@ def idle_of(begin: datetime, end: datetime, busy: Iterable[tuple[datetime, datet
     for start, stop in sorted(busy):
         if start > reached:
             gaps.append(Idle(reached, min(start, end)))
-        reached = max(reached, stop)
+        reached = max(reached, start, stop)
     if reached < end:
         gaps.append(Idle(reached, end))
     left = end - begin

@@ -21,6 +21,7 @@ import heapq
 import itertools
 from collections import defaultdict, deque
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, TypeAlias
@@ -46,6 +47,7 @@ from interp.events import (
     Signalled,
     Transition,
 )
+from interp.explore.quiet import quiet
 from interp.explore.supposing import from_known, signal_payload, supposed
 from interp.fibers import Issued
 from interp.interpreter import Interpreter, Step, UnexpectedEvent
@@ -172,13 +174,10 @@ def continued(definition: WorkflowDefinition, past: Past, index: int, what: Supp
         UsageError: A result belongs to a command that has none.
     """
     cut = min([index + 1, *_replaced(past, what.results)])
-    interpreter = opened(definition, past.history[0], past.run_id)
-    try:
+    with quiet(), closing(opened(definition, past.history[0], past.run_id)) as interpreter:
         for transition in past.history[:cut]:
             follow(interpreter, transition)
         return _Continuation(interpreter, past, cut, what).run(_MOST_RECORDS + 2 * len(past.history))
-    finally:
-        interpreter.close()
 
 
 def _replaced(past: Past, results: Mapping[str, Any]) -> list[int]:

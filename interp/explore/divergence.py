@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from enum import Enum
 from textwrap import wrap
 
@@ -15,11 +16,12 @@ from interp.explore.contrast import Cut, contrasted
 from interp.explore.excerpts import SourceLine, excerpt, full_name, place_of
 from interp.explore.markup import Markup, element
 from interp.explore.phrases import answer_words, command_words, outcome_words
+from interp.explore.quiet import quiet
 from interp.explore.subject import Subject
 from interp.explore.view import View
 from interp.fibers import Issued
 from interp.frames import message
-from interp.interpreter import Interpreter, UnexpectedEvent
+from interp.interpreter import UnexpectedEvent
 from interp.outline.words import clean, elide, one_line, reflowed
 from interp.replay import follow, opened
 
@@ -150,7 +152,7 @@ class Divergence(View):
             return []
         then, now = place_of(self.error.recorded_at), self._now()
         if then is not None and now is not None and (then[0] == now[0].rpartition("/")[2]):
-            lit = {then[1]: ("recorded",)}
+            lit: dict[int, tuple[str, ...]] = {then[1]: ("recorded",)}
             lit[now[1]] = (*lit.get(now[1], ()), "now")
             lines = excerpt(now[0], lit)
             return [("recorded and now", now[0], lines)] if lines else []
@@ -252,7 +254,7 @@ class Divergence(View):
         )
 
     def _sides(self) -> Markup:
-        cells = []
+        cells: list[Markup] = []
         for title, cut, kind in zip(("recorded", "the code yields"), self.sides, ("old", "new"), strict=True):
             told = [element("span", cut.before), element("b", cut.odd) if cut.odd else None, element("span", cut.after)]
             ends = element("div", self.ends) if kind == "new" and self.ends else None
@@ -341,7 +343,7 @@ def divergence_of(run: Subject) -> Divergence | None:
     if not history:
         return None
     try:
-        _replayed(definition, run.id, history).close()
+        _replay(definition, run.id, history)
     except NondeterminismError as error:
         return _diverged(run, definition, history, error)
     except UndecodableHistory as error:
@@ -352,16 +354,11 @@ def divergence_of(run: Subject) -> Divergence | None:
     return None
 
 
-def _replayed(definition: WorkflowDefinition, run_id: str, history: Sequence[Transition]) -> Interpreter:
-    """Return the run at the end of a history."""
-    interpreter = opened(definition, history[0], run_id)
-    try:
+def _replay(definition: WorkflowDefinition, run_id: str, history: Sequence[Transition]) -> None:
+    """Replay a history, unheard."""
+    with quiet(), closing(opened(definition, history[0], run_id)) as interpreter:
         for transition in history:
             follow(interpreter, transition)
-    except BaseException:
-        interpreter.close()
-        raise
-    return interpreter
 
 
 def _diverged(
@@ -414,19 +411,17 @@ def _yielded(
     """Return all that the code yields at the last of these records, where it differs, and how it ends there."""
     last = history[-1]
     patches = tuple(command.target for command in last.commands if command.kind == "patched")
-    interpreter = opened(definition, history[0], run_id)
-    try:
+    with quiet(), closing(opened(definition, history[0], run_id)) as interpreter:
         for transition in history[:-1]:
             follow(interpreter, transition)
         if last.index == 0:
             return interpreter.start(last.at, patches).commands, interpreter.outcome
         if interpreter.outcome is not None:
             return (), interpreter.outcome
-        return interpreter.feed(last.cause, last.at, patches).commands, interpreter.outcome
-    except UnexpectedEvent:  # the code does not wait for what was answered
-        return (), None
-    finally:
-        interpreter.close()
+        try:
+            return interpreter.feed(last.cause, last.at, patches).commands, interpreter.outcome
+        except UnexpectedEvent:  # the code does not wait for what was answered
+            return (), None
 
 
 def _is_stale(definition: WorkflowDefinition, history: Sequence[Transition]) -> bool | None:

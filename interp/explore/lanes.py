@@ -203,7 +203,7 @@ class Chart:
         for lane in self.root.every():
             for segment in lane.segments:
                 if segment.kind in ATTEMPTS:
-                    yield segment.begin, min(segment.end, heard)
+                    yield segment.begin, max(min(segment.end, heard), segment.begin)
                 elif segment.node is not None:
                     yield segment.begin, segment.begin
             for node in [*lane.instants, *lane.signals]:

@@ -21,8 +21,10 @@ from interp.explore.places import Lived, Where, index_of, length_of, record_of
 from interp.explore.scenes import FiberAt, Pending, Scene, scene_by_records
 from interp.explore.sources import Staleness
 from interp.explore.standing import Standing, standing
+from interp.explore.supposing import Known
 from interp.explore.values import shown
 from interp.explore.view import View
+from interp.explore.what_if import WhatIf, what_if
 from interp.outline.tree import Tree
 from interp.outline.words import count, elide, one_line, span, stamp
 from interp.runtime.live import moment
@@ -152,6 +154,17 @@ class Moment(View):
         with standing(self.run.id, code, self.run.history) as stood:
             stood.go(self.index)
             yield stood
+
+    def what_if(
+        self,
+        results: Mapping[str, Any] | None = None,
+        *,
+        signals: Mapping[str, Any] | None = None,
+        known: Known | None = None,
+    ) -> WhatIf[Any]:
+        """Continue the run in memory from here on with other answers; arguments and errors as for `Run.what_if`."""
+        run: Any = self.run
+        return what_if(run, self.index, results, signals=signals, known=known)
 
     def diff(self, other: Moment | Where) -> Changes:
         """Say what has changed between this moment and another one of the same run.

@@ -20,8 +20,9 @@ class Source:
     def __init__(self, run: Subject) -> None:
         """Find out whether it is at hand, and what was recorded."""
         definition = run.code
-        is_known = isinstance(definition, WorkflowDefinition) and _recorded_code(run.history) == definition.code
-        self._own = definition.fn.__code__.co_filename if is_known else ""
+        self._own = ""
+        if isinstance(definition, WorkflowDefinition) and _recorded_code(run.history) == definition.code:
+            self._own = definition.fn.__code__.co_filename
         self._files: dict[str, str] = {}
 
     def line(self, where: str) -> str:

@@ -5,9 +5,10 @@ It is an ordered list of parts, each a title and what draws it. A part that cann
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -78,7 +79,7 @@ class Report(View):
 
     def html(self) -> Markup:
         """Show all parts, with a table of contents before them."""
-        drawn = [(each.title, part(each.title, lambda each=each: _markup(each.draw()))) for each in self._parts]
+        drawn = [(each.title, part(each.title, functools.partial(_markup, each.draw))) for each in self._parts]
         shown = [(f"part-{number}", title, inside) for number, (title, inside) in enumerate(drawn, 1) if inside]
         contents = [element("li", element("a", title, href=f"#{name}")) for name, title, _ in shown]
         return element(
@@ -103,7 +104,8 @@ class Report(View):
         return "\n".join(lines)
 
 
-def _markup(drawn: View | Markup | None) -> Markup | None:
+def _markup(draw: Draw) -> Markup | None:
+    drawn = draw()
     return drawn.html() if isinstance(drawn, View) else drawn
 
 
@@ -116,11 +118,11 @@ class _Whole(View):
 
     def html(self) -> Markup:
         """Show the run."""
-        return run_html(self.run, self.now, has_style=True)
+        return run_html(_any(self.run), self.now, has_style=True)
 
     def text(self) -> str:
         """Show the run as `interp show` does."""
-        return run_text(self.run, self.now)
+        return run_text(_any(self.run), self.now)
 
 
 def report_of_run(run: Run, now: datetime | None = None) -> Report:
@@ -195,12 +197,17 @@ def _run_by_run(runs: Runs, more: int, now: datetime) -> Markup:
                 element("code", elide(one_line(run.id), _TITLE)),
                 f" {elide(one_line(run.row.workflow), _TITLE)}",
             ),
-            part("the run", lambda run=run: run_html(run, now, has_style=True)),
+            part("the run", functools.partial(run_html, _any(run), now, has_style=True)),
             class_="whole",
         )
         for run in runs
     ]
     return element("div", pages, element("p", f"… and {count(more, 'more run')}", class_="dim") if more > 0 else None)
+
+
+def _any(run: Run) -> Any:
+    """Return a run as any other: a cached property is a property, which pyright does not see."""
+    return run
 
 
 def _subtitle(store: str, now: datetime) -> str:

@@ -238,7 +238,8 @@ class Run(View):
             UsageError: There is no other one, and the workflow is not at hand, or the run has no records.
         """
         run: Any = self
-        return against_code(run) if other is None else difference_of(run, other, times=times)
+        beside: Any = other
+        return against_code(run) if other is None else difference_of(run, beside, times=times)
 
     def divergence(self) -> Divergence | None:
         """Replay the history against the code as it is now, and show where they part; None when it fits."""
@@ -252,7 +253,7 @@ class Run(View):
         *,
         signals: Mapping[str, Any] | None = None,
         known: Known | None = None,
-    ) -> WhatIf[Run]:
+    ) -> WhatIf[Any]:
         """Continue this run in memory from one of its records on, with other answers; nothing is called or stored.
 
         Args:

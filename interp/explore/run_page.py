@@ -499,7 +499,7 @@ class _Drawn:
             return self.item(branch[0])
         nodes = [node for item in branch for node in _nodes(item)]
         if not nodes:
-            return Markup("").join(map(self.item, branch))
+            return joined(map(self.item, branch))
         fiber = next((item.node.fiber for item in branch if item.node is not None), nodes[0].fiber)
         states = {node.state for node in nodes}
         tone = next((tone for state, tone in _WORST if state in states), Tone.DONE)
@@ -667,17 +667,15 @@ def _letter(letter: Letter) -> Markup:
 
 def _records(run: Stored) -> Markup | None:
     """List the records, folded: the first and the last ones of many; those that cannot be read stand in their place."""
-    places = sorted(
-        [*((transition.index, transition) for transition in run.history), *((each.index, each) for each in run.damage)],
-        key=lambda pair: pair[0],
-    )
+    places: list[Transition | Damage] = [*run.history, *run.damage]
+    places.sort(key=lambda each: each.index)
     if not places:
         return None
     hidden = len(places) - _FIRST_RECORDS - _LAST_RECORDS
-    rows = [_record(each) for _, each in (places if hidden <= 0 else places[:_FIRST_RECORDS])]
+    rows = [_record(each) for each in (places if hidden <= 0 else places[:_FIRST_RECORDS])]
     if hidden > 0:
         rows.append(element("tr", element("td", f"… {count(hidden, 'more record')}", colspan=4, class_="dim")))
-        rows += [_record(each) for _, each in places[-_LAST_RECORDS:]]
+        rows += [_record(each) for each in places[-_LAST_RECORDS:]]
     heads = ("record", "at (UTC)", "what happened", "what the workflow answered")
     return element(
         "details",

@@ -137,7 +137,7 @@ class Runs(View):
         Args:
             now: The time; None for the present.
         """
-        is_open = attrs.evolve(self, rows=tuple(row for row in self.rows if not row.status.ended))
+        is_open: Any = attrs.evolve(self, rows=tuple(row for row in self.rows if not row.status.ended))
         return blocked_of(is_open, now, is_cut=self.is_cut)
 
     # As a table.

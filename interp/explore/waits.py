@@ -98,7 +98,8 @@ def waits_of(run: Stored, now: datetime, alive: Mapping[str, bool] | None = None
 
 def alive_in(reader: Reader | None, now: datetime) -> Mapping[str, bool]:
     """Return which workers are alive, by name, as far as a store tells."""
-    known = reader.workers(microseconds(now)) if isinstance(reader, Attended) else ()
+    attended: object = reader  # what a store can besides is not seen from its type
+    known = attended.workers(microseconds(now)) if isinstance(attended, Attended) else ()
     return {worker.name: worker.is_alive for worker in known}
 
 

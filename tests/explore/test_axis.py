@@ -75,6 +75,14 @@ def test_a_short_wait_is_folded_too_once_the_long_one_beside_it_is() -> None:
     assert 2 == len(axis.idle)
 
 
+def test_work_that_ends_before_it_begins_is_a_moment() -> None:
+    axis = axis_over(10**9, [(0, 10**6), (9 * 10**8, 5), (10**9 - 10**6, 10**9)])
+
+    assert [(at(10**6), at(9 * 10**8)), (at(9 * 10**8), at(10**9 - 10**6))] == [
+        (gap.begin, gap.end) for gap in axis.idle
+    ]
+
+
 def test_what_does_nothing_but_wait_is_not_folded_away() -> None:
     assert () == axis_over(10**9, [(0, 0), (10**9, 10**9)]).idle
     assert () == axis_over(10**9, []).idle

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from interp.events import AttemptFailed, Failure, Record, Started, Transition
 from interp.explore.blocked import Blocked
 from interp.explore.finding import query
-from interp.explore.run import Run, read_run
+from interp.explore.run import read_run
 from interp.explore.runs import runs_of
 from interp.explore.waits import Wait, waits_of
 from interp.runtime.live import microseconds
@@ -29,6 +30,10 @@ def store() -> Iterator[Store]:
     opened.close()
 
 
+def reading(store: Store, run_id: str) -> Any:
+    return read_run(store, run_id)
+
+
 def one(store: Store, command: Record, *after: Transition, owner: str = "", status: Status = Status.WAITING) -> Wait:
     """What a run waits for whose first record has one command."""
     number = len(store.runs(RunFilter()))
@@ -38,7 +43,7 @@ def one(store: Store, command: Record, *after: Transition, owner: str = "", stat
     if owner:
         store.unpark(run_id, NOW_US)
         store.claim(owner, 10, NOW_US, -1)
-    (wait,) = waits_of(read_run(store, run_id), NOW)
+    (wait,) = waits_of(reading(store, run_id), NOW)
     return wait
 
 
@@ -52,7 +57,7 @@ def test_a_signal_names_the_command_that_sends_it(store: Store) -> None:
 
 def test_the_type_of_a_signal_is_known_where_the_code_is(store: Store) -> None:
     keep(store, "prov", record(provision_fleet, "eu", ["web-1"], world=CLOUD, until=timedelta(minutes=30)))
-    signal, timer = waits_of(read_run(store, "prov"), NOW)
+    signal, timer = waits_of(reading(store, "prov"), NOW)
 
     assert ("bool", "timer") == (signal.detail, timer.kind)
     assert "approve true" in signal.wakes
@@ -84,7 +89,7 @@ def test_a_call_at_work_says_whether_its_worker_is_alive(store: Store) -> None:
     call = Record("1", "call", "charge", b'["42"]', "x.py:7")
     wait = one(store, call, owner="w2")
     store.renew("w2", NOW_US, 10**9)
-    alive = waits_of(read_run(store, wait.run_id), NOW)[0]
+    alive = waits_of(reading(store, wait.run_id), NOW)[0]
 
     assert "another worker: w2 is dead" == wait.wakes
     assert "worker w2, which is alive, is at work on it" == alive.wakes
@@ -110,7 +115,7 @@ def test_requests_and_messages_wait_too(store: Store) -> None:
 
 def test_a_run_that_nobody_took_up_and_one_that_begins_later(store: Store) -> None:
     store.create(Create("new", "elsewhere", b"", b""), microseconds(BEGIN))
-    (wait,) = waits_of(read_run(store, "new"), NOW)
+    (wait,) = waits_of(reading(store, "new"), NOW)
 
     assert ("worker", "a worker to take it up") == (wait.kind, wait.what)
     assert "a worker that has 'elsewhere': `interp worker MODULE --store memory:`" == wait.wakes
@@ -122,7 +127,7 @@ def test_a_parked_run_gives_its_reason(store: Store) -> None:
         "p", 1, 0, [], Status.PARKED, None, microseconds(BEGIN), reason="run 'p' diverged\n  more", misfit=True
     )
     assert [] == store.commit(Batch(appends=[append]), microseconds(BEGIN))
-    (wait,) = waits_of(read_run(store, "p"), NOW)
+    (wait,) = waits_of(reading(store, "p"), NOW)
 
     assert ("parked: run 'p' diverged", "parked: run … diverged") == (wait.what, wait.like)
     assert "a deploy that fits it, or `interp retry p --store memory:`, when the cause is mended" == wait.wakes
@@ -130,7 +135,7 @@ def test_a_parked_run_gives_its_reason(store: Store) -> None:
 
 def test_what_has_ended_waits_for_nothing(store: Store) -> None:
     keep(store, "done", record(provision_fleet, "eu", ["web-1"], world=CLOUD))
-    run = read_run(store, "done")
+    run = reading(store, "done")
 
     assert [] == waits_of(run, NOW)
     assert "nothing waits" == run.blocked().text()
@@ -168,6 +173,6 @@ def test_a_report_says_that_there_are_more(store: Store) -> None:
 
 def test_a_run_tells_of_itself(store: Store) -> None:
     keep(store, "prov", record(provision_fleet, "eu", ["web-1"], world=CLOUD, until=timedelta(minutes=30)))
-    run: Run = read_run(store, "prov")
+    run = reading(store, "prov")
 
     assert ["signal 'approve'", "sleep 1 d"] == [group.oldest.what for group in run.blocked(now=NOW).groups]

@@ -191,7 +191,7 @@ def test_source_that_is_gone_leaves_the_rest(shop: Shop) -> None:
 
     assert [] == found.excerpts()
     assert "recorded: call charge_card(order='42', amount=100)" in str(found)
-    assert "cannot be" not in found._repr_html_()
+    assert "cannot be" not in found.html()
 
 
 def test_the_difference_shows_what_the_code_would_do_today(shop: Shop) -> None:
@@ -233,12 +233,12 @@ def test_code_that_does_anything_is_told(shop: Shop) -> None:
     found = diverged(attrs.evolve(run, workflow=attrs.evolve(run.code, fn=broken)))
     assert Misfit.BROKEN is found.misfit
     assert "RuntimeError: <b>no generator</b>" in str(found)
-    assert "<b>no" not in found._repr_html_()
+    assert "<b>no" not in found.html()
 
 
 def test_every_line_fits_and_html_is_safe(shop: Shop) -> None:
     found = diverged(shop.run("pay(order, 100)", 'pay(order, 120 if "<script>" else 0)'))
 
     assert max(map(len, str(found).splitlines())) <= 120
-    assert "<script>" not in found._repr_html_()
-    assert "<u>" in found._repr_html_()
+    assert "<script>" not in found.html()
+    assert "<u>" in found.html()

@@ -44,7 +44,8 @@ def command(
         raise UsageError("give run ids, or filters, and not both")
     with existing_reader(store_url, redacts=True) as reader:
         if run_ids:
-            blocked = blocked_of([read_run(reader, run_id) for run_id in dict.fromkeys(run_ids)], now)
+            runs: list[Any] = [read_run(reader, run_id) for run_id in dict.fromkeys(run_ids)]
+            blocked = blocked_of(runs, now)
         else:
             query = filters.query(now, newest=False)
             is_open = frozenset(status for status in query.statuses or Status if not status.ended)
