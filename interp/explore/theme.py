@@ -49,7 +49,7 @@ color: inherit; padding: 0; }}
 .interp .pill.running, .interp .pill.waiting {{ background: #0b62c1; }}
 .interp .pill.pending {{ background: #59636e; }}
 .interp .pill.parked {{ background: #7a3fc4; }}
-.interp table {{ border-collapse: collapse; font-size: 13px; margin: 4px 0; }}
+.interp table {{ border-collapse: collapse; table-layout: auto; font-size: 13px; margin: 4px 0; }}
 .interp th {{ text-align: left; font-weight: 500; color: var(--dim); padding: 2px 14px 2px 0; background: none; }}
 .interp td {{ text-align: left; padding: 2px 14px 2px 0; vertical-align: top; background: none; border: 0; }}
 .interp tbody tr {{ background: none; }} .interp tbody tr:hover td {{ background: var(--band); }}

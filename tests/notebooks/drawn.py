@@ -45,6 +45,9 @@ return [...document.querySelectorAll(".interp")].filter(outermost).map(view => (
         .map(node => node.textContent.trim().slice(0, 60)),
     astray: [...view.querySelectorAll("td:not([class]):not([style])")].filter(cell =>
         getComputedStyle(cell).textAlign === "right").map(cell => cell.textContent.trim().slice(0, 60)),
+    spilt: [...view.querySelectorAll("td, th")].filter(cell => cell.scrollWidth > cell.clientWidth + 2 &&
+        cell.clientWidth && getComputedStyle(cell).overflowX === "visible")
+        .map(cell => cell.textContent.trim().slice(0, 60)),
     wide: view.scrollWidth - view.clientWidth,
 }));
 """
@@ -71,6 +74,7 @@ def faults(session: Any) -> list[str]:
         found += [f"view {number} cannot be read: {words!r}" for words in view["faint"]]
         found += [f"view {number} has no room for {words!r}" for words in view["squeezed"]]
         found += [f"the page around it sets {words!r} of view {number} to the right" for words in view["astray"]]
+        found += [f"{words!r} of view {number} runs over its cell" for words in view["spilt"]]
         if view["wide"] > 1:
             found.append(f"view {number} is cut off at the right by {view['wide']} px")
     return found
