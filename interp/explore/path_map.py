@@ -159,7 +159,7 @@ def _title(site: Site) -> str:
         case "await_request":
             return f"request {name}"
         case "annotate":
-            return clean(site.note)
+            return f"annotate {clean(site.note)}"
         case "child":
             return f"child {name.rpartition('.')[2]}"
         case _:
