@@ -133,7 +133,10 @@ class PathMap(Picture):
         after: dict[str, list[str]] = {}
         for (source, target), number in sorted(self.ways.edges.items(), key=lambda edge: -edge[1]):
             after.setdefault(source, []).append(f"{names[target]} ×{number:,}")
-        lines = [f"{elide(clean(self.title), 60)}  {self._size()}", f"   start → {', '.join(after.get(START, []))}"]
+        lines = [
+            f"{elide(clean(self.title), 60)}  {self._size()}",
+            f"   start → {', '.join(after.get(START, ['nothing']))}",
+        ]
         for key, site in sites.items():
             facts = [f"×{site.number:,}", *_facts(site), *(_trouble(site)[:1])]
             head = f"{numbers[key]:>4}  {elide(_title(site), 30):<30} {elide(clean(site.where), 22):<22}"

@@ -211,7 +211,9 @@ class _Told:
         given = {"bool": "true", "str": "TEXT", "int": "NUMBER", "float": "NUMBER", "None": "null"}
         if node.record.target == CHANNEL and self.run.row.workflow == KEEPER:
             told = f"`{clean(hint('schedule', 'show', self.run.id, store=self.run.store))}`"
-            return f"its next time, {self._time(node.due)}; {told}" if node.due is not None else told
+            if node.due is None:
+                return told
+            return f"{'its next time, ' if node.due > self.now else ''}{self._time(node.due)}; {told}"
         value = given.get(self.types.get(node.id, ""), "VALUE")
         command = clean(hint("signal", self.run.id, node.record.target[:_REASON], value, store=self.run.store))
         if node.due is None:
