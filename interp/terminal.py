@@ -153,8 +153,9 @@ _ENDING = 50_000
 def _headline(page: RunPage) -> Text:
     row, tree = page.row, page.tree
     begun = moment(row.created_us)
+    verb = "created" if row.status is Status.PENDING else "started"
     facts = [
-        f"{'created' if row.status is Status.PENDING else 'started'} {stamp(begun, page.zone)} ({span(page.now - begun, is_rough=True)} ago)",
+        f"{verb} {stamp(begun, page.zone)} ({span(page.now - begun, is_rough=True)} ago)",
         count(row.length, "record"),
     ]
     if row.status.ended and tree.last_at is not None:
