@@ -304,11 +304,13 @@ class Retried(_Shape, frozen=True, tag="again"):
         failure: Why the run had failed.
         rejected: The failure of the call that is made anew; None for none.
         id: The command whose answer comes again; empty for none.
+        failed_at: When it had failed: the time of the record that was taken back; None when unknown.
     """
 
     failure: Failure
     rejected: Rejected | None = None
     id: str = ""
+    failed_at: datetime | None = None
 
 
 class Outgrown(_Shape, frozen=True, tag="long"):

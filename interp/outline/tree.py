@@ -218,7 +218,8 @@ class Tree:
         self._worker_lost(at, event.id if rejected is None else rejected.id)
         node = None if rejected is None else self.waiting.get(rejected.id)
         if rejected is not None and node is not None:
-            node.tries.append(Try(rejected.attempt, rejected.begun, at, rejected.failure))
+            ended = at if event.failed_at is None else min(event.failed_at, at)
+            node.tries.append(Try(rejected.attempt, rejected.begun, ended, rejected.failure, at))
             node.attempt = rejected.attempt + 1
 
     # Commands.

@@ -70,7 +70,7 @@ def _reopened(run_id: str, history: tuple[Transition, ...], failed: Failed, now:
     """Return what is taken back, and what is written instead."""
     last = history[-1]
     cause = last.cause
-    retried = Retried(failed.failure)
+    retried = Retried(failed.failure, failed_at=last.at)
     record: Transition | None = None
     again: list[Event] = [cause]
     if isinstance(cause, Started):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -33,6 +34,7 @@ from interp import (
 )
 from interp.errors import UnknownRun, UsageError
 from interp.events import Failed, Rejected, Retried, Signalled, Started, decode_event, decode_transition, encode_event
+from interp.outline.tree import tree_of
 from interp.replay import replay
 from interp.runtime import open_store
 from interp.runtime.checking import check
@@ -89,6 +91,25 @@ def deploy(name: str, last: Callable[[str], str]) -> Any:
 
 def fails(text: str) -> str:
     raise ValueError(f"a bug with {text}")
+
+
+def test_the_time_until_somebody_retries_is_no_part_of_the_attempt_that_failed(url: str) -> None:
+    broken.add("gateway")
+    with Engine(url) as engine:
+        run = engine.start(paid_then_fragile, id="r")
+        with pytest.raises(RunFailed):
+            run.result(WAIT)
+        failed_at = decode_transition(list(engine.store.history("r"))[-1]).at
+        time.sleep(0.01)
+        broken.clear()
+        run.retry()
+        run.result(WAIT)
+        history = [decode_transition(record) for record in engine.store.history("r")]
+
+    (retried,) = (each for each in history if isinstance(each.cause, Retried))
+    last = next(each for each in tree_of(history).nodes["2"].tries if each.retry_at == retried.at)
+    assert failed_at == last.ended
+    assert last.ended < retried.at
 
 
 # --- a call that failed for good --------------------------------------------------------------------------------------
