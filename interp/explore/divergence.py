@@ -14,7 +14,7 @@ from interp.errors import InterpError, NondeterminismError, UndecodableHistory
 from interp.events import Outcome, Started, Transition, WorkerLost
 from interp.explore.contrast import Cut, contrasted
 from interp.explore.excerpts import SourceLine, excerpt, full_name, place_of
-from interp.explore.markup import Markup, element
+from interp.explore.markup import Markup, element, indented
 from interp.explore.phrases import answer_words, command_words, outcome_words
 from interp.explore.quiet import quiet
 from interp.explore.subject import Subject
@@ -303,7 +303,7 @@ def _table(commands: Sequence[Line]) -> Markup:
 def _drawn(line: SourceLine) -> Markup:
     """Draw a line of source: its number, what stands at it, and its text with the `yield` underlined."""
     begin, end = line.marked or (0, 0)
-    text = [line.text[:begin], element("u", line.text[begin:end]) if line.marked else None, line.text[end:]]
+    text = [indented(line.text[:begin]), element("u", line.text[begin:end]) if line.marked else None, line.text[end:]]
     roles = [element("span", role, class_=f"role {role}") for role in line.roles]
     return element(
         "div",
