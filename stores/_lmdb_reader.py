@@ -120,7 +120,12 @@ class LmdbReader:
         seen: int | None = getattr(self._seen, "commit", None)
         end_s = time.monotonic() + timeout_s
         while not self._closed:
-            commit = self._env.read(lambda view: view.txn.id())
+            try:
+                commit = self._env.read(lambda view: view.txn.id())
+            except UsageError:
+                if self._closed:  # meanwhile
+                    return False
+                raise
             left_s = end_s - time.monotonic()
             if commit != seen or left_s <= 0:
                 self._seen.commit = commit

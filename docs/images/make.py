@@ -68,8 +68,10 @@ THEMES = {
 }
 
 _CELLS = [
-    "import tests.explore.flows  # the workflow\nfrom interp.explore import Journal\n\n"
-    "run = Journal('lmdb:journal')['prov-7f3a']",
+    (
+        "import tests.explore.flows  # the workflow\nfrom interp.explore import Journal\n\n"
+        "run = Journal('lmdb:journal')['prov-7f3a']"
+    ),
     "run.step_through(at=30)",
 ]
 

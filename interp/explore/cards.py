@@ -212,9 +212,9 @@ def _card(group: Group, more: str) -> Markup:
 
 
 def _title(group: Group) -> str:
-    if len(group.fibers) > 1:
+    fiber, *others = group.fibers
+    if others:
         return count(len(group.fibers), "fiber")
-    fiber = group.fibers[0]
     return f"fiber {fiber.id}" if fiber.id else "the workflow"
 
 
