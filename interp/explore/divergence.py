@@ -338,7 +338,8 @@ def divergence_of(run: Subject) -> Divergence | None:
     """
     definition = run.code
     if not isinstance(definition, WorkflowDefinition):
-        return Divergence(run.id, Misfit.UNKNOWN, why=f"{definition}. Until then nobody can say whether the run fits.")
+        misfit = Misfit.UNKNOWN if definition == run.definition else Misfit.BROKEN  # it is there, but values are locked
+        return Divergence(run.id, misfit, why=f"{definition}. Until then nobody can say whether the run fits.")
     history = whole(run.history)
     if not history:
         return None

@@ -45,7 +45,7 @@ _NAME = 80
 
 
 def command_words(record: Record, width: int = 60) -> str:
-    """Name a command on one line: `create_vm('web-1', 'net-1')`, `sleep 1 min`.
+    """Name a command on one line: `create_vm('web-1', 'net-1')`, `transact transfer('ada', 5)`, `sleep 1 min`.
 
     Args:
         record: The command.
@@ -53,8 +53,9 @@ def command_words(record: Record, width: int = 60) -> str:
     """
     if record.kind in ("call", "transact"):
         inside = recorded(record.payload, width + 2)
+        kind = "" if record.kind == "call" else f"{record.kind} "
         return one_line(
-            f"{_name(record.target)}({inside[1:-1] if inside[:1] == '[' and inside[-1:] == ']' else inside})"
+            f"{kind}{_name(record.target)}({inside[1:-1] if inside[:1] == '[' and inside[-1:] == ']' else inside})"
         )
     if len(record.payload) > _LARGE:
         return one_line(f"{record.kind} {_name(record.target)}".rstrip())
@@ -111,7 +112,8 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
         case ChildEnded():
             return _child(cause, name(cause.id), width)
         case Delivered():
-            return "good", f"{name(cause.id)} was delivered"
+            record = commands.get(cause.id)
+            return "good", f"{name(cause.id)} was {'started' if record and record.kind == 'child' else 'delivered'}"
         case Refused():
             return "bad", one_line(f"{name(cause.id)} was refused: {cause.why}")
         case Retried():

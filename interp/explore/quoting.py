@@ -19,7 +19,7 @@ class Source:
 
     def __init__(self, run: Subject) -> None:
         """Find out whether it is at hand, and what was recorded."""
-        definition = run.code
+        definition = run.definition
         self._own = ""
         if isinstance(definition, WorkflowDefinition) and _recorded_code(run.history) == definition.code:
             self._own = definition.fn.__code__.co_filename
