@@ -163,8 +163,7 @@ class Moment(View):
         known: Known | None = None,
     ) -> WhatIf[Any]:
         """Continue the run in memory from here on with other answers; arguments and errors as for `Run.what_if`."""
-        run: Any = self.run
-        return what_if(run, self.index, results, signals=signals, known=known)
+        return what_if(self.run, self.index, results, signals=signals, known=known)
 
     def diff(self, other: Moment | Where) -> Changes:
         """Say what has changed between this moment and another one of the same run.

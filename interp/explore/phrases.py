@@ -24,10 +24,7 @@ def command_words(record: Record, width: int = _CHARACTERS) -> str:
     kind = "" if record.kind == "call" else f"{record.kind} "
     if len(record.payload) > LONG_BYTES:
         return elide(clean(f"{kind}{record.target}({recorded(record.payload, min(width, 120))})"), width)
-    try:
-        head, inside = heading(record)
-    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):  # nothing that this version writes
-        return elide(one_line(f"{kind}{record.target}({recorded(record.payload, 120)})"), width)
+    head, inside = heading(record)
     if inside is None:
         return elide(one_line(head), width)
     return elide(one_line(f"{head.removeprefix('call ')}({inside})"), width)

@@ -140,7 +140,7 @@ def heading(record: Record, width: int = WHOLE) -> tuple[str, str | None]:
         record = msgspec.structs.replace(record, target=elide(record.target, width))
     try:
         return _heading(record, width)
-    except (msgspec.MsgspecError, ValueError):  # nothing that this version writes
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # nothing that this version writes
         return _named(record, width), rendered(record.payload, width)
 
 

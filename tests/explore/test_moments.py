@@ -255,7 +255,7 @@ def test_code_that_is_gone_leaves_what_the_records_tell() -> None:
     started = HISTORY[0].cause
     assert isinstance(started, Started)
     run = run_of(None, HISTORY)
-    object.__setattr__(run, "code", "the workflow 'gone' is not imported here")
+    object.__setattr__(run, "_code", "the workflow 'gone' is not imported here")
     moment = run.at(3)
 
     assert "is not imported here" in str(moment)
