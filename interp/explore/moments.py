@@ -19,7 +19,7 @@ from interp.explore.happened import News, happened
 from interp.explore.markup import Markup, element
 from interp.explore.places import Lived, Where, index_of, length_of, record_of
 from interp.explore.scenes import FiberAt, Pending, Scene, scene_by_records
-from interp.explore.sources import Staleness
+from interp.explore.staleness import Staleness
 from interp.explore.standing import Standing, standing
 from interp.explore.supposing import Known
 from interp.explore.values import shown
