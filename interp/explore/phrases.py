@@ -13,7 +13,16 @@ from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
 from interp.outline.words import clean, elide, failure_line, heading, one_line, span
 
-__all__ = ["answer_words", "arguments_words", "clock", "command_words", "failure_words", "outcome_words", "verb"]
+__all__ = [
+    "answer_words",
+    "arguments_words",
+    "clock",
+    "command_words",
+    "failure_words",
+    "outcome_words",
+    "place_words",
+    "verb",
+]
 
 # Longer texts are not cleaned as a whole.
 _CHARACTERS = 20_000
@@ -92,6 +101,12 @@ def arguments_words(code: WorkflowDefinition | str, args: bytes) -> str:
     if isinstance(code, str) or len(args) > LONG_BYTES:
         return recorded(args, _CHARACTERS)
     return one_line(code.arguments.render(args, _CHARACTERS))
+
+
+def place_words(where: str, width: int = 160) -> str:
+    """Write `file:line`; of a long one its end, which tells most."""
+    text = one_line(where)
+    return text if len(text) <= width else "…" + text[1 - width :]
 
 
 def clock(after: timedelta) -> str:
