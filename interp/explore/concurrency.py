@@ -12,10 +12,11 @@ import attrs
 from interp.errors import UsageError
 from interp.explore.axis import Axis, axis_of, draw_axis, idle_of
 from interp.explore.commands import Past
+from interp.explore.doings import AT_WORK, QUEUED, RETRY, UNKNOWN, doings
 from interp.explore.frames import Frame, Kind
 from interp.explore.markup import Markup, element
 from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
-from interp.explore.statistics import AT_WORK, QUEUED, RETRY, UNKNOWN, doings, period
+from interp.explore.statistics import period
 from interp.explore.theme import hues_of
 from interp.outline.tree import tree_of
 from interp.outline.words import clean, count, elide, stamp
