@@ -8,10 +8,9 @@ import msgspec
 
 from interp.definitions import WorkflowDefinition
 from interp.events import Completed, ContinuedAs, Failed, Failure, Outcome, Record, WasCancelled
-from interp.explore.contrast import LONG_BYTES
 from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
-from interp.outline.words import clean, elide, failure_line, heading, one_line, span
+from interp.outline.words import LONG_BYTES, clean, elide, failure_line, heading, one_line, span
 
 __all__ = [
     "answer_words",
