@@ -1,1 +1,1 @@
-"""Measurements, run by `make bench`. Nothing here is a test: compare ratios within one run."""
+"""Measurements: `make bench` beside peers, `make steps` alone. Nothing here is a test: compare ratios within one run."""

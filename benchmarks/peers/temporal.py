@@ -1,0 +1,22 @@
+"""Temporal: its Replayer alone. The server is not in any package, and durable steps need it."""
+
+from __future__ import annotations
+
+from benchmarks.peers.contender import Contender
+
+__all__ = ["Temporal"]
+
+
+class Temporal(Contender):
+    """The core in Rust, and the Python SDK over it."""
+
+    name = "temporal"
+    title = "Temporal (Replayer)"
+    packages = ("temporalio==1.35.0",)
+    driver = "drive_temporal.py"
+    modules = "temporalio.client,temporalio.worker,temporalio.workflow,temporalio.activity"
+    shapes = frozenset({"replay", "imports"})
+    durability = "nothing is recorded: only replay is measured, which needs no server"
+    settings = "histories made here, with the events a server writes; without the sandbox, which makes it faster"
+    is_durable = False
+    parts = frozenset()
