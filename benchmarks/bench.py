@@ -156,15 +156,22 @@ def set_up(bench: Bench, names: set[str] | None) -> list[Contender]:
         if names is not None and kind.name not in names:
             continue
         contender = kind()
-        about = {"durability": kind.durability, "settings": kind.settings, "is_durable": kind.is_durable}
+        about = {
+            "title": kind.title,
+            "durability": kind.durability,
+            "settings": kind.settings,
+            "is_durable": kind.is_durable,
+            "shapes": sorted(kind.shapes),
+            "cannot": kind.cannot,
+        }
         try:
             contender.set_up()
             version = contender.version()
         except Unavailable as unavailable:
             print(f"{kind.title} cannot be measured here: {unavailable}", flush=True)
-            bench.write(kind="contender", name=kind.name, title=kind.title, reason=str(unavailable), **about)
+            bench.write(kind="contender", name=kind.name, reason=str(unavailable), **about)
             continue
-        bench.write(kind="contender", name=kind.name, title=kind.title, version=version, **about)
+        bench.write(kind="contender", name=kind.name, version=version, **about)
         ready.append(contender)
     return ready
 

@@ -1,4 +1,7 @@
-"""Pictures of results, as SVG: bars for one size, lines for how something grows. Scales are logarithmic, and say so."""
+"""Pictures of results, as SVG: dots for one size, lines for how something grows. Scales are logarithmic, and say so.
+
+Dots, not bars: a bar on a logarithmic scale begins nowhere, and its length says nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from html import escape
 
 import attrs
 
-__all__ = ["Span", "bars", "lines"]
+__all__ = ["Span", "dots", "lines"]
 
 _WIDTH = 720
 _LABELS = 190
@@ -49,8 +52,8 @@ class _Log:
         return [10.0**power for power in range(self._low, self._high + 1)]
 
 
-def bars(title: str, unit: str, rows: Mapping[str, Span], ours: str) -> str:
-    """Draw a bar for each system, with the range of its rounds as a line."""
+def dots(title: str, unit: str, rows: Mapping[str, Span], ours: str) -> str:
+    """Draw a dot for each system, with the range of its rounds as a line."""
     height = _TOP + _ROW * len(rows) + 30
     axis = _Log([end for span in rows.values() for end in (span.low, span.high)], _LABELS, _WIDTH - _RIGHT)
     parts = [_text(12, 22, f"{title}: {unit}, logarithmic", size=15, weight="bold")]
@@ -61,12 +64,12 @@ def bars(title: str, unit: str, rows: Mapping[str, Span], ours: str) -> str:
     for number, (name, span) in enumerate(rows.items()):
         y = _TOP + number * _ROW
         colour = _OURS if name == ours else _PEER
-        width = max(axis.at(span.middle) - _LABELS, 1)
         parts += [
             _text(_LABELS - 8, y + 13, name, anchor="end"),
-            f'<rect x="{_LABELS}" y="{y}" width="{width:.1f}" height="17" rx="2" fill="{colour}"/>',
-            _line(axis.at(span.low), y + 8.5, axis.at(span.high), y + 8.5, "#222222", 1.5),
-            _text(max(axis.at(span.middle), axis.at(span.high)) + 6, y + 13, _short(span.middle)),
+            _line(_LABELS, y + 8.5, _WIDTH - _RIGHT, y + 8.5, "#eeeeee"),
+            _line(axis.at(span.low), y + 8.5, axis.at(span.high), y + 8.5, colour, 2.5),
+            f'<circle cx="{axis.at(span.middle):.1f}" cy="{y + 8.5}" r="5.5" fill="{colour}"/>',
+            _text(max(axis.at(span.middle), axis.at(span.high)) + 9, y + 13, _short(span.middle)),
         ]
     return _svg(height, parts)
 

@@ -152,7 +152,7 @@ def _goals(results: Results) -> str:
 
 def _shape(results: Results, shape: Shape, pictures: set[str]) -> str:
     text = f"## {shape.title.format('N')}\n\n" + (f"{shape.note}\n\n" if shape.note else "")
-    for kind in ("bars", "lines"):
+    for kind in ("dots", "lines"):
         if f"{shape.name}-{kind}.svg" in pictures:
             text += f"![{shape.title.format('N')}](../images/bench/{shape.name}-{kind}.svg)\n\n"
     names = [name for name in results.contenders if _was_asked(results, shape, name)]
@@ -160,7 +160,12 @@ def _shape(results: Results, shape: Shape, pictures: set[str]) -> str:
         if len(results.sizes(shape.name)) > 1:
             text += f"### {shape.title.format(f'{size:,}')}\n\n"
         text += _numbers(results, shape, size, names) + "\n"
-    return text
+    left = [
+        f"{about['title']} ({about['cannot'][shape.name]})"
+        for about in results.contenders.values()
+        if shape.name in about["cannot"]
+    ]
+    return text + (f"Not measured: {'; '.join(left)}.\n" if left else "")
 
 
 def _was_asked(results: Results, shape: Shape, name: str) -> bool:
@@ -263,7 +268,7 @@ def _pictures(results: Results) -> Iterable[tuple[str, str]]:
         }
         if len(spans) > 1 and all(span.low > 0 for span in spans.values()):
             ordered = sorted(spans.items(), key=lambda row: row[1].middle, reverse=main.more_is_better)
-            yield f"{shape.name}-bars.svg", plots.bars(title, main.title, dict(ordered), "interp")
+            yield f"{shape.name}-dots.svg", plots.dots(title, main.title, dict(ordered), "interp")
         series = {
             results.title(name): points
             for name in names

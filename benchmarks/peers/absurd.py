@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from benchmarks.peers import postgres
 from benchmarks.peers.contender import Contender, run_tool
@@ -19,6 +21,10 @@ class Absurd(Contender):
     driver = "drive_absurd.py"
     modules = "absurd_sdk"
     shapes = frozenset({"one_run", "many_runs", "latency", "signal", "recovery", "replay", "memory", "imports"})
+    cannot: ClassVar[Mapping[str, str]] = {
+        "gather": "a task takes its steps one after the other",
+        "listing": "its SDK does not list tasks",
+    }
     durability = "PostgreSQL with default settings: each transaction is synced"
     settings = (
         "looks for work each 10 ms instead of each 250; 16 tasks at once in threads; a killed worker's claims run out "

@@ -46,6 +46,7 @@ class Contender:
         driver: The program in `drivers/` that uses it.
         modules: What a program imports to use it, separated by commas.
         shapes: What it can be asked for.
+        cannot: What else is measured, and why not for this one.
         durability: What is on the disk when a step counts as done.
         settings: What differs from its defaults, or from the others, and why.
         is_durable: Whether a recorded step survives the end of the process.
@@ -58,6 +59,7 @@ class Contender:
     driver: ClassVar[str]
     modules: ClassVar[str]
     shapes: ClassVar[frozenset[str]]
+    cannot: ClassVar[Mapping[str, str]] = {}
     durability: ClassVar[str]
     settings: ClassVar[str]
     is_durable: ClassVar[bool] = True
@@ -161,7 +163,8 @@ class Contender:
             finally:
                 timer.cancel()
                 _kill_group(process)
-                process.wait()
+                process.communicate()
+                _await_group(process)
         if overdue.is_set():
             raise Overtime
         if answer is None:
@@ -185,6 +188,16 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def _await_group(process: subprocess.Popen[str]) -> None:
+    """Wait for the last of them, but not long: where nobody collects orphans they stay, as zombies."""
+    for _ in range(100):
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
 
 
 def _last_words(log: Path) -> str:

@@ -15,7 +15,7 @@ class _Dbos(Contender):
     driver = "drive_dbos.py"
     modules = "dbos"
     shapes = frozenset(
-        {"one_run", "many_runs", "latency", "signal", "recovery", "replay", "listing", "memory", "imports"}
+        {"one_run", "many_runs", "gather", "latency", "signal", "recovery", "replay", "listing", "memory", "imports"}
     )
 
     @property

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from benchmarks.peers.contender import Contender
 
@@ -19,6 +21,10 @@ class DurableTask(Contender):
     driver = "drive_durabletask.py"
     modules = "durabletask.client,durabletask.task,durabletask.worker"
     shapes = frozenset({"one_run", "many_runs", "gather", "latency", "signal", "replay", "memory", "imports"})
+    cannot: ClassVar[Mapping[str, str]] = {
+        "recovery": "nothing of it survives its process",
+        "listing": "nothing of it survives its process",
+    }
     durability = "none: its server for tests keeps everything in memory"
     settings = "64 work items at once, 16 threads; replay is that of its executor alone, over a history made here"
     is_durable = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from benchmarks.peers.contender import Contender, Unavailable, place_of, run_tool
 
@@ -23,6 +25,7 @@ class Restate(Contender):
     shapes = frozenset(
         {"one_run", "many_runs", "gather", "latency", "signal", "recovery", "replay", "memory", "imports"}
     )
+    cannot: ClassVar[Mapping[str, str]] = {"listing": "making so many runs takes too long, and rows cannot be copied"}
     durability = "one node with default settings: its log in RocksDB is synced before a step counts"
     settings = (
         "the server from npm, one hypercorn worker with the settings that the SDK documents, telemetry off; memory is "

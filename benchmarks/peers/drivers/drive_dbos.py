@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import sys
 import time
@@ -19,8 +20,8 @@ from dbos import DBOS, DBOSClient, SetWorkflowID
 from driving import (
     STEPS,
     Numbers,
-    allocated,
     anonymous_kib,
+    disk_bytes,
     is_blocking,
     latencies,
     main,
@@ -58,6 +59,17 @@ def count(steps: int) -> int:
     for _ in range(steps):
         number = increment(number)
     return number
+
+
+@DBOS.step()
+async def increment_async(number: int) -> int:
+    return number + 1
+
+
+@DBOS.workflow()
+async def fan(steps: int) -> int:
+    results = await asyncio.gather(*[increment_async(number) for number in range(steps)])
+    return len(results)
 
 
 @DBOS.workflow()
@@ -130,7 +142,7 @@ def _execute(place: str, *statements: str):
 def _disk(place: str) -> dict[str, int]:
     if place.startswith("sqlite"):
         _execute(place, "pragma wal_checkpoint(truncate)")
-        return {"disk": allocated(_file(place).parent)}
+        return {"disk": disk_bytes(_file(place).parent)}
     _execute(place, "checkpoint")
     log = int(_execute(place, "select pg_current_wal_lsn() - '0/0'::pg_lsn"))
     return {"disk": int(_execute(place, "select pg_database_size(current_database())")), "log": log}
@@ -155,6 +167,20 @@ def many_runs(runs: int, place: str) -> Numbers:
     after = _disk(place)
     each = {f"{name}_bytes": (after[name] - before[name]) / (runs * STEPS) for name in after}
     return {**per_second(runs * STEPS, seconds), **each}
+
+
+def gather(steps: int, place: str) -> Numbers:
+    _launch(place)
+
+    async def measured() -> float:
+        handle = await DBOS.start_workflow_async(fan, 3)
+        assert await handle.get_result() == 3
+        begin = time.perf_counter()
+        handle = await DBOS.start_workflow_async(fan, steps)
+        assert await handle.get_result() == steps
+        return time.perf_counter() - begin
+
+    return per_second(steps, asyncio.run(measured()))
 
 
 def latency(times: int, place: str) -> Numbers:
@@ -263,6 +289,7 @@ if __name__ == "__main__":
         {
             "one_run": one_run,
             "many_runs": many_runs,
+            "gather": gather,
             "latency": latency,
             "signal": signal,
             "send": send,

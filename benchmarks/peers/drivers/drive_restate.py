@@ -17,8 +17,8 @@ from pathlib import Path
 from driving import (
     STEPS,
     Numbers,
-    allocated,
     anonymous_kib,
+    disk_bytes,
     latencies,
     main,
     per_second,
@@ -76,23 +76,24 @@ class Subject:
     def start(self) -> None:
         (self.place / "restate.toml").write_text(_CONFIG.format(**self.ports))
         (self.place / "hypercorn.toml").write_text(_HYPERCORN.format(**self.ports))
-        server = [os.environ["RESTATE_SERVER"], "-c", str(self.place / "restate.toml"), "--no-logo"]
-        self.server = self._spawn([*server, "--base-dir", str(self.place / "data")])
+        # The service first: a server that finds none waits longer from try to try.
         service = [sys.executable, "-m", "hypercorn", "--config", str(self.place / "hypercorn.toml")]
         self.service = self._spawn([*service, "restate_service:app"])
-        self._await("ingress", "/restate/health")
-        self._await("admin", "/health")
-        self._await("service", "/health")
+        self._await(self.service, "service", "/health")
+        server = [os.environ["RESTATE_SERVER"], "-c", str(self.place / "restate.toml"), "--no-logo"]
+        self.server = self._spawn([*server, "--base-dir", str(self.place / "data")])
+        self._await(self.server, "ingress", "/restate/health")
+        self._await(self.server, "admin", "/health")
         self.post("admin", "/deployments", {"uri": f"http://127.0.0.1:{self.ports['service']}", "force": True})
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         log = (self.place / "log").open("ab")
         return subprocess.Popen(command, cwd=Path(__file__).parent, stdout=log, stderr=log)
 
-    def _await(self, port: str, path: str) -> None:
+    def _await(self, process: subprocess.Popen[bytes], port: str, path: str) -> None:
         while True:
-            if self.server.poll() is not None:
-                raise SystemExit("the server has ended: " + (self.place / "log").read_text()[-300:])
+            if process.poll() is not None:
+                raise SystemExit(f"the {port} has ended: " + (self.place / "log").read_text()[-300:])
             try:
                 urllib.request.urlopen(self._url(port, path), timeout=1).close()
             except (urllib.error.URLError, OSError):
@@ -161,10 +162,10 @@ def one_run(steps: int, place: str) -> Numbers:
 
 def many_runs(runs: int, place: str) -> Numbers:
     subject = _started(place)
-    before = allocated(subject.place / "data")
+    before = disk_bytes(subject.place / "data")
     work = subject.all_of_them("POST", "/Count/run-{}/run", runs, STEPS)
     seconds = timed(lambda: asyncio.run(work), {STEPS})
-    disk = allocated(subject.place / "data") - before
+    disk = disk_bytes(subject.place / "data") - before
     return {**per_second(runs * STEPS, seconds), "disk_bytes": disk / (runs * STEPS)}
 
 
