@@ -8,12 +8,11 @@ ARGS ?=
 JOBS ?= auto
 
 python := $(VENV)/bin/python
-notebooks := $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # two pips must not write one environment
-.PHONY: help demo test coverage soak bench steps sleepers check lint types layers docs notebooks format clean
+.PHONY: help demo test coverage soak bench bench-explore steps sleepers check lint types layers docs notebooks images format clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "  make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +39,9 @@ bench: $(VENV)/.installed-test  ## measure interp beside its peers, for an hour 
 steps: $(VENV)/.installed-test  ## measure durable steps per second
 	$(python) benchmarks/steps.py
 
+bench-explore: $(VENV)/.installed-test  ## measure how long it takes to look into runs
+	$(python) benchmarks/explore.py
+
 sleepers: $(VENV)/.installed-test  ## measure a million sleeping runs
 	$(python) benchmarks/sleepers.py
 
@@ -63,8 +65,11 @@ layers: $(VENV)/.installed-lint  ## who may import whom
 docs: $(VENV)/.installed-docs  ## build the documentation into docs/_build/html
 	$(python) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 
-notebooks: $(if $(notebooks),$(VENV)/.installed-notebook)  ## execute every notebook, from top to bottom
-	$(if $(notebooks),$(VENV)/bin/jupyter-execute $(notebooks),@echo 'No notebooks yet.')
+notebooks: $(VENV)/.installed-lab  ## execute every notebook, also in JupyterLab in a browser (Chromium)
+	$(python) -m pytest -n $(JOBS) -m lab tests/explore tests/notebooks $(ARGS)
+
+images: $(VENV)/.installed-lab  ## take the pictures of the documentation anew, with Chromium
+	$(python) -m docs.images.make $(ARGS)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .venvs .peers docs/_build build dist .coverage* .hypothesis .import_linter_cache \

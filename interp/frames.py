@@ -6,14 +6,26 @@ Also what can be said of users' values and exceptions, whose `__repr__` and `__s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import FrameType, GeneratorType, TracebackType
+from types import CodeType, FrameType, GeneratorType, TracebackType
 from typing import Any, cast
 
 import attrs
 
 from interp.commands import Command
 
-__all__ = ["StackFrame", "brief", "defined", "label", "message", "note", "stack", "strip", "trace", "where"]
+__all__ = [
+    "StackFrame",
+    "brief",
+    "defined",
+    "label",
+    "message",
+    "note",
+    "raised_at",
+    "stack",
+    "strip",
+    "trace",
+    "where",
+]
 
 # `yield from command` runs through this one frame of ours; users are not interested in it.
 _ITER_CODE = cast("Any", Command).__iter__.__code__
@@ -31,12 +43,16 @@ class StackFrame:
         line: Line of the `yield` that it stands at.
         function: Qualified name of the generator function.
         local: Its variables by name; the values are live objects and must not be changed.
+        code: Its code, for who wants to know more of the place: the exact expression, the source.
+        instruction: Offset of the instruction in it that it stands at.
     """
 
     file: str
     line: int
     function: str
     local: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
+    code: CodeType | None = attrs.field(default=None, repr=False, eq=False)
+    instruction: int = attrs.field(default=-1, repr=False, eq=False)
 
 
 def _frames(generator: GeneratorType[Any, Any, Any]) -> Iterator[FrameType]:
@@ -83,10 +99,23 @@ def _short(filename: str) -> str:
 
 def stack(generator: GeneratorType[Any, Any, Any]) -> tuple[StackFrame, ...]:
     """Return the nested generators at which a fiber stands, outermost first."""
-    return tuple(
-        StackFrame(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname, dict(frame.f_locals))
-        for frame in _frames(generator)
-    )
+    return tuple(_stood(frame, frame.f_lineno, frame.f_lasti) for frame in _frames(generator))
+
+
+def raised_at(error: BaseException) -> tuple[StackFrame, ...]:
+    """Return the frames through which an exception has come, outermost first; its traceback must be alive."""
+    found: list[StackFrame] = []
+    step = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code is not _ITER_CODE:
+            found.append(_stood(step.tb_frame, step.tb_lineno, step.tb_lasti))
+        step = step.tb_next
+    return tuple(found)
+
+
+def _stood(frame: FrameType, line: int, instruction: int) -> StackFrame:
+    code = frame.f_code
+    return StackFrame(code.co_filename, line, code.co_qualname, dict(frame.f_locals), code, instruction)
 
 
 def label(generator: GeneratorType[Any, Any, Any]) -> str:
@@ -133,7 +162,7 @@ def message(error: BaseException) -> str:
     """Return `str` of a user's exception, made fit to be recorded; never raises."""
     try:
         return _writable(str(error))
-    except Exception as broken:  # noqa: BLE001  a user's __str__ may do anything
+    except (Exception, SystemExit, GeneratorExit) as broken:  # noqa: BLE001  a user's __str__ may do anything
         return f"<its __str__ raised {type(broken).__name__}>"
 
 
@@ -141,7 +170,7 @@ def brief(value: Any, width: int = 80) -> str:
     """Return `repr` of a user's value, shortened to so many characters; never raises."""
     try:
         text = _writable(repr(value))
-    except Exception:  # noqa: BLE001  a user's __repr__ may do anything
+    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001  a user's __repr__ may do anything
         text = f"<{type(value).__name__}>"
     return text if len(text) <= width else text[: width - 3] + "..."
 

@@ -412,6 +412,12 @@ class Interpreter:
         fiber = self._scheduler.alive.get(fiber_id)
         return stack(fiber.generator) if fiber is not None else ()
 
+    @property
+    def error(self) -> BaseException | None:
+        """What the workflow raised, if that has ended the run; its traceback holds the variables of the end."""
+        ended = None if self._root is None else self._root.ended
+        return None if self.outcome is None or ended is None or ended.error is CANCELLED else ended.error
+
     # One transition.
 
     def _begin(self, at: datetime, patches: Collection[str] | None) -> None:

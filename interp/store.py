@@ -45,6 +45,7 @@ from interp.versions import family_of, is_of
 __all__ = [
     "RUN_ID_BYTES",
     "Append",
+    "Attended",
     "Batch",
     "Claim",
     "Create",
@@ -66,6 +67,7 @@ __all__ = [
     "Transact",
     "Transactional",
     "Why",
+    "WorkerRow",
     "is_topic",
 ]
 
@@ -631,4 +633,28 @@ class Transactional(Protocol):
             UsageError: This thread has one open already.
             TryAgain: At the end of the block: nothing was written; run the block again.
         """
+        ...
+
+
+@attrs.frozen
+class WorkerRow:
+    """A worker that a store knows of.
+
+    Attributes:
+        name: The worker.
+        is_alive: Whether it is, as far as the store knows: its process lives, or its lease has not ended.
+        runs: How many runs it owns.
+    """
+
+    name: str
+    is_alive: bool
+    runs: int
+
+
+@runtime_checkable
+class Attended(Protocol):
+    """What a store can besides, if it can tell which workers it knows: for those who look, nothing depends on it."""
+
+    def workers(self, now_us: int) -> tuple[WorkerRow, ...]:
+        """Return the workers that it knows: one that is dead at least as long as it owns runs."""
         ...

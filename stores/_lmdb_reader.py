@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 
 from interp.errors import UnknownRun, UsageError
-from interp.store import Item, Message, RunFilter, RunRow, is_topic
+from interp.store import Item, Message, RunFilter, RunRow, WorkerRow, is_topic
 from stores._lmdb_env import Environment, release
+from stores._lmdb_rows import Worker
 from stores._lmdb_tables import View
 
 __all__ = ["LmdbReader", "key_of"]
@@ -80,12 +81,11 @@ class LmdbReader:
     def _records(self, run: bytes, start: int) -> Iterator[bytes]:
         restarts: int | None = None
         while True:
-            seen, records = self._env.read(functools.partial(_chunk, run, start))
+            seen, records, start = self._env.read(functools.partial(_chunk, run, start))
             if not records or restarts not in (None, seen):
                 return
             restarts = seen
             yield from records
-            start += len(records)
 
     def inbox(self, run_id: str) -> tuple[Message, ...]:
         """Return the messages that wait."""
@@ -105,12 +105,27 @@ class LmdbReader:
         """Return the topics of a run's streams that have items."""
         return self._env.read(lambda view: view.topics(key_of(view, run_id, self.url)))
 
+    def workers(self, now_us: int) -> tuple[WorkerRow, ...]:
+        """Return the workers: a dead one stays until others have taken its runs."""
+        known = self._env.read(lambda view: view.workers())
+        return tuple(WorkerRow(row.name, self._is_alive(number, row, now_us), row.owned) for number, row in known)
+
+    def _is_alive(self, number: int, row: Worker, now_us: int) -> bool:
+        """Tell whether a worker is alive: by its lock if it registered, else by its lease."""
+        alive = self._env.workers.alive(number)
+        return row.lease_until_us > now_us if alive is None else alive
+
     def changed(self, timeout_s: float) -> bool:
         """Wait until anything at all was written, or the time is up."""
         seen: int | None = getattr(self._seen, "commit", None)
         end_s = time.monotonic() + timeout_s
         while not self._closed:
-            commit = self._env.read(lambda view: view.txn.id())
+            try:
+                commit = self._env.read(lambda view: view.txn.id())
+            except UsageError:
+                if self._closed:  # meanwhile
+                    return False
+                raise
             left_s = end_s - time.monotonic()
             if commit != seen or left_s <= 0:
                 self._seen.commit = commit
@@ -132,8 +147,8 @@ def _listed(where: RunFilter, after: bytes, wanted: int, view: View) -> tuple[li
     return view.runs(where, after, wanted=min(wanted, _ROWS), most=_LOOKED_AT)
 
 
-def _chunk(run: bytes, start: int, view: View) -> tuple[int, list[bytes]]:
-    return view.row(run).restarts, view.records(run, start, most=_RECORDS, most_bytes=_RECORD_BYTES)
+def _chunk(run: bytes, start: int, view: View) -> tuple[int, list[bytes], int]:
+    return view.row(run).restarts, *view.records(run, start, most=_RECORDS, most_bytes=_RECORD_BYTES)
 
 
 def _item_chunk(run: bytes, topic: str, start: int, view: View) -> list[Item]:

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import lmdb
 
+from interp.errors import JournalCorrupt
 from interp.store import Item, Message, RunFilter, RunRow, Status
 from stores._lmdb_rows import (
     Parking,
@@ -171,16 +172,29 @@ class View:
                 return None
             return number_within(cursor.key()) + 1, record_time(cursor.value())
 
-    def records(self, run: bytes, start: int, *, most: int, most_bytes: int) -> list[bytes]:
-        """Return records from index `start` on, as many as fit: at least one if there is one."""
+    def records(self, run: bytes, start: int, *, most: int, most_bytes: int) -> tuple[list[bytes], int]:
+        """Return records from index `start` on, as many as fit: at least one if there is one.
+
+        Returns:
+            The records up to one that is damaged, and the index to go on from.
+
+        Raises:
+            JournalCorrupt: The first of them is damaged.
+        """
         found: list[bytes] = []
         size = 0
         for key, value in itertools.islice(self._under(self.tables.journal, run, record_key(run, start)), most):
-            found.append(decode_record(key, value)[1])
+            try:
+                found.append(decode_record(key, value)[1])
+            except JournalCorrupt:
+                if found:  # whoever reads has these first
+                    break
+                raise
+            start = number_within(key) + 1
             size += len(value)
             if size >= most_bytes:
                 break
-        return found
+        return found, start
 
     def messages(self, run: bytes) -> tuple[Message, ...]:
         """Return the messages in a run's inbox, in order."""

@@ -212,13 +212,7 @@ class LmdbStore(LmdbReader):
 
     def _dead(self, view: View, number: int | None, now_us: int) -> list[int]:
         """Return the other workers that are dead: by their lock if they registered, else by their lease."""
-        dead: list[int] = []
-        for other, row in view.workers():
-            if other != number:
-                alive = self._env.workers.alive(other)
-                if not (row.lease_until_us > now_us if alive is None else alive):
-                    dead.append(other)
-        return dead
+        return [other for other, row in view.workers() if other != number and not self._is_alive(other, row, now_us)]
 
     # --- waiting ---
 

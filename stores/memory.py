@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -36,6 +36,7 @@ from interp.store import (
     Status,
     Transact,
     Why,
+    WorkerRow,
 )
 from interp.tables import Transaction
 
@@ -229,6 +230,15 @@ class MemoryStore:
         with self._lock:
             self._contents.leases.pop(worker, None)
             self._wake()
+
+    def workers(self, now_us: int) -> tuple[WorkerRow, ...]:
+        """Return the workers that have a lease or own runs."""
+        with self._lock:
+            owned = Counter(run.row.owner for run in self._contents.runs.values() if run.row.owner is not None)
+            leases = self._contents.leases
+            return tuple(
+                WorkerRow(name, leases.get(name, 0) > now_us, owned[name]) for name in sorted({*leases, *owned})
+            )
 
     def claim(
         self, worker: str, limit: int, now_us: int, lease_us: int, workflows: Collection[str] | None = None

@@ -16,6 +16,7 @@ from interp.events import (
     Outcome,
     Outgrown,
     Retried,
+    Transition,
     WasCancelled,
     WorkerLost,
 )
@@ -26,7 +27,7 @@ from interp.runtime.live import moment
 from interp.runtime.repeated import RepeatedCall
 from interp.store import RunRow
 
-__all__ = ["history_document", "repeated_documents", "run_document", "wait_documents"]
+__all__ = ["history_document", "record_documents", "repeated_documents", "run_document", "wait_documents"]
 
 
 def run_document(row: RunRow) -> dict[str, Any]:
@@ -159,3 +160,18 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
             return {"status": "cancelled", "reason": outcome.reason}
         case ContinuedAs():
             return {"status": "continued", "arguments": msgspec.Raw(outcome.started.args)}
+
+
+def record_documents(history: Iterable[Transition]) -> list[dict[str, Any]]:
+    """Describe each record for machines."""
+    return [
+        {
+            "index": record.index,
+            "at": record.at,
+            "cause": record.cause.__struct_config__.tag,
+            "id": getattr(record.cause, "id", None) or None,
+            "commands": [command.id for command in record.commands],
+            "outcome": None if record.outcome is None else record.outcome.__struct_config__.tag,
+        }
+        for record in history
+    ]

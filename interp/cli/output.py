@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import traceback
 from collections.abc import Mapping
@@ -14,7 +13,6 @@ import msgspec
 
 from interp.errors import InterpError, RunFailed
 from interp.outline.words import clean
-from interp.runtime import default_url
 
 __all__ = [
     "FAILED",
@@ -22,7 +20,6 @@ __all__ = [
     "TERMINATED",
     "error_document",
     "fail",
-    "hint",
     "note",
     "say",
     "write_document",
@@ -77,11 +74,6 @@ def error_document(error: BaseException) -> dict[str, Any]:
             name = f"error_{field.name}" if field.name in document else field.name
             document[name] = getattr(error, field.name)
     return document
-
-
-def hint(*words: str, store: str) -> str:
-    """Return a command line to suggest; the store is named where it is not the default."""
-    return "interp " + shlex.join([*words, *(["--store", store] if store != default_url() else [])])
 
 
 def _failed_text(error: RunFailed) -> str:

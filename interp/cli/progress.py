@@ -14,12 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from interp.cli.history import Follower
-from interp.cli.views import console, status_text, waits_table
+from interp.cli.views import console
 from interp.outline.nodes import State
 from interp.outline.tree import Tree
 from interp.outline.words import clean, count, span
 from interp.runtime.live import moment
 from interp.store import Reader
+from interp.terminal import status_text, waits_table
 
 __all__ = ["Progress", "counts", "progress"]
 

@@ -51,6 +51,9 @@ Times are UTC in ISO 8601.
 | `schedule pause`, `resume`, `trigger`, `backfill`, `delete` | `{"schedule": id, "asked": command, ...}`, with `run` (the id that a triggered run has) or `times` (how many times are in the span of a backfill) |
 | `list` | `{"store": url, "total": n, "runs": [run, ...]}`; `total` counts those beyond `--limit` too |
 | `show` | `{"run": run, "arguments": [...], "round": n, "started": time, "forked_from": [origin, ...], "failures": [failure, ...], "commands": [command, ...], "events": [...], "mailbox": [...], "waits_for": [wait, ...], "outcome": outcome, "repeated_calls": [repeated, ...]}` |
+| `top` | `{"store": url, "is_cut": bool, "workers": [{"name", "is_alive", "runs"}, ...], "runs": [{"id", "workflow", "status", "records"}, ...]}`, once |
+| `blocked` | `{"runs": n, "is_cut": bool, "groups": [group, ...]}`; a group has `workflow`, `where`, `kind`, `what`, `source`, `detail`, `wakes`, `waits` (how many), `since`, `until` and `runs` (ids) |
+| `report` | `{"file": path, "runs": n, "bytes": n}` |
 | `stream` | `{"run": id, "topic": topic, "items": [item, ...]}`; with `--follow` each item as a line of its own; without a topic `{"run": id, "topics": [topic, ...]}` |
 | `logs` | `{"run": id, "lines": [line, ...]}`; with `--follow` each line as a document of its own |
 | `signal` | `{"run": id, "signal": name, "payload": value}` |

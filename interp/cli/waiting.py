@@ -13,9 +13,10 @@ from types import FrameType
 import attrs
 
 from interp.cli.history import row_of
-from interp.cli.output import INTERRUPTED, TERMINATED, hint, note
+from interp.cli.output import INTERRUPTED, TERMINATED, note
 from interp.cli.progress import progress
 from interp.errors import RunError
+from interp.runtime.stores import hint
 from interp.store import Reader, RunRow, Status
 
 __all__ = ["StillRunning", "Stopped", "stop_on_signals", "wait_for_end"]

@@ -18,7 +18,7 @@ from interp.explore.markup import Markup, element
 from interp.explore.picture import paint, rect, words, words_width
 from interp.outline.words import span
 
-__all__ = ["Axis", "Idle", "Tick", "axis_of", "draw_axis", "elapsed", "idle_of"]
+__all__ = ["Axis", "Idle", "Tick", "axis_of", "draw_axis", "elapsed", "idle_of", "lasted", "roughly"]
 
 # A gap is folded when it is more than this share of the time that is left to be drawn.
 _SHARE = 0.12
@@ -43,10 +43,17 @@ _STEPS = (
 
 @attrs.frozen
 class Idle:
-    """A gap without work that is drawn narrow."""
+    """A gap without work that is drawn narrow.
+
+    Attributes:
+        begin: From when.
+        end: Until when.
+        word: What it was.
+    """
 
     begin: datetime
     end: datetime
+    word: str = "idle"
 
 
 @attrs.frozen
@@ -136,6 +143,22 @@ def elapsed(us: int) -> str:
     return "0"
 
 
+def lasted(delta: timedelta) -> str:
+    """Return how long something took, also when it was microseconds: `640 µs`, `310 ms`, `3 min 20 s`."""
+    us = delta // _US
+    return f"{us} µs" if 0 < us < 1000 else span(delta)
+
+
+def roughly(delta: timedelta) -> str:
+    """Return a length in one unit, the largest that is not far off: `98 s`, `25 min`, `3 d`."""
+    us = delta // _US
+    for unit, size in (("d", _DAY), ("h", 3600 * _S), ("min", 60 * _S), ("s", _S), ("ms", 1000)):
+        whole = round(us / size)
+        if whole and abs(whole * size - us) < us * 0.1:
+            return f"{whole:,} {unit}"
+    return lasted(delta)
+
+
 def idle_of(begin: datetime, end: datetime, busy: Iterable[tuple[datetime, datetime]]) -> tuple[Idle, ...]:
     """Return the gaps to fold, in order.
 
@@ -152,7 +175,7 @@ def idle_of(begin: datetime, end: datetime, busy: Iterable[tuple[datetime, datet
     for start, stop in sorted(busy):
         if start > reached:
             gaps.append(Idle(reached, min(start, end)))
-        reached = max(reached, stop)
+        reached = max(reached, start, stop)
     if reached < end:
         gaps.append(Idle(reached, end))
     left = end - begin
@@ -215,13 +238,13 @@ def draw_axis(axis: Axis, top: float, bottom: float, *, room: float = 90.0) -> M
     """
     taken: list[tuple[float, float]] = []
     marks: list[Markup] = []
-    for gap in axis.idle:
+    for gap in sorted(axis.idle, key=lambda gap: gap.begin - gap.end):  # the longest one's label comes first
         begin, end = axis.x(gap.begin), axis.x(gap.end)
         marks.append(rect(begin, top, end - begin, bottom - top, "idle"))
         marks += [rect(begin + (end - begin) * part - 1.2, top, 2.4, bottom - top, "band") for part in (0.42, 0.58)]
-        length = span(gap.end - gap.begin, is_rough=True)
-        for told in (f"{length} idle", length):
-            label = _placed(told, (begin + end) / 2, axis, top, taken, bold=True)
+        length = roughly(gap.end - gap.begin)
+        for told in (f"{length} {gap.word}", length):
+            label = _placed(told, (begin + end) / 2, top, taken, bold=True)
             if label:
                 marks.append(label)
                 break
@@ -230,18 +253,17 @@ def draw_axis(axis: Axis, top: float, bottom: float, *, room: float = 90.0) -> M
         marks.append(
             element("line", x1=f"{tick.x:.1f}", x2=f"{tick.x:.1f}", y1=f"{top:.1f}", y2=f"{bottom:.1f}", style=line)
         )
-        label = _placed(tick.label, tick.x, axis, top, taken)
+        label = _placed(tick.label, tick.x, top, taken)
         if label:
             marks.append(label)
     return element("g", marks)
 
 
 def _placed(
-    told: str, middle: float, axis: Axis, top: float, taken: list[tuple[float, float]], *, bold: bool = False
+    told: str, middle: float, top: float, taken: list[tuple[float, float]], *, bold: bool = False
 ) -> Markup | None:
-    """Write a label of the axis where there is room for it, moved in from the axis's ends."""
+    """Write a label of the axis, if there is room for it."""
     half = words_width(told, 11, bold=bold) / 2
-    middle = min(middle, axis.right - half) if bold else middle
     if any(begin < middle + half + 6 and middle - half - 6 < end for begin, end in taken):
         return None
     taken.append((middle - half, middle + half))

@@ -27,14 +27,14 @@ from interp.explore.contrast import LONG_BYTES
 from interp.outline.nodes import Node
 from interp.outline.tree import Tree
 
-__all__ = ["Entry", "FiberDifference", "Kind", "Side", "compared", "same_outcome", "same_payload"]
+__all__ = ["CommandDifference", "Differs", "FiberDifference", "Side", "compared", "same_outcome", "same_payload"]
 
 # A duration differs much when one is so many times the other, and so much longer.
 _TIMES_LONGER = 2
 _MUCH_LONGER = timedelta(seconds=1)
 
 
-class Kind(Enum):
+class Differs(Enum):
     """How a command differs."""
 
     ANSWER = "answer"  # the same command came to something else
@@ -46,7 +46,7 @@ class Kind(Enum):
 
 
 @attrs.frozen
-class Entry:
+class CommandDifference:
     """One difference.
 
     Attributes:
@@ -56,14 +56,16 @@ class Entry:
         after: When it first shows, counted from the start of the run.
         equal_before: How many commands of the fiber are the same between the difference before and this one.
         told: What came from outside, in words; empty for commands.
+        instead: What the other run yields at that place of the fiber, where one of them only has the command.
     """
 
-    kind: Kind
+    kind: Differs
     a: Node | None
     b: Node | None
     after: timedelta
     equal_before: int = 0
     told: str = ""
+    instead: Node | None = None
 
     @property
     def id(self) -> str:
@@ -92,7 +94,7 @@ class FiberDifference:
     """
 
     id: str
-    entries: tuple[Entry, ...]
+    entries: tuple[CommandDifference, ...]
     equal_after: int
     after: timedelta
     is_group: bool = False
@@ -111,8 +113,8 @@ class Side:
     tree: Tree
 
     def since(self, node: Node, *, answered: bool) -> timedelta | None:
-        """Return how long after the start a command was yielded, or got its answer."""
-        at = node.ended or self.tree.last_at if answered else node.at
+        """Return how long after the start a command was yielded, or got its answer; None when it still waits."""
+        at = node.ended if answered else node.at
         return None if at is None or self.tree.at is None else at - self.tree.at
 
 
@@ -142,10 +144,10 @@ def compared(a: Side, b: Side, *, times: bool = False) -> tuple[list[FiberDiffer
     return sorted(found, key=_first_shown), same
 
 
-def _first_shown(fiber: FiberDifference) -> tuple[timedelta, bool]:
-    """Sort by time; of what shows at the same moment answers and what came from outside first: they are the causes."""
-    causes = (Kind.ANSWER, Kind.OUTSIDE)
-    return fiber.after, not any(entry.kind in causes and entry.after == fiber.after for entry in fiber.entries)
+def _first_shown(fiber: FiberDifference) -> tuple[timedelta, int]:
+    """Sort by time; of what shows at the same moment what came from outside first, then answers: they are causes."""
+    kinds = {entry.kind for entry in fiber.entries if entry.after == fiber.after}
+    return fiber.after, 0 if Differs.OUTSIDE in kinds else 1 if Differs.ANSWER in kinds else 2
 
 
 def _fibers(a: Tree, b: Tree) -> Iterator[tuple[str, bool, tuple[Sequence[Node], Sequence[Node]]]]:
@@ -171,10 +173,10 @@ class _Comparison:
     b: Side
     times: bool
 
-    def fiber(self, ours: Sequence[Node], theirs: Sequence[Node]) -> tuple[list[Entry], int]:
+    def fiber(self, ours: Sequence[Node], theirs: Sequence[Node]) -> tuple[list[CommandDifference], int]:
         """Return what differs, and how many commands are the same behind the last difference."""
-        entries: list[Entry] = []
-        equal = 0
+        entries: list[CommandDifference] = []
+        equal = passed_a = passed_b = 0
         keys = (
             [_key(node.record, self.a.run_id) for node in ours],
             [_key(node.record, self.b.run_id) for node in theirs],
@@ -183,24 +185,31 @@ class _Comparison:
             kind = self._kind(one, other)
             if kind is None:
                 equal += 1
-                continue
-            entries.append(Entry(kind, one, other, self._after(kind, one, other), equal))
-            equal = 0
+            else:
+                instead = _next(theirs, passed_b) if other is None else _next(ours, passed_a) if one is None else None
+                entries.append(CommandDifference(kind, one, other, self._after(kind, one, other), equal, "", instead))
+                equal = 0
+            passed_a += one is not None
+            passed_b += other is not None
         return entries, equal
 
-    def _kind(self, a: Node | None, b: Node | None) -> Kind | None:
+    def _kind(self, a: Node | None, b: Node | None) -> Differs | None:
         if a is None or b is None:
-            return Kind.ONLY_A if b is None else Kind.ONLY_B
+            return Differs.ONLY_A if b is None else Differs.ONLY_B
         if _key(a.record, self.a.run_id) != _key(b.record, self.b.run_id):
-            return Kind.ARGUMENTS
+            return Differs.ARGUMENTS
         if not _same_answer(a, b):
-            return Kind.ANSWER
-        return Kind.TIME if self.times and _took_much_longer(a, b) else None
+            return Differs.ANSWER
+        return Differs.TIME if self.times and _took_much_longer(a, b) else None
 
-    def _after(self, kind: Kind, a: Node | None, b: Node | None) -> timedelta:
-        answered = kind in (Kind.ANSWER, Kind.TIME)
+    def _after(self, kind: Differs, a: Node | None, b: Node | None) -> timedelta:
+        answered = kind in (Differs.ANSWER, Differs.TIME)
         sides = [side.since(node, answered=answered) for side, node in ((self.a, a), (self.b, b)) if node is not None]
         return min((since for since in sides if since is not None), default=timedelta(0))
+
+
+def _next(nodes: Sequence[Node], at: int) -> Node | None:
+    return nodes[at] if at < len(nodes) else None
 
 
 def _paired(
@@ -233,7 +242,7 @@ def _key(record: Record, run_id: str) -> Hashable:
     if record.kind in ("child", "reply"):
         try:
             parts = [bytes(part) for part in msgspec.json.decode(payload, type=list[msgspec.Raw])]
-        except msgspec.MsgspecError:  # nothing that this version writes
+        except (msgspec.MsgspecError, RecursionError):  # nothing that this version writes
             return record.kind, record.target, payload
         if record.kind == "reply":  # what comes first is the id of the request
             return record.kind, record.target, tuple(parts[1:])
@@ -284,25 +293,31 @@ def _took_much_longer(a: Node, b: Node) -> bool:
     return long >= short * _TIMES_LONGER and long - short >= _MUCH_LONGER
 
 
-def _outside(a: Side, b: Side) -> Iterator[Entry]:
+def _outside(a: Side, b: Side) -> Iterator[CommandDifference]:
     """Tell what came to one of the runs only, and is no command's answer."""
-    for kind, side, other in ((Kind.ONLY_A, a, b), (Kind.ONLY_B, b, a)):
-        begin = side.tree.at
+    for kind, side, other in ((Differs.ONLY_A, a, b), (Differs.ONLY_B, b, a)):
+        if side.tree.was_cancelled and not other.tree.was_cancelled:
+            yield _cancelled(kind, side)
         theirs = [(letter.name, letter.payload) for letter in other.tree.mailbox]
         for letter in side.tree.mailbox:
             if (letter.name, letter.payload) in theirs:
                 theirs.remove((letter.name, letter.payload))
                 continue
-            after = timedelta(0) if letter.at is None or begin is None else letter.at - begin
             what = "request" if letter.request_id else "signal"
-            yield Entry(Kind.OUTSIDE, None, None, after, told=f"{kind.value}: {what} {letter.name!r} came, not taken")
-        if side.tree.was_cancelled and not other.tree.was_cancelled:
-            yield _cancelled(kind, side)
+            told = f"{kind.value}: {what} {letter.name!r} came, and nobody took it"
+            yield CommandDifference(Differs.OUTSIDE, None, None, _length(side.tree), told=told)
 
 
-def _cancelled(kind: Kind, side: Side) -> Entry:
+def _length(tree: Tree) -> timedelta:
+    """Return how long a run has lasted: what nobody took has changed nothing until then."""
+    return timedelta(0) if tree.at is None or tree.last_at is None else tree.last_at - tree.at
+
+
+def _cancelled(kind: Differs, side: Side) -> CommandDifference:
     asked = next(each for each in side.tree.happenings if isinstance(each.event, CancelRequested))
     assert isinstance(asked.event, CancelRequested)
     reason = f": {asked.event.reason}" if asked.event.reason else ""
     after = timedelta(0) if side.tree.at is None else asked.at - side.tree.at
-    return Entry(Kind.OUTSIDE, None, None, after, told=f"{kind.value}: a cancellation was asked for{reason}")
+    return CommandDifference(
+        Differs.OUTSIDE, None, None, after, told=f"{kind.value}: a cancellation was asked for{reason}"
+    )

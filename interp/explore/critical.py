@@ -33,15 +33,15 @@ from interp.events import (
     Started,
     Transition,
 )
+from interp.explore.axis import lasted
 from interp.explore.lanes import Chart, Kind, Segment, segments_of
 from interp.explore.markup import Markup, element
-from interp.explore.names import activity_name
+from interp.explore.names import activity_name, command_line
 from interp.explore.picture import paint
-from interp.explore.values import recorded
 from interp.explore.view import View
 from interp.outline.nodes import Node, State
 from interp.outline.tree import Tree
-from interp.outline.words import count, elide, one_line, span
+from interp.outline.words import count, elide, one_line
 
 __all__ = ["CriticalPath", "Step", "Why", "critical_path_of"]
 
@@ -99,11 +99,7 @@ class Step:
         """What it is: `create_vm('web-3', 'net-1')`, `signal 'approve'`."""
         if self.node is None:
             return "nothing that can be read"
-        record = self.node.record
-        name = activity_name(record)
-        if record.kind not in ("call", "transact", "child"):
-            return name
-        return elide(one_line(f"{name}({recorded(record.payload)[1:-1]})"), 60)
+        return command_line(self.node.record, 60)
 
 
 @attrs.frozen(eq=False)
@@ -186,15 +182,15 @@ class CriticalPath(View):
                 continue
             command_id = "" if row.node is None else row.node.id
             lines.append(
-                f"  {_percent(self.share(row)):>6}  {span(row.took):>11}  {row.why.value:<8} "
-                f"{command_id:<8} {elide(row.command, 54):<54}  at {span(row.begin - self.begin)}"
+                f"  {_percent(self.share(row)):>6}  {lasted(row.took):>11}  {row.why.value:<8} "
+                f"{command_id:<8} {elide(row.command, 54):<54}  at {lasted(row.begin - self.begin)}"
             )
         return "\n".join(line.rstrip() for line in lines).rstrip()
 
     def _headline(self) -> str:
-        took = span(self.end - self.begin) + (" so far" if self.is_open else "")
+        took = lasted(self.end - self.begin) + (" so far" if self.is_open else "")
         commands = len({step.node.id for step in self.steps if step.node is not None})
-        return f"critical path of {one_line(self.run_id)}: {took}, decided by {count(commands, 'command')}"
+        return f"critical path of {elide(one_line(self.run_id), 60)}: {took}, decided by {count(commands, 'command')}"
 
     def _shown(self) -> Iterator[Step | list[Step]]:
         """Give the steps in order; of many, lists of short ones that are counted instead."""
@@ -214,7 +210,7 @@ class CriticalPath(View):
 
     def _skipped(self, steps: Sequence[Step]) -> str:
         took = sum((step.took for step in steps), _NONE)
-        return f"{_percent(sum(map(self.share, steps))):>6}  {span(took):>11}  … {count(len(steps), 'shorter step')}"
+        return f"{_percent(sum(map(self.share, steps))):>6}  {lasted(took):>11}  … {count(len(steps), 'shorter step')}"
 
     def _html_row(self, row: Step | list[Step]) -> Markup:
         if isinstance(row, list):
@@ -223,18 +219,23 @@ class CriticalPath(View):
             return element(
                 "tr",
                 element("td", _percent(share), class_="num"),
-                element("td", span(took), class_="num"),
+                element("td", lasted(took), class_="num"),
                 element("td", f"… {count(len(row), 'shorter step')}", colspan=4, class_="dim"),
             )
         node = row.node
         return element(
             "tr",
             element("td", _percent(self.share(row)), class_="num"),
-            element("td", span(row.took), class_="num"),
+            element("td", lasted(row.took), class_="num"),
             element("td", element("span", "■ ", style=f"color:{paint(_COLOURS[row.why])}"), row.why.value),
             element("td", element("code", "" if node is None else node.id)),
-            element("td", element("code", row.command), " ", element("span", node and node.record.where, class_="dim")),
-            element("td", span(row.begin - self.begin), class_="num dim"),
+            element(
+                "td",
+                element("code", row.command),
+                " ",
+                element("span", "" if node is None else node.record.where, class_="dim"),
+            ),
+            element("td", lasted(row.begin - self.begin), class_="num dim"),
         )
 
 
@@ -258,12 +259,13 @@ def critical_path_of(run_id: str, tree: Tree, history: Sequence[Transition], cha
         history: Its records.
         chart: Its lanes.
     """
-    finder = _Finder(
-        tree,
-        history,
-        chart,
-        {record.id: place for place, transition in enumerate(history) for record in transition.commands},
-    )
+    issued = {record.id: place for place, transition in enumerate(history) for record in transition.commands}
+    delivered = {
+        (node.record.kind, node.record.target, node.ended): node
+        for node in tree.nodes.values()
+        if node.state is State.DONE and node.early is None
+    }
+    finder = _Finder(tree, history, chart, issued, delivered)
     backwards = list(finder.backwards())
     return CriticalPath(run_id, chart.begin, chart.end, tuple(_merged(backwards[::-1])), chart.is_open)
 
@@ -274,6 +276,7 @@ class _Finder:
     history: Sequence[Transition]
     chart: Chart
     issued: dict[str, int]  # by command, the place of the record that holds it
+    delivered: dict[tuple[str, str, datetime | None], Node]  # what a signal or request answered, by its name and time
 
     def backwards(self) -> Iterator[Step]:
         """Give the steps from the end to the begin."""
@@ -307,19 +310,12 @@ class _Finder:
             case Resolved(id) | Rejected(id) | Fired(id) | Delivered(id) | Refused(id) | ChildEnded(id):
                 return self.tree.nodes.get(id)
             case Signalled(name):
-                found = self._delivered("await_signal", name, transition.at)
+                found = self.delivered.get(("await_signal", name, transition.at))
             case Asked(name):
-                found = self._delivered("await_request", name, transition.at)
+                found = self.delivered.get(("await_request", name, transition.at))
             case _:
                 found = None
         return found or self._ended(place)
-
-    def _delivered(self, kind: str, name: str, at: datetime) -> Node | None:
-        for node in self.tree.nodes.values():
-            is_it = node.record.kind == kind and node.record.target == name
-            if is_it and node.ended == at and node.state is State.DONE and node.early is None:
-                return node
-        return None
 
     def _ended(self, place: int) -> Node | None:
         """Return the command that the outside ended: of those that waited then, the last one that was yielded."""

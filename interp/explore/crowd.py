@@ -12,12 +12,11 @@ from datetime import timedelta
 
 import attrs
 
-from interp.explore.axis import Axis
+from interp.explore.axis import Axis, lasted
 from interp.explore.lanes import Chart, Kind, Lane, Segment
 from interp.explore.marks import hue_key
 from interp.explore.markup import Markup, element
 from interp.explore.picture import paint, words
-from interp.outline.words import span
 
 __all__ = ["Crowd", "Layer", "crowd_of", "draw_crowd", "sparks", "worst_of"]
 
@@ -32,7 +31,7 @@ _OTHERS = "other activities"
 _KINDS: dict[Kind, tuple[str, str, float]] = {
     Kind.FAILED: ("failed attempts", "crash", 1.0),
     # Which of them were at work, and which were still in the queue, no record says.
-    Kind.LOST: ("lost with the worker, at work or not", "crash", 0.3),
+    Kind.LOST: ("lost with the worker", "crash", 0.3),
     Kind.WITHDRAWN: ("withdrawn", "odd", 0.35),
     Kind.CHILD: ("other runs", "wait", 0.6),
     Kind.RETRY: ("wait to try again", "bad", 0.3),
@@ -122,7 +121,8 @@ class _Sum:
         self._edges[final] -= 1
 
     def numbers(self) -> tuple[float, ...]:
-        height, numbers = 0.0, []
+        height = 0.0
+        numbers: list[float] = []
         for edge, share in zip(self._edges, self._shares, strict=False):
             height += edge
             numbers.append(height + share)
@@ -186,7 +186,10 @@ def draw_crowd(crowd: Crowd, axis: Axis, top: float, height: float) -> Markup:
     floor = [0.0] * len(crowd.layers[0].numbers) if crowd.layers else []
     for layer in crowd.layers:
         roof = [below + number for below, number in zip(floor, layer.numbers, strict=True)]
-        title = element("title", f"{layer.name}: at most {max(layer.numbers):,.0f} at once, {span(layer.total)} in all")
+        title = element(
+            "title",
+            f"{layer.name}: at most {max(round(max(layer.numbers)), 1):,} at once, {lasted(layer.total)} in all",
+        )
         style = f"fill:{paint(layer.colour)};fill-opacity:{layer.opacity:g}"
         marks.append(element("path", title, d=_outline(floor, roof, axis, bottom, scale), style=style))
         floor = roof
@@ -220,8 +223,9 @@ def _points(numbers: Sequence[float], left: float, step: float, bottom: float, s
 _SPARKS = " ▁▂▃▄▅▆▇█"
 
 
-def sparks(layer: Layer, peak: float) -> str:
-    """Write a layer as one line of blocks, the highest of which stands for `peak`."""
+def sparks(layer: Layer) -> str:
+    """Write a layer as one line of blocks, the highest of which stands for its highest number."""
+    peak = max(layer.numbers)
     return "".join(
         _SPARKS[max(min(round(number / max(peak, 1e-9) * 8), 8), 1 if number > 0.001 else 0)]
         for number in layer.numbers

@@ -8,11 +8,19 @@ from textwrap import wrap
 
 import attrs
 
-from interp.definitions import WorkflowDefinition
-from interp.explore.comparing import Entry, FiberDifference, Kind, Side, compared, same_outcome, same_payload
+from interp.explore.comparing import (
+    CommandDifference,
+    Differs,
+    FiberDifference,
+    Side,
+    compared,
+    same_outcome,
+    same_payload,
+)
 from interp.explore.contrast import LONG_BYTES, Cut, contrasted, values_contrasted
+from interp.explore.divergence import Divergence, Misfit
 from interp.explore.markup import Markup, element
-from interp.explore.naming import fiber_names
+from interp.explore.names import fiber_names, root_name
 from interp.explore.phrases import answer_words, arguments_words, clock, command_words, outcome_words, verb
 from interp.explore.subject import Subject
 from interp.explore.view import View
@@ -50,6 +58,7 @@ class Difference(View):
         fibers: The fibers that differ, sorted by the time at which they part.
         same: How many commands are the same.
         titles: What each run is called.
+        divergence: Where the history of A and the code as it is now part, if B is what the code would do.
     """
 
     a: Subject
@@ -57,11 +66,12 @@ class Difference(View):
     fibers: tuple[FiberDifference, ...]
     same: int
     titles: tuple[str, str]
+    divergence: Divergence | None = None
 
     @property
     def is_same(self) -> bool:
         """Whether both runs began with the same arguments, did the same, and came to the same."""
-        return not self.fibers and self.has_same_arguments and self.has_same_outcome
+        return not self.fibers and self.has_same_arguments and self.has_same_outcome and self.divergence is None
 
     @functools.cached_property
     def has_same_arguments(self) -> bool:
@@ -77,23 +87,18 @@ class Difference(View):
         return same_outcome(self.a.tree.outcome, self.b.tree.outcome)
 
     @property
-    def first(self) -> Entry | None:
+    def first(self) -> CommandDifference | None:
         """The difference that shows first; None when no command differs."""
         if not self.fibers:
             return None
         fiber = self.fibers[0]
         at_once = [entry for entry in fiber.entries if entry.after == fiber.after]
-        return next((entry for entry in at_once if entry.kind in (Kind.ANSWER, Kind.OUTSIDE)), at_once[0])
+        return next((entry for entry in at_once if entry.kind in (Differs.ANSWER, Differs.OUTSIDE)), at_once[0])
 
     @functools.cached_property
     def names(self) -> dict[str, str]:
-        """What the fibers that differ are called, where the code knows."""
-        shown = [fiber.id for fiber in self.fibers[:_FIBERS] if not fiber.is_group]
-        names: dict[str, str] = {}
-        for run in (self.b, self.a):
-            if isinstance(run.code, WorkflowDefinition):
-                names.update(fiber_names(run.code, run.history, run.id, shown))
-        return names
+        """What the fibers are called."""
+        return {**fiber_names(self.b.tree), **fiber_names(self.a.tree)}
 
     def __repr__(self) -> str:
         """Say on one line where they part."""
@@ -105,6 +110,8 @@ class Difference(View):
     def summary(self) -> str:
         """Where they part, in a sentence or two."""
         first = self.first
+        if self.divergence is not None and self.divergence.misfit is not Misfit.DIVERGES:
+            return "So nobody can say what the code as it is now would do."
         if first is not None:
             return self._parted(first)
         began = "" if self.has_same_arguments else " They began with other arguments."
@@ -113,20 +120,22 @@ class Difference(View):
             return f"They did the same: {count(self.same, 'command')}, same answers, and {ended}.{began}"
         return f"They did the same, {count(self.same, 'command')}, but came to something else.{began}"
 
-    def _parted(self, entry: Entry) -> str:
-        if entry.kind is Kind.OUTSIDE:
-            return f"They part at {clock(entry.after)}, {entry.told}."
+    def _parted(self, entry: CommandDifference) -> str:
+        if entry.kind is Differs.OUTSIDE:
+            return f"They part at {clock(entry.after)}, {one_line(elide(entry.told, 200))}."
         place = f"They part at command {entry.id}{f' ({clean(entry.where)})' if entry.where else ''}: "
         a, b = entry.a, entry.b
         if a is None or b is None:
             (here, other) = ("A", "B") if b is None else ("B", "A")
             node = a or b
             assert node is not None
-            return f"{place}{here} yields {command_words(node.record, _SENTENCE)}, {other} does not."
+            instead = "" if entry.instead is None else f" yields {command_words(entry.instead.record, _SENTENCE)}"
+            ends = " has not come so far" if (self.b if b is None else self.a).tree.outcome is None else " ends"
+            return f"{place}{here} yields {command_words(node.record, _SENTENCE)}, where {other}{instead or ends}."
         heads = _heads(a, b, _SENTENCE)
-        if entry.kind is Kind.ARGUMENTS:
+        if entry.kind is Differs.ARGUMENTS:
             return f"{place}{heads[0]} in A is {heads[1]} in B."
-        if entry.kind is Kind.TIME:
+        if entry.kind is Differs.TIME:
             return f"{place}{heads[0]} took {_took(a)} in A and {_took(b)} in B."
         return f"{place}{heads[0]} {' and '.join(self._came_to(a, b))}."
 
@@ -138,10 +147,10 @@ class Difference(View):
 
     def _title(self, fiber: FiberDifference) -> tuple[str, str]:
         """Return the name of a fiber and its id, as headings."""
-        if all(entry.kind is Kind.OUTSIDE for entry in fiber.entries):
+        if all(entry.kind is Differs.OUTSIDE for entry in fiber.entries):
             return "from outside", ""
         if not fiber.id:
-            return one_line(self.a.row.workflow), "root"
+            return root_name(self.a.tree, self.a.row.workflow), "root"
         if fiber.is_group:
             kinds = {command_words(each.record, 40) for entry in fiber.entries for each in (entry.a, entry.b) if each}
             told = min(kinds) if len(kinds) == 1 else "its branches"
@@ -164,6 +173,8 @@ class Difference(View):
 
     @property
     def _hints(self) -> Iterator[str]:
+        if self.divergence is not None and self.b.tree.outcome is None and self.a.tree.outcome is not None:
+            yield "B stops where the history has no answer to what the code yields."
         for name, run in zip("AB", (self.a, self.b), strict=True):
             if any(each.record.payload == REDACTED or each.payload == REDACTED for each in run.tree.nodes.values()):
                 yield f"Values of {name} are encrypted, and are not compared: open the journal with codec=."
@@ -174,8 +185,8 @@ class Difference(View):
 
     def text(self) -> str:
         """Show where they part, fiber by fiber."""
-        lines = wrap(self.summary, _COLUMNS)
-        lines += [""]
+        lines = [] if self.divergence is None else [str(self.divergence), ""]
+        lines += [*wrap(self.summary, _COLUMNS), ""]
         for side, title in zip("AB", self.titles, strict=True):
             lines.append(elide(f"{side}  {title}  {_told(self.a if side == 'A' else self.b)}", _COLUMNS))
         for name, a, b, is_same in self._facts():
@@ -213,6 +224,7 @@ class Difference(View):
         return element(
             "div",
             Markup(f"<style>{_STYLE}</style>"),
+            None if self.divergence is None else self.divergence.html(),
             element("p", self.summary, class_="said same" if self.is_same else "said"),
             [element("p", hint, class_="dim") for hint in self._hints],
             element("table", self._head(), self._facts_body(), list(self._bodies())),
@@ -238,7 +250,7 @@ class Difference(View):
             else:
                 cells = [element("td", _marked(cut), class_="mono" if name else None) for cut in (a, b)]
             rows.append(element("tr", element("th", name, scope="row"), cells, element("td")))
-        return element("tbody", rows, class_="facts")
+        return element("tbody", rows, class_="given")
 
     def _bodies(self) -> Iterator[Markup]:
         for number, fiber in enumerate(self.fibers[:_FIBERS]):
@@ -262,25 +274,25 @@ def _rows(fiber: FiberDifference) -> Iterator[Markup]:
 
 
 def _note_row(told: str) -> Markup:
-    return element("tr", element("td"), element("td", told, colspan=3), class_="dim note")
+    return element("tr", element("td"), element("td", told, colspan=3), class_="dim skipped")
 
 
 # What the outer columns hold, for those who do not see them.
 _ENDS = ("command", "source line")
 
-_MARKS = {Kind.ONLY_A: "−", Kind.ONLY_B: "+"}
+_MARKS = {Differs.ONLY_A: "−", Differs.ONLY_B: "+"}
 _SAID = {
-    Kind.ANSWER: "another answer",
-    Kind.ARGUMENTS: "other arguments",
-    Kind.TIME: "another duration",
-    Kind.OUTSIDE: "from outside",
+    Differs.ANSWER: "another answer",
+    Differs.ARGUMENTS: "other arguments",
+    Differs.TIME: "another duration",
+    Differs.OUTSIDE: "from outside",
 }
 
 
-def _row(entry: Entry) -> Markup:
-    if entry.kind is Kind.OUTSIDE:
+def _row(entry: CommandDifference) -> Markup:
+    if entry.kind is Differs.OUTSIDE:
         mark = element("th", element("span", "!", class_="mark"), scope="row")
-        return element("tr", mark, element("td", entry.told, colspan=3), class_="outside")
+        return element("tr", mark, element("td", one_line(entry.told[:200]), colspan=3), class_="outside")
     ids = dict.fromkeys(node.id for node in (entry.a, entry.b) if node is not None)
     places = dict.fromkeys(node.record.where for node in (entry.a, entry.b) if node is not None)
     mark = element("span", _MARKS.get(entry.kind, "≠"), class_="mark", title=_SAID.get(entry.kind, entry.kind.value))
@@ -294,7 +306,7 @@ def _row(entry: Entry) -> Markup:
     )
 
 
-def _halves(entry: Entry) -> tuple[Markup | None, Markup | None]:
+def _halves(entry: CommandDifference) -> tuple[Markup | None, Markup | None]:
     a, b = entry.a, entry.b
     if a is None or b is None:
         halves = [None if node is None else _half(*_plain(node)) for node in (a, b)]
@@ -330,9 +342,9 @@ def _heads(a: Node, b: Node, width: int) -> tuple[Cut, Cut]:
     return attrs.evolve(left, before=name + left.before), attrs.evolve(right, before=name + right.before)
 
 
-def _answers(kind: Kind, a: Node, b: Node, width: int) -> tuple[Cut, Cut]:
+def _answers(kind: Differs, a: Node, b: Node, width: int) -> tuple[Cut, Cut]:
     """Return both answers; where they differ, cut around that."""
-    if kind is Kind.TIME:
+    if kind is Differs.TIME:
         return Cut("took ", _took(a)), Cut("took ", _took(b))
     if a.payload is not None and b.payload is not None and a.state is b.state is State.DONE:
         return values_contrasted(a.payload, b.payload, width)
@@ -346,11 +358,11 @@ def _took(node: Node) -> str:
     return f"{took} in {count(node.attempt, 'attempt')}" if node.attempt > 1 else took
 
 
-def _entry_lines(entry: Entry) -> Iterator[str]:
-    if entry.kind is Kind.OUTSIDE:
-        yield elide(f"  ! {entry.told}", _COLUMNS)
+def _entry_lines(entry: CommandDifference) -> Iterator[str]:
+    if entry.kind is Differs.OUTSIDE:
+        yield elide(f"  ! {one_line(entry.told[:_COLUMNS])}", _COLUMNS)
         return
-    mark = {Kind.ONLY_A: "A", Kind.ONLY_B: "B"}.get(entry.kind, "≠")
+    mark = {Differs.ONLY_A: "A", Differs.ONLY_B: "B"}.get(entry.kind, "≠")
     node = entry.a or entry.b
     assert node is not None
     if entry.a is None or entry.b is None:
@@ -358,7 +370,7 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
         yield _line(mark, node, f"{head}{f' → {answer}' if str(answer) else ''}")
         return
     heads, answers = _heads(entry.a, entry.b, 84), _answers(entry.kind, entry.a, entry.b, 100)
-    if entry.kind is Kind.ARGUMENTS:
+    if entry.kind is Differs.ARGUMENTS:
         name = entry.a.record.target or entry.a.record.kind
         yield _line(mark, node, f"{one_line(name)}, with other arguments")
         for side, head, answer in zip("AB", heads, answers, strict=True):
@@ -406,19 +418,19 @@ _STYLE = """
 .interp .differ .said { font-size: 15px; font-weight: 600; margin: 0 0 10px; padding: 6px 12px;
 border-left: 4px solid var(--lit-edge); background: var(--band); overflow-wrap: anywhere; }
 .interp .differ .said.same { border-color: var(--good); }
-.interp .differ p { margin: 6px 0; }
-.interp .differ table { width: 100%; table-layout: fixed; }
+.interp .differ > p { margin: 6px 0; }
+.interp .differ > table { width: 100%; table-layout: fixed; }
 .interp .differ col.ids { width: 96px; } .interp .differ col.places { width: 100px; }
-.interp .differ td, .interp .differ th { padding: 2px 8px; overflow-wrap: anywhere; }
+.interp .differ > table :is(td, th) { padding: 2px 8px; overflow-wrap: anywhere; }
 .interp .differ tbody tr:hover td:not(.a, .b) { background: none; }
 .interp .differ tbody tr:hover td:is(.a, .b):empty { background: none; }
-.interp .differ thead th { color: var(--fg); font-weight: 400; }
+.interp .differ > table thead th { color: var(--fg); font-weight: 400; }
 .interp .differ thead b { font-weight: 600; font-size: 14px; }
 .interp .differ .side { display: inline-block; width: 18px; margin-right: 8px; border-radius: 4px;
 text-align: center; font-weight: 700; background: var(--old); }
 .interp .differ th:nth-child(3) .side { background: var(--new); }
-.interp .differ tbody.facts { border-bottom: 1px solid var(--line); }
-.interp .differ tbody.facts tr:last-child > * { padding-bottom: 8px; }
+.interp .differ tbody.given { border-bottom: 1px solid var(--line); }
+.interp .differ tbody.given tr:last-child > * { padding-bottom: 8px; }
 .interp .differ th.fiber { color: var(--fg); font-size: 14px; padding: 14px 8px 1px; }
 .interp .differ th.fiber b { font-weight: 600; }
 .interp .differ th[scope=row], .interp .differ td.where { color: var(--dim); white-space: nowrap;

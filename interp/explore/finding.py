@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -60,11 +60,7 @@ class Query:
 
     def matches(self, row: RunRow) -> bool:
         """Whether a run is one of those asked for, as far as the store cannot tell."""
-        return (
-            (self.since_us is None or row.created_us >= self.since_us)
-            and (self.until_us is None or row.created_us < self.until_us)
-            and (not self.attributes or self._annotated(row.attributes))
-        )
+        return not self.attributes or self._annotated(row.attributes)
 
     def _annotated(self, attributes: bytes) -> bool:
         try:
@@ -125,7 +121,7 @@ def query(
 
 def _statuses(status: str | Status | Iterable[str | Status]) -> frozenset[Status]:
     names = [status] if isinstance(status, str) else list(status)
-    return frozenset().union(*map(_status, names))
+    return frozenset(each for name in names for each in _status(name))
 
 
 def _status(name: str) -> frozenset[Status]:
@@ -189,28 +185,29 @@ def found(reader: Reader, query: Query) -> tuple[list[RunRow], bool]:
     """
     limit = query.limit
     matching = filter(query.matches, _listed(reader, query))
-    if limit is None:
-        rows = [*matching]
-    elif query.newest:
-        rows = [*deque(matching, limit + 1)]
-    else:
-        rows = [row for row, _ in zip(matching, range(limit + 1), strict=False)]
+    rows = [*itertools.islice(matching, None if limit is None else limit + 1)]
     if not rows and query.workflow is not None:
         _check_name(reader, query.workflow)
-    if query.newest:
-        rows.reverse()
     return rows[:limit], limit is not None and len(rows) > limit
 
 
 def _listed(reader: Reader, query: Query) -> Iterator[RunRow]:
-    """Give the runs of a status and a workflow, the oldest first, page by page."""
-    after: str | None = None
+    """Give the runs that the store can tell, page by page."""
+    size = _PAGE if query.limit is None or query.attributes else min(query.limit + 1, _PAGE)
+    where = RunFilter(
+        query.statuses,
+        query.workflow,
+        size,
+        newest=query.newest,
+        created_from_us=query.since_us,
+        created_until_us=query.until_us,
+    )
     while True:
-        page = reader.runs(RunFilter(query.statuses, query.workflow, _PAGE, after))
+        page = reader.runs(where)
         yield from page
-        if len(page) < _PAGE:
+        if len(page) < size:
             return
-        after = page[-1].id
+        where = attrs.evolve(where, after=page[-1].id)
 
 
 def _check_name(reader: Reader, name: str) -> None:

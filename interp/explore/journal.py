@@ -10,8 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from interp.errors import UsageError
+from interp.explore.blocked import Blocked
 from interp.explore.finding import Statuses, query
 from interp.explore.frames import Frame
+from interp.explore.path_map import PathMap
 from interp.explore.run import Run, read_run
 from interp.explore.runs import Runs, runs_of
 from interp.payloads import PayloadCodec
@@ -157,11 +159,11 @@ class Journal:
         """Return one row per command of many runs, for statistics.
 
         The columns: `run`, `workflow`, `command` (its id), `kind`, `target` (the activity, the signal, the workflow),
-        `fiber`, `arguments`, `result` and `failure` (all cut to 120 characters), `failure_type`, `status` (`waits`, `done`,
-        `failed`, `timed out`, `withdrawn`), `yielded_at`, `begun_at` (the first attempt), `ended_at`, `queued_s` (ready, and
-        no worker had begun), `took_s` (the attempt that gave the answer), `worked_s` (all attempts), `total_s` (from the
-        yield to the end), `attempts`, `failed_attempts`, `lost_attempts` and `where`. What has to do with attempts is
-        None for all but calls.
+        `fiber`, `arguments`, `result` and `failure` (all cut to 120 characters), `failure_type`, `status` (`waits`,
+        `done`, `failed`, `timed out`, `withdrawn`), `yielded_at`, `begun_at` (the first attempt), `ended_at`,
+        `queued_s` (ready, and no worker had begun), `took_s` (the attempt that gave the answer), `worked_s` (all
+        attempts), `total_s` (from the yield to the end), `attempts`, `failed_attempts`, `lost_attempts` and `where`.
+        What has to do with attempts is None for all but calls. Of a run that continued as new it is its last round.
 
         Args:
             workflow: As for `runs`, like all that follow.
@@ -179,6 +181,46 @@ class Journal:
         return self.runs(
             workflow, status=status, since=since, until=until, attributes=attributes, limit=limit, newest=newest
         ).commands()
+
+    def blocked(
+        self,
+        workflow: Any = None,
+        *,
+        since: datetime | timedelta | str | None = None,
+        until: datetime | timedelta | str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        limit: int | None = 1_000,
+    ) -> Blocked:
+        """Tell what waits: on what, since when, at which line, and what would make it go on.
+
+        Args:
+            workflow: As for `runs`, like all that follow.
+            since: Runs created at this time or later.
+            until: Runs created before this time.
+            attributes: What the runs annotated.
+            limit: At most so many open runs, the oldest ones; None for all.
+
+        Raises:
+            UsageError: As for `runs`.
+            StoreError: The store cannot be read.
+        """
+        found = self.runs(
+            workflow, status="open", since=since, until=until, attributes=attributes, limit=limit, newest=False
+        )
+        return found.blocked()
+
+    def path_map(self, workflow: Any, *, limit: int | None = 1_000) -> PathMap:
+        """Show the yields of a workflow as a graph, with what its newest runs did at each.
+
+        Args:
+            workflow: Its function, or its name; `checkout@2` is one version of it.
+            limit: How many runs at most; None for all.
+
+        Raises:
+            UsageError: There is no such workflow.
+            StoreError: The store cannot be read.
+        """
+        return self.runs(workflow, limit=limit).path_map()
 
     def close(self) -> None:
         """Let go of the store."""

@@ -10,7 +10,8 @@ made up: when the attempt began that a lost worker left behind is unknown, and s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 
@@ -27,12 +28,17 @@ from interp.events import (
     WasCancelled,
     WorkerLost,
 )
+from interp.explore.axis import Idle, idle_of
 from interp.explore.names import fiber_names, is_instant, root_name
 from interp.outline.nodes import Node, State
 from interp.outline.tree import Tree
 from interp.outline.words import count, failure_line, long_history, one_line
+from interp.store import RunRow, Status
 
 __all__ = ["ATTEMPTS", "Chart", "Kind", "Lane", "Note", "Segment", "Tone", "lanes_of", "segments_of"]
+
+# When no record came for more than this share of the whole time, that time is folded, whatever is at work.
+_SILENT = 0.75
 
 
 class Kind(Enum):
@@ -44,7 +50,7 @@ class Kind(Enum):
     WITHDRAWN = "withdrawn"
     CHILD = "another run"
     QUEUED = "waits for a worker"
-    DOWN = "its worker was lost"
+    DOWN = "waits for another worker to take over"
     RETRY = "waits to try again"
     SLEEP = "sleeps"
     SIGNAL = "waits for a signal"
@@ -174,8 +180,21 @@ class Chart:
         """When runs were taken over from lost workers, and until when each of these was known to be alive."""
         return {note.end: note.begin for note in self.notes if note.tone is Tone.CRASH}
 
-    def busy(self) -> Iterator[tuple[datetime, datetime]]:
+    def idle(self) -> tuple[Idle, ...]:
+        """Return the gaps to fold, in order."""
+        return tuple(attrs.evolve(gap, word=self._word(gap)) for gap in idle_of(self.begin, self.end, self._busy()))
+
+    def _word(self, gap: Idle) -> str:
+        """Say what a gap was: nobody was there, nobody was heard of, or there was nothing to do."""
+        if any(begin <= gap.begin and gap.end <= end for end, begin in self.losses.items()):
+            return "down"
+        return "without a record" if self.is_held and gap.end == self.end > self.recorded else "idle"
+
+    def _busy(self) -> Iterator[tuple[datetime, datetime]]:
         """Give the times at which something was done or happened: what the axis must not fold."""
+        # What is at work since the last record may be at work indeed, or have died months ago with its machine.
+        is_silent = self.end - self.recorded > (self.end - self.begin) * _SILENT
+        heard = self.recorded if is_silent else self.end
         yield self.begin, self.begin
         yield self.recorded, self.recorded
         for note in self.notes:
@@ -184,40 +203,32 @@ class Chart:
         for lane in self.root.every():
             for segment in lane.segments:
                 if segment.kind in ATTEMPTS:
-                    yield segment.begin, min(segment.end, self.recorded) if segment.is_open else segment.end
+                    yield segment.begin, max(min(segment.end, heard), segment.begin)
                 elif segment.node is not None:
                     yield segment.begin, segment.begin
             for node in [*lane.instants, *lane.signals]:
                 yield node.at, node.at
 
 
-def lanes_of(
-    tree: Tree,
-    history: Sequence[Transition],
-    now: datetime,
-    *,
-    is_held: bool = True,
-    workflow: str = "",
-    parked: str = "",
-) -> Chart:
+def lanes_of(tree: Tree, history: Sequence[Transition], row: RunRow, now: datetime) -> Chart:
     """Lay a run out in lanes.
 
     Args:
         tree: Its history, folded.
-        history: Its records.
+        history: Its records, those that can be read.
+        row: As the store lists it.
         now: The time of the picture, until which goes on what has not ended.
-        is_held: Whether calls without an answer are at work; otherwise they wait for a worker.
-        workflow: What the run is called if its first record cannot be read.
-        parked: Why it is parked; empty when it is not.
     """
     begin = tree.at or (history[0].at if history else now)
     recorded = max((transition.at for transition in history), default=begin)
-    is_open = tree.outcome is None and not parked and bool(history)
+    # The record that ended it may be one that cannot be read.
+    is_open = tree.outcome is None and not row.status.ended and row.status is not Status.PARKED and bool(history)
+    is_held = is_open and row.status is Status.RUNNING
     end = max(now, recorded) if is_open else recorded
-    notes = tuple(_notes(history, tree, parked))
+    notes = (*_unread(begin, row.length - len(history)), *_notes(history, tree, row))
     losses = {note.end: note.begin for note in notes if note.tone is Tone.CRASH}
-    builder = _Builder(tree, fiber_names(tree), end, is_open, is_held and is_open, losses)
-    return Chart(begin, end, recorded, builder.root(begin, root_name(tree, workflow)), notes, is_open, is_held)
+    root = _Builder(tree, fiber_names(tree), end, is_open, is_held, losses).root(begin, root_name(tree, row.workflow))
+    return Chart(begin, end, recorded, root, notes, is_open, is_held)
 
 
 @attrs.frozen
@@ -230,6 +241,7 @@ class _Builder:
     is_open: bool
     is_held: bool
     losses: dict[datetime, datetime]
+    alike: dict[tuple[int, str], list[Lane]] = attrs.field(factory=dict[tuple[int, str], list["Lane"]])
 
     def root(self, begin: datetime, name: str) -> Lane:
         lane = Lane(name, 0, begin, begin, path=name)
@@ -244,7 +256,7 @@ class _Builder:
         spans = [self._group(lane, group) for group in self.tree.owned.get(fiber, ())]
         own = list(self._own(lane, fiber))
         lane.end = max([lane.end, *(segment.end for segment in own), *(end for _, end in spans)])
-        lane.is_open |= any(segment.is_open for segment in own) or any(end == self.now for _, end in spans)
+        lane.is_open |= any(segment.is_open for segment in own) or any(below.is_open for below in lane.lanes)
         lane.segments += _with_waits(own, spans, lane.segments[-1].end if lane.segments else lane.begin)
 
     def _group(self, lane: Lane, group: str) -> tuple[datetime, datetime]:
@@ -261,12 +273,14 @@ class _Builder:
 
     def _lane_for(self, owner: Lane, fiber: str, begin: datetime) -> Lane:
         name = self.names.get(fiber, fiber)
-        for lane in owner.lanes:
-            if lane.name == name and lane.end <= begin and not lane.is_open:
+        alike = self.alike.setdefault((id(owner), name), [])
+        for lane in alike:
+            if lane.end <= begin and not lane.is_open:
                 return lane
         lane = Lane(name, owner.depth + 1, begin, begin)
         lane.path = f"{owner.path} › {name}" if owner.depth else name
         owner.lanes.append(lane)
+        alike.append(lane)
         return lane
 
     def _begun(self, fiber: str) -> datetime:
@@ -282,13 +296,15 @@ class _Builder:
         lane.instants += [node for node in nodes if is_instant(node) and node.early is None]
         lane.signals += [node for node in nodes if node.early is not None]
         reached = lane.segments[-1].end if lane.segments else lane.begin
-        for node, after in zip(waited, [*waited[1:], None], strict=True):
-            limit = self.now if after is None else max(after.at, reached)
+        limits = [node.at for node in waited[1:]] + [self.now]
+        for node, limit in zip(waited, limits, strict=False):
+            limit = max(limit, reached)
             for segment in segments_of(node, self.now, self.losses, is_held=self.is_held):
                 begin = min(max(segment.begin, reached), limit)
                 end = min(max(segment.end, begin), limit)
                 if end > begin or segment.kind in ATTEMPTS or segment.is_last:
-                    yield attrs.evolve(segment, begin=begin, end=end)
+                    is_whole = begin == segment.begin and end == segment.end
+                    yield segment if is_whole else attrs.evolve(segment, begin=begin, end=end)
                     reached = end
                 lane.failures += segment.kind in (Kind.FAILED, Kind.LOST)
             if node.record.kind in ("await_signal", "await_request") and node.state is State.DONE:
@@ -360,28 +376,49 @@ def _waits(
         yield Segment(Kind.QUEUED, again_at, until, node, attempt)
 
 
-def _with_waits(own: list[Segment], spans: list[tuple[datetime, datetime]], reached: datetime) -> Iterator[Segment]:
+def _with_waits(
+    own: Sequence[Segment], spans: Iterable[tuple[datetime, datetime]], reached: datetime
+) -> Iterator[Segment]:
     """Put the waits for branches where a fiber had none of its own commands to wait for."""
-    spans = sorted(spans)
-    bounds = [*own, None]
-    for segment in bounds:
-        for begin, end in spans:
-            begin = max(begin, reached)
-            end = end if segment is None else min(end, segment.begin)
-            if end > begin:
-                yield Segment(Kind.BRANCHES, begin, end)
-                reached = end
+    left = deque(_joined(spans))
+    for segment in [*own, None]:
+        while left and (segment is None or left[0][0] < segment.begin):
+            begin, end = left[0]
+            stop = end if segment is None else min(end, segment.begin)
+            if stop > max(begin, reached):
+                yield Segment(Kind.BRANCHES, max(begin, reached), stop)
+            if segment is not None and end > segment.begin:
+                break  # it goes on beside the command
+            left.popleft()
         if segment is not None:
             yield segment
             reached = segment.end
-            while spans and spans[0][1] <= reached:
-                spans.pop(0)
+
+
+def _joined(spans: Iterable[tuple[datetime, datetime]]) -> Iterator[tuple[datetime, datetime]]:
+    """Give stretches of time in order, those that meet as one."""
+    held: tuple[datetime, datetime] | None = None
+    for begin, end in sorted(spans):
+        if held is not None and begin <= held[1]:
+            held = (held[0], max(held[1], end))
+            continue
+        if held is not None:
+            yield held
+        held = (begin, end)
+    if held is not None:
+        yield held
 
 
 # What happened to the run as a whole.
 
 
-def _notes(history: Sequence[Transition], tree: Tree, parked: str) -> Iterator[Note]:
+def _unread(begin: datetime, number: int) -> Iterator[Note]:
+    if number > 0:
+        told = f"{count(number, 'record')} cannot be read: what {'it' if number == 1 else 'they'} told is missing here"
+        yield Note(begin, begin, "?", told, Tone.BAD)
+
+
+def _notes(history: Sequence[Transition], tree: Tree, row: RunRow) -> Iterator[Note]:
     before: datetime | None = None
     for transition in history:
         at, event = transition.at, transition.cause
@@ -409,8 +446,9 @@ def _notes(history: Sequence[Transition], tree: Tree, parked: str) -> Iterator[N
             yield Note(end, end, "✗", f"cancelled{': ' if reason else ''}{one_line(reason)}", Tone.BAD)
         case ContinuedAs(started):
             yield Note(end, end, "→", f"continued as round {started.round + 1}", Tone.ODD)
-        case _ if parked:
-            yield Note(end, end, "✗", f"parked: {one_line(parked)}", Tone.BAD)
+        case _ if row.status is Status.PARKED:
+            why = one_line(row.reason) or "no reason is known"
+            yield Note(end, end, "✗", f"parked: {why}", Tone.BAD)
         case _:
             pass
 

@@ -237,7 +237,7 @@ def _histogram(group: Group, scale: Scale, hue: str, y: float) -> list[Markup]:
         if number
         for height in [max(_BAR * number / most, 1.2)]
     ]
-    marks = []
+    marks: list[Markup] = []
     for part, dash in ((0.5, None), (0.95, "2 2")):
         x = _LEFT + scale.place(percentile(group.took, part)) * (_RIGHT - _LEFT)
         style = f"stroke:{paint('fg')};stroke-width:1.6"

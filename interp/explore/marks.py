@@ -10,21 +10,25 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from interp.events import Record
-from interp.explore.axis import Axis
+from interp.explore.axis import Axis, lasted
 from interp.explore.lanes import ATTEMPTS, Kind, Lane, Segment
 from interp.explore.markup import Markup, element
-from interp.explore.names import activity_name
+from interp.explore.names import activity_name, command_line
 from interp.explore.picture import ink_on, paint, rect, words, words_width
 from interp.explore.theme import hues_of
 from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
-from interp.outline.words import count, elide, failure_line, heading, one_line, span
+from interp.outline.words import count, elide, failure_line, heading, one_line
 
-__all__ = ["clusters", "draw_lane", "hue_key", "hues_for", "sample", "told"]
+__all__ = ["clusters", "draw_lane", "hue_key", "hues_for", "least_of", "sample", "told"]
 
-# What is drawn together is at least so wide, in pixels: below it bars cannot be told apart.
+# What is drawn together is at least so wide, in pixels: below it bars cannot be told apart. It is wider where there
+# would be more marks than a page shows in no time.
 _LEAST = 3.0
+_MOST_MARKS = 2500
+
+# Of so many that are drawn as one, one that failed decides how they look; of more, it is only marked.
+_FEW = 4
 
 _PLAIN = "#8b949e"  # of what has no activity; seen on light and dark
 
@@ -45,7 +49,16 @@ def hues_for(lanes: Iterable[Lane]) -> dict[str, str]:
     return hues_of(sorted(firsts, key=lambda key: firsts[key]))
 
 
-def clusters(segments: Sequence[Segment], axis: Axis, least: float = _LEAST) -> Iterator[list[Segment]]:
+def least_of(lanes: Iterable[Lane], axis: Axis) -> float:
+    """Return how wide what is drawn together must be, so that some lanes do not have too many marks."""
+    rows = [(len(lane.segments), axis.x(lane.end) - axis.x(lane.begin)) for lane in lanes]
+    least = _LEAST
+    while sum(min(number, width / least) for number, width in rows) > _MOST_MARKS:
+        least *= 1.5
+    return least
+
+
+def clusters(segments: Sequence[Segment], axis: Axis, least: float) -> Iterator[list[Segment]]:
     """Give what is drawn as one: a segment, or several that are too close together to be seen."""
     held: list[Segment] = []
     begin = axis.left
@@ -60,7 +73,15 @@ def clusters(segments: Sequence[Segment], axis: Axis, least: float = _LEAST) -> 
         yield held
 
 
-def draw_lane(lane: Lane, axis: Axis, middle: float, height: float, hues: Mapping[str, str], begin: datetime) -> Markup:
+def draw_lane(
+    lane: Lane,
+    axis: Axis,
+    middle: float,
+    height: float,
+    hues: Mapping[str, str],
+    begin: datetime,
+    least: float = _LEAST,
+) -> Markup:
     """Draw what a lane did.
 
     Args:
@@ -70,23 +91,29 @@ def draw_lane(lane: Lane, axis: Axis, middle: float, height: float, hues: Mappin
         height: How high its bars are.
         hues: The colours of activities.
         begin: When the run began.
+        least: How wide what is drawn together must be: `least_of(...)`.
     """
     drawn: list[Markup] = []
-    for group in clusters(lane.segments, axis):
+    for group in clusters(lane.segments, axis, least):
         shown = _chief(group)
         left, right = axis.x(group[0].begin), axis.x(group[-1].end)
         hue = _PLAIN if shown.node is None else hues.get(hue_key(shown.node), _PLAIN)
+        shape = _shape(shown, left, right, middle, height, hue)
+        if shown.kind is not Kind.FAILED and any(segment.kind is Kind.FAILED for segment in group):
+            shape.append(rect(left, middle - height / 2, max(right - left, 2.0), 4, "crash"))
         title = element("title", _summary(group, begin) if len(group) > 1 else told(shown, begin))
-        drawn.append(element("g", title, _shape(shown, left, right, middle, height, hue)))
+        drawn.append(element("g", title, shape))
     drawn += [_diamond(node, axis, middle, height, begin) for node in lane.signals]
     return element("g", drawn)
 
 
 def _chief(group: Sequence[Segment]) -> Segment:
-    """Return the one that stands for several: the last that failed, or else the longest that did something."""
+    """Return the one that stands for several: the longest that did something, of a few one that failed."""
     failed = [segment for segment in group if segment.kind in (Kind.FAILED, Kind.LOST)]
     at_work = [segment for segment in group if segment.kind in ATTEMPTS]
-    return failed[-1] if failed else max(at_work or group, key=lambda segment: segment.end - segment.begin)
+    if failed and len(group) <= _FEW:
+        return failed[-1]
+    return max(at_work or group, key=lambda segment: segment.end - segment.begin)
 
 
 def _shape(segment: Segment, left: float, right: float, middle: float, height: float, hue: str) -> list[Markup]:
@@ -202,21 +229,14 @@ def told(segment: Segment, begin: datetime) -> str:
     node = segment.node
     if node is None:
         return f"waits for its branches\n{when}"
-    lines = [_headline(node.record), f"{_state(segment)}\n{when}"]
+    lines = [f"{node.id}  {command_line(node.record, _TITLE)}", f"{_state(segment)}\n{when}"]
     if node.record.where:
         lines.append(elide(one_line(node.record.where), _TITLE))
     if segment.failure is not None:
         lines.append(elide(failure_line(segment.failure), _TITLE))
-    elif segment.is_last and node.payload is not None:
+    elif segment.is_last and node.payload not in (None, b"null"):
         lines.append(f"→ {_payload(node.payload)}")
     return "\n".join(lines)
-
-
-def _headline(record: Record) -> str:
-    name = activity_name(record)
-    if record.kind not in ("call", "transact", "child"):
-        return f"{record.id}  {name}"
-    return elide(f"{record.id}  {name}({_payload(record.payload)[1:-1]})", _TITLE)
 
 
 def _payload(payload: bytes) -> str:
@@ -231,7 +251,7 @@ def _state(segment: Segment) -> str:
         case Kind.RAN:
             return f"{attempt}: {'at work' if segment.is_open else 'returned'}"
         case Kind.FAILED:
-            return f"{attempt}: {'refused' if node.declared and segment.is_last else 'failed'}"
+            return f"{attempt}: {'raised a declared error' if node.declared and segment.is_last else 'failed'}"
         case Kind.LOST:
             return f"{attempt}: its worker was lost; what came of it, and when it began if it did, is unknown"
         case Kind.WITHDRAWN:
@@ -255,14 +275,13 @@ def _summary(group: Sequence[Segment], begin: datetime) -> str:
     failed = sum(segment.kind in (Kind.FAILED, Kind.LOST) for segment in group)
     what = ", ".join(f"{number:,} × {name}" for name, number in names)
     bad = f"; {count(failed, 'attempt')} failed" if failed else ""
-    took = span(group[-1].end - group[0].begin)
+    took = lasted(group[-1].end - group[0].begin)
     return f"{count(len(nodes), 'command')}: {what}{bad}\n{_since(group[0].begin, begin)}, took {took}"
 
 
 def _since(at: datetime, begin: datetime) -> str:
-    clock = at.strftime("%H:%M:%S")
-    return f"{clock}.{at.microsecond // 1000:03} UTC, {span(at - begin)} after the begin"
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} UTC, {lasted(at - begin)} after the begin"
 
 
 def _length(segment: Segment) -> str:
-    return span(segment.end - segment.begin)
+    return lasted(segment.end - segment.begin)

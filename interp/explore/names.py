@@ -8,6 +8,7 @@ commands, these name them; where nothing differs, the fiber's id does.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
@@ -15,11 +16,12 @@ from typing import Any, TypeAlias, cast
 import msgspec
 
 from interp.events import Record
+from interp.explore.values import recorded
 from interp.outline.nodes import Node
 from interp.outline.tree import Tree
 from interp.outline.words import elide, heading, one_line
 
-__all__ = ["activity_name", "fiber_names", "is_instant", "root_name"]
+__all__ = ["activity_name", "command_line", "fiber_names", "is_instant", "root_name"]
 
 _Path: TypeAlias = "tuple[int | str, ...]"
 
@@ -54,6 +56,23 @@ def activity_name(record: Record) -> str:
         return elide(one_line(heading(record)[0]), _NAME)
     except (msgspec.MsgspecError, ValueError):  # nothing that this version writes
         return elide(one_line(f"{record.kind} {record.target}".strip()), _NAME)
+
+
+def command_line(record: Record, width: int) -> str:
+    """Return a command as it was written, on one line of at most `width` characters; never raises.
+
+    Args:
+        record: The command.
+        width: Longest text, in characters.
+    """
+    name = activity_name(record)
+    if record.kind not in ("call", "transact", "child"):
+        return elide(name, width)
+    inside = None
+    if len(record.payload) <= _BYTES:
+        with contextlib.suppress(msgspec.MsgspecError, ValueError):  # nothing that this version writes
+            inside = heading(record)[1]
+    return elide(one_line(f"{name}({recorded(record.payload, width) if inside is None else inside})"), width)
 
 
 def fiber_names(tree: Tree) -> dict[str, str]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from interp.explore.axis import Axis
+from interp.explore.axis import Axis, lasted
 from interp.explore.lanes import Note, Tone
 from interp.explore.markup import Markup, element
 from interp.explore.picture import fitted, paint, rect, words, words_width
-from interp.outline.words import span
+from interp.outline.words import elide
 
 __all__ = ["draw_bands", "draw_notes"]
 
 _LINE = 20.0
 _MOST = 6  # lines of notes
+_TITLE = 400  # characters of a tooltip
 
 # A run that crashes a thousand times is told by the first ones.
 _MOST_BANDS = 60
@@ -26,7 +27,7 @@ def draw_bands(notes: Sequence[Note], axis: Axis, top: float, bottom: float) -> 
 
 def _band(note: Note, axis: Axis, top: float, bottom: float) -> Markup:
     begin, end = axis.x(note.begin), axis.x(note.end)
-    title = element("title", f"{note.text}\n{_when(note)}")
+    title = element("title", f"{elide(note.text, _TITLE)}\n{_when(note)}")
     if note.tone is Tone.CRASH:
         return rect(begin, top, max(end - begin, 2.5), bottom - top, "crash-band", title)
     style = f"stroke:{paint(note.tone.value)};stroke-width:1.2;stroke-dasharray:3 3"
@@ -35,7 +36,7 @@ def _band(note: Note, axis: Axis, top: float, bottom: float) -> Markup:
 
 def _when(note: Note) -> str:
     if note.end > note.begin:
-        return f"{note.begin:%H:%M:%S} to {note.end:%H:%M:%S} UTC ({span(note.end - note.begin)})"
+        return f"{note.begin:%H:%M:%S} to {note.end:%H:%M:%S} UTC ({lasted(note.end - note.begin)})"
     return f"{note.end:%H:%M:%S} UTC"
 
 

@@ -20,8 +20,8 @@ from interp.explore.view import View
 
 __all__ = ["FONT", "Picture", "canvas", "fitted", "ink_on", "paint", "rect", "words", "words_width"]
 
-FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-"""What the text of all pictures is written in."""
+FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', 'Noto Sans', Helvetica, Arial, sans-serif"
+"""What the text of all pictures is written in: one of these is on each system, also where no browser draws."""
 
 # A picture for a page of paper or a slide; more is needed for posters only.
 _ZOOM = 2.0
@@ -57,16 +57,8 @@ class Picture(View):
             told = "pictures become PNG by the package resvg_py, which is not installed here"
             raise UsageError(f"{told}: pip install 'interp[notebook]', or save as .svg or .html") from None
         colours = palette(dark=dark)
-        drawn = resvg.svg_to_bytes(
-            svg_string=_resolved(self.svg(), colours),
-            background=colours["--page"],
-            zoom=zoom,
-            sans_serif_family="DejaVu Sans",
-        )
-        return bytes(drawn)
-
-    def _repr_png_(self) -> None:
-        """Give no PNG to notebooks: they show the HTML, which follows their theme."""
+        svg = _resolved(self.svg(), colours)
+        return bytes(resvg.svg_to_bytes(svg_string=svg, background=colours["--page"], zoom=zoom))
 
     def _kinds(self) -> tuple[str, ...]:
         return (".svg", ".png", ".html", ".txt")

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import attrs
 
 from interp.errors import InterpError, UnknownRun
+from interp.explore.blocked import Blocked, blocked_of
 from interp.explore.commands import Past, commands_frame, records_frame
+from interp.explore.concurrency import Concurrency, concurrency_of
+from interp.explore.failing import Failures, failures_of
 from interp.explore.finding import Query, found
 from interp.explore.frames import Frame, Kind
 from interp.explore.latency import Latency, latency_of
 from interp.explore.markup import Markup, element
+from interp.explore.path_map import PathMap, path_map_of
 from interp.explore.run import Run, read_run
+from interp.explore.slowest import Slowest, slowest_of
 from interp.explore.values import recorded
 from interp.explore.view import View
+from interp.explore.ways import ways_of
 from interp.outline.answers import wait_line
 from interp.outline.words import clean, count, elide, one_line, span, stamp
 from interp.runtime.live import moment
@@ -106,6 +112,11 @@ class Runs(View):
         return f"<{count(len(self), 'run')} of {self._reader.url}>"
 
     @property
+    def url(self) -> str:
+        """Where they are: the URL of the store, or the path of the file."""
+        return self._reader.url
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """The run ids, in order."""
         return tuple(row.id for row in self.rows)
@@ -117,6 +128,17 @@ class Runs(View):
             StoreError: The store cannot be read.
         """
         return runs_of(self._reader, self.query)
+
+    def blocked(self, *, now: datetime | None = None) -> Blocked:
+        """Tell what waits in these runs, grouped by workflow, line and what is waited for, the longest waiting first.
+
+        The histories of those that have not ended are read.
+
+        Args:
+            now: The time; None for the present.
+        """
+        is_open: Any = attrs.evolve(self, rows=tuple(row for row in self.rows if not row.status.ended))
+        return blocked_of(is_open, now, is_cut=self.is_cut)
 
     # As a table.
 
@@ -185,6 +207,38 @@ class Runs(View):
             UsageError: There is no such column.
         """
         return latency_of(self.commands(), runs=len(self), title=self._title(), by=by)
+
+    def concurrency(self, by: Literal["activity", "status"] = "activity") -> Concurrency:
+        """Show how many calls and runs there were at once, over time.
+
+        Args:
+            by: `activity` for calls at work; `status` for all calls by what they did: at work, queued, waiting to try
+                again, or their worker was lost.
+
+        Raises:
+            UsageError: It is something else.
+        """
+        return concurrency_of(self.pasts(), title=self._title(), by=by)
+
+    def slowest(self, number: int = 20, by: str = "total_s") -> Slowest:
+        """Show the slowest calls, and what they spent their time on.
+
+        Args:
+            number: How many.
+            by: `total_s` (from the yield to the answer), `took_s` (the attempt that gave it), `queued_s`, `worked_s`.
+
+        Raises:
+            UsageError: It is something else.
+        """
+        return slowest_of(self.commands(), number, runs=len(self), by=by)
+
+    def failures(self) -> Failures:
+        """Show what failed, by type, activity and shape of message: those that ended runs first."""
+        return failures_of(self.pasts(), len(self))
+
+    def path_map(self) -> PathMap:
+        """Show the yields of their workflow as a graph: how often each was reached, how long it took, what failed."""
+        return path_map_of(ways_of(self.pasts()), self._title())
 
     def _title(self) -> str:
         names = dict.fromkeys(row.workflow for row in self.rows)

@@ -1,4 +1,4 @@
-"""Numbers over many runs: percentiles, histograms, intervals, failures grouped. Pure; the pictures are made from these."""
+"""Numbers over many runs: percentiles, histograms, spans of time, failures grouped. Pure: the views draw them."""
 
 from __future__ import annotations
 
@@ -258,9 +258,12 @@ def doings(node: Node, until: datetime) -> Iterator[Doing]:
 
 # Failures.
 
-# What differs between two messages of one kind: numbers, quoted text, hexadecimal ids, paths.
+# What differs between two messages of one kind: quoted text, ids, and whatever begins with a digit.
 _PARTICULAR = re.compile(
-    r"'[^']*'|\"[^\"]*\"|\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|\b0x[0-9a-fA-F]+\b|\b(?=\w*\d)[\w-]*\d[\w-]*\b(?:\.\d+)?"
+    r"""(?<!\w)'[^']*'(?!\w) | "[^"]*"
+    | \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b
+    | \d(?:[\w.:-]*\w)?""",
+    re.VERBOSE,
 )
 
 _SHAPE = 90

@@ -6,32 +6,29 @@ import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
 
 import attrs
 
-from interp.events import Transition
-from interp.explore.axis import Axis, axis_of, draw_axis, idle_of
+from interp.explore.axis import Axis, axis_of, draw_axis, lasted
 from interp.explore.blocks import text_of
 from interp.explore.critical import CriticalPath, critical_path_of
 from interp.explore.crowd import Crowd, crowd_of, draw_crowd, worst_of
 from interp.explore.lanes import Chart, Lane, lanes_of
 from interp.explore.legend import Entry, draw_legend, entries_of, layers_of
-from interp.explore.marks import draw_lane, hues_for
+from interp.explore.marks import draw_lane, hues_for, least_of
 from interp.explore.markup import Markup, element
 from interp.explore.notes import draw_bands, draw_notes
 from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
-from interp.outline.tree import Tree
-from interp.outline.words import count, elide, one_line, span
-from interp.store import RunRow, Status
+from interp.explore.subject import Subject
+from interp.outline.words import count, elide, one_line
 
-__all__ = ["Recorded", "Timeline", "chart_of", "path_of", "timeline_of"]
+__all__ = ["Timeline", "chart_of", "path_of", "timeline_of"]
 
 # Pixels.
 _WIDTH = 1100.0
 _LEAST_WIDTH = 480.0
 _NAMES = (90.0, 230.0)  # the column of names, at least and at most
-_TOOK = 92.0  # the column of durations
+_TOOK = 104.0  # the column of durations
 _TOP = 30.0  # the labels of the axis
 _INDENT = 15.0
 _DEEPEST = 8  # beyond it lanes are not indented any more
@@ -46,34 +43,17 @@ _WORST = 6
 _MOST_TOLD = 8
 
 
-class Recorded(Protocol):
-    """What a picture needs of a run."""
-
-    @property
-    def id(self) -> str: ...  # noqa: D102  the run id
-    @property
-    def row(self) -> RunRow: ...  # noqa: D102  as the store lists it
-    @property
-    def history(self) -> Sequence[Transition]: ...  # noqa: D102  its records
-    @property
-    def tree(self) -> Tree: ...  # noqa: D102  these, folded
-
-
-def chart_of(run: Recorded, now: datetime | None = None) -> Chart:
+def chart_of(run: Subject, now: datetime | None = None) -> Chart:
     """Return the lanes of a run.
 
     Args:
         run: The run.
         now: Until when goes on what has not ended; None for the present.
     """
-    row = run.row
-    parked = row.reason or "no reason is known" if row.status is Status.PARKED else ""
-    now = now or datetime.now(UTC)
-    is_held = row.status is Status.RUNNING
-    return lanes_of(run.tree, run.history, now, is_held=is_held, workflow=row.workflow, parked=parked)
+    return lanes_of(run.tree, run.history, run.row, now or datetime.now(UTC))
 
 
-def path_of(run: Recorded, now: datetime | None = None) -> CriticalPath:
+def path_of(run: Subject, now: datetime | None = None) -> CriticalPath:
     """Return the critical path of a run.
 
     Args:
@@ -114,36 +94,44 @@ class Timeline(Picture):
         """How high the picture is, in pixels."""
         return self._drawn[1]
 
+    @property
+    def bottom(self) -> float:
+        """Where the lanes end, in pixels from the top: below are notes and the legend."""
+        return self._drawn[2]
+
     def svg(self) -> Markup:
         """Return the timeline as one `<svg>` element."""
-        marks, height = self._drawn
+        marks, height, _ = self._drawn
         return canvas(self.width, height, marks, label=self._label())
 
     def text(self) -> str:
         """Return the timeline as lines of block characters, at most 100 columns."""
-        return text_of(self.chart, self.lanes, self.axis.idle, self.which)
+        drawn = text_of(self.chart, self.lanes, self.axis.idle, self.which)
+        return drawn if self.critical is None else f"{drawn}\n{_told(self.critical)}"
 
     def _label(self) -> str:
         chart = self.chart
         told = [
             f"timeline of run {one_line(self.run_id)}, workflow {chart.root.name}",
-            f"{span(chart.end - chart.begin)}{' so far' if chart.is_open else ''}",
+            f"{lasted(chart.end - chart.begin)}{' so far' if chart.is_open else ''}",
             count(sum(len(lane.fibers) for lane in chart.root.every()), "fiber"),
             *(f"{note.mark} {note.text}" for note in chart.notes[:_MOST_TOLD]),
         ]
         return elide("; ".join(told), 600)
 
     @functools.cached_property
-    def _drawn(self) -> tuple[list[Markup], float]:
-        """Everything that is drawn, and how high it is."""
+    def _drawn(self) -> tuple[list[Markup], float, float]:
+        """Everything that is drawn, how high it is, and where the lanes end."""
         hues = hues_for(self.chart.root.every())
         marks: list[Markup] = []
         top = 0.0
         if self.which:
             top = self._draw_crowd(crowd_of(self.chart, self.axis, hues), marks)
-        top = self._draw_lanes(hues, top, marks)
+        bottom = self._draw_lanes(hues, top, marks)
+        drawn, top = draw_notes(self.chart.notes, self.axis, bottom, self.width)
+        marks += drawn
         entries = entries_of(self.lanes, hues, with_activities=not self.which, with_path=self.critical is not None)
-        return marks, self._draw_legend(entries, top + 8, marks)
+        return marks, self._draw_legend(entries, top + 8, marks), bottom
 
     def _draw_crowd(self, crowd: Crowd, marks: list[Markup]) -> float:
         """Draw what all fibers did; return where it ends."""
@@ -156,7 +144,7 @@ class Timeline(Picture):
         return bottom + 24
 
     def _draw_lanes(self, hues: Mapping[str, str], top: float, marks: list[Markup]) -> float:
-        """Draw the lanes; return where they, and what is told below them, end."""
+        """Draw the lanes; return where they end."""
         row = next(height for most, height in _HEIGHTS if len(self.lanes) <= most)
         top += _TOP
         bottom = top + row * len(self.lanes)
@@ -164,23 +152,22 @@ class Timeline(Picture):
         marks.append(draw_axis(self.axis, top, bottom))
         marks += draw_bands(self.chart.notes, self.axis, top, bottom)
         middles = [top + row * (number + 0.5) for number in range(len(self.lanes))]
-        marks += [self._row(lane, middle, row, hues) for lane, middle in zip(self.lanes, middles, strict=True)]
+        least = least_of(self.lanes, self.axis)
+        marks += [self._row(lane, middle, row, hues, least) for lane, middle in zip(self.lanes, middles, strict=True)]
         if self.critical is not None:
             marks.append(self._path(self.critical, middles, row / 2 - 1.5))
-        drawn, bottom = draw_notes(self.chart.notes, self.axis, bottom, self.width)
-        marks += drawn
         return bottom
 
-    def _row(self, lane: Lane, middle: float, row: float, hues: Mapping[str, str]) -> Markup:
+    def _row(self, lane: Lane, middle: float, row: float, hues: Mapping[str, str], least: float) -> Markup:
         indent, is_root = _indent(lane, self.which), lane.depth == 0
         size = 13 if row > 20 else 12
         told = lane.path if self.which else lane.name
         name = fitted(told, self.axis.left - indent - 10, size, bold=is_root)
-        took = span(lane.end - lane.begin) + ("…" if lane.is_open else "")
+        took = lasted(lane.end - lane.begin) + ("…" if lane.is_open else "")
         return element(
             "g",
             element("g", element("title", _about(lane)), words(indent, middle + 4.5, name, size=size, bold=is_root)),
-            draw_lane(lane, self.axis, middle, row - (10 if row > 20 else 6), hues, self.chart.begin),
+            draw_lane(lane, self.axis, middle, row - (10 if row > 20 else 6), hues, self.chart.begin, least),
             words(self.width - 8, middle + 4.5, took, size=size - 1, anchor="end", fill="dim"),
         )
 
@@ -197,9 +184,7 @@ class Timeline(Picture):
             begin, end, y = self.axis.x(step.begin), self.axis.x(step.end), middle + below
             line.append(f"{'M' if before is None else 'L'}{begin:.1f} {y:.1f}H{end:.1f}")
             before = y
-        title = element(
-            "title", f"critical path: {', '.join(f'{why} {share:.0%}' for why, share in path.shares.items())}"
-        )
+        title = element("title", _told(path))
         style = f"fill:none;stroke:{paint('fg')};stroke-width:2;stroke-linejoin:round"
         return element("path", title, d="".join(line) or "M0 0", style=style)
 
@@ -210,7 +195,7 @@ class Timeline(Picture):
 
 
 def timeline_of(
-    run: Recorded,
+    run: Subject,
     *,
     fold: bool = True,
     rows: int = 40,
@@ -236,8 +221,7 @@ def timeline_of(
         _indent(lane, which) + words_width(lane.path if which else lane.name, 13, bold=not lane.depth) for lane in lanes
     )
     left = min(max(max(room) + 14, _NAMES[0] if not which else 130.0), _NAMES[1], width / 4)
-    idle = idle_of(chart.begin, chart.end, chart.busy()) if fold else ()
-    axis = axis_of(chart.begin, chart.end, idle, left=left, right=width - _TOOK)
+    axis = axis_of(chart.begin, chart.end, chart.idle() if fold else (), left=left, right=width - _TOOK)
     return Timeline(run.id, chart, axis, tuple(lanes), which, width, path)
 
 
@@ -255,6 +239,10 @@ def _chosen(chart: Chart, rows: int, path: CriticalPath | None) -> tuple[list[La
     if len(on_it) > rows:
         told = f"the first {rows} of {count(len(on_it), 'fiber')} on the critical path, of {len(lanes) - 1:,}"
     return [chart.root, *on_it[:rows]], told
+
+
+def _told(path: CriticalPath) -> str:
+    return "critical path: " + ", ".join(f"{why} {share * 100:.0f} %" for why, share in path.shares.items())
 
 
 def _indent(lane: Lane, which: str) -> float:

@@ -35,7 +35,7 @@ def shown(value: object, width: int = 90) -> str:
     """
     try:
         return elide(one_line(_shown(value, _DEPTH)), width)
-    except Exception:  # noqa: BLE001  a user's class may do anything when it is looked at
+    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001  a user's class may do anything when it is looked at
         return f"<{type(value).__name__}>"
 
 

@@ -6,15 +6,20 @@ must display the rest of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from interp.errors import UsageError
 from interp.explore.markup import Markup, element
-from interp.explore.theme import STYLE
+from interp.explore.theme import STYLE, outranking
 from interp.frames import message
+from interp.outline.words import elide, one_line
 
-__all__ = ["View", "page"]
+__all__ = ["View", "page", "part"]
+
+# Characters of an error that stands where a part of a view would.
+_ERROR = 500
 
 
 class View:
@@ -36,7 +41,7 @@ class View:
             return f"{type(self).__name__} cannot be shown: {type(error).__name__}: {message(error)}"
 
     def _repr_html_(self) -> str:
-        return element("div", Markup(f"<style>{STYLE}</style>"), self._safe_html(), class_="interp")
+        return outranking(element("div", Markup(f"<style>{STYLE}</style>"), self._safe_html(), class_="interp"))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Give text and HTML: whoever asks takes what it can show (IPython's protocol)."""
@@ -75,6 +80,20 @@ class View:
         if kind == ".txt":
             return f"{self}\n".encode()
         return page(type(self).__name__, self._safe_html()).encode()
+
+
+def part(name: str, draw: Callable[[], Markup | None]) -> Markup | None:
+    """Draw a part of a view; where that cannot be, say so in its place: the other parts are still worth seeing.
+
+    Args:
+        name: What it is called.
+        draw: Draws it; None for nothing.
+    """
+    try:
+        return draw()
+    except Exception as error:  # noqa: BLE001  as for views
+        told = f"{name} cannot be drawn: {type(error).__name__}: {message(error)}"
+        return element("p", elide(one_line(told), _ERROR), class_="bad", role="note")
 
 
 def page(title: str, body: Markup) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from interp.outline.nodes import Node, State
-from interp.outline.words import count, failure_line, heading, one_line, rendered, span
+from interp.outline.words import WHOLE, count, elide, failure_line, heading, one_line, rendered, span
 
-__all__ = ["answer", "remark", "wait_line"]
+__all__ = ["answer", "remark", "short_path", "wait_line"]
 
 
 def wait_line(node: Node, now: datetime) -> tuple[str, str]:
@@ -30,8 +31,8 @@ def _in_time(left: str) -> str:
     return f"in {left}" if left else "now"
 
 
-def answer(node: Node, now: datetime, *, is_open: bool) -> str:
-    """Say what came of a command."""
+def answer(node: Node, now: datetime, *, is_open: bool, width: int = WHOLE) -> str:
+    """Say what came of a command; a value in about so many characters."""
     match node.state:
         case State.WAITS:
             until = wait_line(node, now)[1] if is_open else ""
@@ -42,9 +43,9 @@ def answer(node: Node, now: datetime, *, is_open: bool) -> str:
             return "withdrawn"
         case State.FAILED:
             assert node.failure is not None
-            return failure_line(node.failure)
+            return failure_line(node.failure, width)
         case State.DONE if node.payload is not None:
-            return f"→ {one_line(rendered(node.payload))}"
+            return f"→ {one_line(rendered(node.payload, width))}"
         case State.DONE:
             return ""
 
@@ -56,3 +57,24 @@ def remark(node: Node) -> str:
     if node.state is State.FAILED and node.attempt > 1:
         return f" ({count(node.attempt, 'attempt')})"
     return ""
+
+
+# How many commands of a way are named, and how long its beginning may be.
+_STEPS = 7
+_BEGINNING = 60
+
+
+def short_path(nodes: Iterable[Node]) -> str:
+    """Tell the way of a fiber: `create_volume('web-1', 100) › create_vm › health_check ×2`."""
+    steps: list[list[str]] = []
+    for node in nodes:
+        head, inside = heading(node.record, _BEGINNING)
+        name = node.record.target.rpartition(".")[2] if inside is not None else head
+        if steps and steps[-1][0] == name:
+            steps[-1].append(name)
+        elif not steps and inside is not None:
+            steps.append([f"{name}({elide(one_line(inside), _BEGINNING)})"])
+        else:
+            steps.append([name])
+    told = [f"{name} ×{len(again) + 1}" if again else name for name, *again in steps[:_STEPS]]
+    return one_line(" › ".join([*told, *(["…"] if len(steps) > _STEPS else [])]))

@@ -12,9 +12,9 @@ from interp.events import Outgrown, Retried, WorkerLost
 from interp.outline.answers import answer, remark
 from interp.outline.nodes import Happening, Node, State, Try
 from interp.outline.tree import Tree
-from interp.outline.words import count, failure_line, heading, long_history, one_line, span
+from interp.outline.words import clean, count, failure_line, heading, long_history, one_line, span
 
-__all__ = ["Limits", "Row", "Tone", "rows_of"]
+__all__ = ["Item", "Limits", "Row", "Tone", "items_of", "rows_of"]
 
 
 class Tone(Enum):
@@ -61,23 +61,47 @@ class Row:
 
 
 @attrs.frozen
+class Item:
+    """One entry of a tree that is laid out, and what is below it.
+
+    Attributes:
+        row: What it says; its guide is empty.
+        node: The command, if it is one.
+        notes: Its attempts, and its traceback; their guides are what they are indented by.
+        branches: Of a group, the fibers that are shown.
+        more: Of a group, what is counted instead of shown; empty for nothing.
+    """
+
+    row: Row
+    node: Node | None = None
+    notes: tuple[Row, ...] = ()
+    branches: tuple[list[Item], ...] = ()
+    more: str = ""
+
+
+@attrs.frozen
 class Limits:
     """How much is shown of what is alike.
 
     Attributes:
         branches: Branches of one group. Beyond it the first finished ones are shown, and those at work or failed.
-        commands: Commands of one fiber. Beyond it the first and the last ones are shown, and those that failed.
+        commands: Commands of one fiber. Beyond it the first and the last ones are shown, and as many that failed or are
+            at work.
         tracebacks: Whether failed calls show theirs.
+        rows: Commands and groups of the whole tree. Beyond it branches are counted, and none is shown.
+        value: Characters of a value.
     """
 
     branches: int = 10
     commands: int = 40
     tracebacks: bool = False
+    rows: int = 400
+    value: int = 2_000
 
     @classmethod
     def none(cls) -> Limits:
         """Show everything."""
-        return cls(branches=1 << 40, commands=1 << 40, tracebacks=True)
+        return cls(branches=1 << 40, commands=1 << 40, tracebacks=True, rows=1 << 40, value=1 << 40)
 
 
 # What is kept of a list that is too long: at its beginning, and (commands of a fiber) at its end.
@@ -94,7 +118,7 @@ _STATES = {
 
 
 def rows_of(tree: Tree, now: datetime, limits: Limits, fiber: str = "") -> list[Row]:
-    """Lay a tree out.
+    """Lay a tree out, line by line.
 
     Args:
         tree: The history.
@@ -102,60 +126,82 @@ def rows_of(tree: Tree, now: datetime, limits: Limits, fiber: str = "") -> list[
         limits: How much of it.
         fiber: A fiber or command id to show alone, with what is below it.
     """
-    layout = _Layout(tree, now, limits)
+    return list(_flat(items_of(tree, now, limits, fiber), ""))
+
+
+def items_of(tree: Tree, now: datetime, limits: Limits, fiber: str = "") -> list[Item]:
+    """Lay a tree out, nested; arguments as for `rows_of`."""
+    layout = _Layout(tree, now, limits, limits.rows)
     if fiber in tree.groups:
-        return list(layout.group(fiber, ""))
+        return [layout.group(fiber)]
     if fiber in tree.nodes and fiber not in tree.fibers:
-        return list(layout.command(tree.nodes[fiber], ""))
-    return list(layout.fiber(fiber, ""))
+        return [layout.command(tree.nodes[fiber])]
+    return layout.fiber(fiber)
 
 
-@attrs.frozen
+def _flat(items: Iterable[Item], guide: str, first: str | None = None) -> Iterator[Row]:
+    """Give the rows of items; the first one gets the guide `first`, which ties it to its group."""
+    for item in items:
+        yield attrs.evolve(item.row, guide=guide if first is None else first)
+        for row in item.notes:
+            yield attrs.evolve(row, guide=guide + row.guide)
+        for branch in item.branches:
+            is_last = branch is item.branches[-1] and not item.more
+            yield from _flat(branch, guide + ("   " if is_last else "│  "), guide + ("└─ " if is_last else "├─ "))
+        if item.more:
+            yield Row(Tone.MORE, f"{guide}└─ ", head=item.more)
+        first = None
+
+
+@attrs.define
 class _Layout:
     """Walks a tree from the root down."""
 
     tree: Tree
     now: datetime
     limits: Limits
+    left: int
 
-    def fiber(self, fiber: str, guide: str, first: str | None = None) -> Iterator[Row]:
-        """Give the rows of one fiber; its first row gets the guide `first`, which ties it to its group."""
-        for part in self._kept(self._parts(fiber)):
-            lead = guide if first is None else first
-            if isinstance(part, Node):
-                yield from self.command(part, guide, lead)
-            elif isinstance(part, Happening):
-                yield _happened(part, lead)
-            elif isinstance(part, str):
-                yield from self.group(part, guide, lead)
-            else:
-                yield Row(Tone.MORE, lead, head=_summary(part))
-            first = None
+    def fiber(self, fiber: str) -> list[Item]:
+        """Give what is shown of one fiber."""
+        return [self._item(part) for part in self._kept(self._parts(fiber))]
 
-    def command(self, node: Node, guide: str, lead: str | None = None) -> Iterator[Row]:
-        """Give the rows of one command: itself, and before it the attempts that it took."""
-        head, inside = heading(node.record)
+    def _item(self, part: Node | Happening | str | list[Node]) -> Item:
+        self.left -= 1
+        if isinstance(part, Node):
+            return self.command(part)
+        if isinstance(part, Happening):
+            return Item(_happened(part))
+        if isinstance(part, str):
+            return self.group(part)
+        return Item(Row(Tone.MORE, head=_summary(part)))
+
+    def command(self, node: Node) -> Item:
+        """Give one command, with the attempts that it took."""
+        head, inside = heading(node.record, self.limits.value)
         is_instant = node.record.kind in ("annotate", "patched", "emit", "reply") or node.early is not None
-        yield Row(
+        row = Row(
             _STATES[node.state],
-            guide if lead is None else lead,
+            "",
             node.id if node.record.kind != "patched" else "",
             one_line(head),
             None if inside is None else one_line(inside),
-            answer(node, self.now, is_open=self.tree.outcome is None),
+            answer(node, self.now, is_open=self.tree.outcome is None, width=self.limits.value),
             remark(node),
             node.at,
             None if is_instant else (node.ended or self.now) - node.at,
             node.record.where,
         )
-        for attempt in node.tries:
-            yield _tried(attempt, guide)
+        shown, more = node.tries[: self.limits.commands], len(node.tries) - self.limits.commands
+        notes = [_tried(attempt, self.limits.value) for attempt in shown]
+        if more > 0:
+            notes.append(Row(Tone.MORE, "  ", head=f"… {count(more, 'more attempt')}"))
         if self.limits.tracebacks and node.failure is not None:
-            for line in node.failure.traceback.splitlines():
-                yield Row(Tone.TEXT, f"{guide}    ", head=line)
+            notes += [Row(Tone.TEXT, "    ", head=clean(line)) for line in node.failure.traceback.splitlines()]
+        return Item(row, node, tuple(notes))
 
-    def group(self, group: str, guide: str, lead: str | None = None) -> Iterator[Row]:
-        """Give the rows of a gather, race or spawn: its headline, then its fibers as branches."""
+    def group(self, group: str) -> Item:
+        """Give a gather, race or spawn: its headline, and its fibers as branches."""
         branches = self.tree.groups[group]
         nodes = {branch: list(self._below(branch)) for branch in branches}
         everything = [node for below in nodes.values() for node in below]
@@ -163,23 +209,21 @@ class _Layout:
         begun = min(node.at for node in everything)
         ended = self.now if at_work else max(node.ended or node.at for node in everything)
         done = len(branches) - at_work
-        yield Row(
+        row = Row(
             Tone.GROUP,
-            guide if lead is None else lead,
+            "",
             group,
             count(len(branches), "branch", "branches"),
             answer=f"{done} ended, {at_work} at work" if at_work and done else "at work" if at_work else "ended",
             at=begun,
             took=ended - begun,
         )
-        kept = self._kept_branches(branches, nodes)
+        kept = self._kept_branches(branches, nodes) if self.left > 0 else []
         hidden = [node for branch in branches if branch not in kept for node in nodes[branch]]
-        for branch in kept:
-            is_last = branch == kept[-1] and not hidden
-            yield from self.fiber(branch, guide + ("   " if is_last else "│  "), guide + ("└─ " if is_last else "├─ "))
-        if hidden:
-            more = count(len(branches) - len(kept), "more branch", "more branches")
-            yield Row(Tone.MORE, f"{guide}└─ ", head=f"… {more}: {_states(hidden)}")
+        number = len(branches) - len(kept)
+        noun = ("more branch", "more branches") if kept else ("branch", "branches")
+        more = f"… {count(number, *noun)}: {_states(hidden)}" if hidden else ""
+        return Item(row, None, (), tuple([self.fiber(branch) for branch in kept]), more)
 
     # What is kept.
 
@@ -214,12 +258,14 @@ class _Layout:
             yield from parts
             return
         hidden: list[Node] = []
+        left = self.limits.commands
         for place, part in enumerate(parts):
             nodes = [part] if isinstance(part, Node) else list(self._below(part)) if isinstance(part, str) else []
-            is_calm = bool(nodes) and all(node.state in (State.DONE, State.WITHDRAWN) for node in nodes)
-            if is_calm and _FIRST <= place < len(parts) - _LAST:
-                hidden += nodes
-                continue
+            if _FIRST <= place < len(parts) - _LAST:
+                if nodes and (left <= 0 or all(map(_is_calm, nodes))):
+                    hidden += nodes
+                    continue
+                left -= 1
             if hidden:
                 yield hidden
                 hidden = []
@@ -248,36 +294,38 @@ def _is_calm(node: Node) -> bool:
     return node.state in (State.DONE, State.WITHDRAWN)
 
 
-def _tried(attempt: Try, guide: str) -> Row:
+def _tried(attempt: Try, width: int) -> Row:
     if attempt.failure is None:
         answer = "outcome unknown: its worker was lost"
-        return Row(Tone.TRY, f"{guide}  ", head=f"attempt {attempt.number}", answer=answer, at=attempt.ended)
+        return Row(Tone.TRY, "  ", head=f"attempt {attempt.number}", answer=answer, at=attempt.ended)
     pause = f"; again after {span(attempt.retry_at - attempt.ended)}" if attempt.retry_at else ""
     return Row(
         Tone.TRY,
-        f"{guide}  ",
+        "  ",
         head=f"attempt {attempt.number}",
-        answer=failure_line(attempt.failure),
+        answer=failure_line(attempt.failure, width),
         tail=pause,
         at=attempt.begun or attempt.ended,
         took=attempt.ended - attempt.begun if attempt.begun else None,
     )
 
 
-def _happened(happening: Happening, guide: str) -> Row:
+def _happened(happening: Happening) -> Row:
     event = happening.event
     if isinstance(event, WorkerLost):
         taken = f"; {event.successor} took over" if event.successor else ""
-        return Row(Tone.EVENT, guide, head="worker lost", answer=f"{event.worker}{taken}", at=happening.at)
+        return Row(Tone.EVENT, head="worker lost", answer=one_line(f"{event.worker}{taken}"), at=happening.at)
     if isinstance(event, Retried):
-        return Row(Tone.EVENT, guide, head="retried after", answer=failure_line(event.failure), at=happening.at)
+        return Row(Tone.EVENT, head="retried after", answer=failure_line(event.failure, 2_000), at=happening.at)
     if isinstance(event, Outgrown):
-        return Row(Tone.EVENT, guide, head="long history", answer=long_history(event), at=happening.at)
-    return Row(Tone.EVENT, guide, head="cancellation asked for", answer=one_line(event.reason), at=happening.at)
+        return Row(Tone.EVENT, head="long history", answer=long_history(event), at=happening.at)
+    return Row(Tone.EVENT, head="cancellation asked for", answer=one_line(event.reason), at=happening.at)
 
 
 def _summary(nodes: list[Node]) -> str:
     more = f"… {count(len(nodes), 'more command')}"
+    if not all(map(_is_calm, nodes)):
+        return f"{more}: {_states(nodes)}"
     tries = sum(len(node.tries) for node in nodes)
     withdrawn = _in(State.WITHDRAWN, nodes)
     states = f": {len(nodes) - withdrawn:,} done, {withdrawn:,} withdrawn" if withdrawn else ", all done"

@@ -15,6 +15,7 @@ from interp.interpreter import BEFORE_THE_FIRST
 from interp.sealing import REDACTED
 
 __all__ = [
+    "WHOLE",
     "clean",
     "count",
     "elide",
@@ -31,19 +32,29 @@ __all__ = [
 ]
 
 # Longer than any value: for those who want to see them whole.
-_WHOLE = 1 << 40
+WHOLE = 1 << 40
+
+# Longer JSON is not read where only its beginning is shown: that tells what it is.
+_LONG_BYTES = 100_000
 
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def clean(text: str) -> str:
-    """Show control characters as their escapes, so that nothing recorded can drive the terminal; newlines stay."""
+    """Show control characters as their escapes, so that nothing recorded can drive the terminal; newlines stay.
+
+    So that there is one line for each of them, the separators of lines and paragraphs are control characters too.
+    """
     if text.isprintable():  # nearly always, and a value may have many megabytes
         return text
     return "".join(
-        char if char == "\n" or unicodedata.category(char)[0] != "C" else char.encode("unicode_escape").decode()
+        char if char == "\n" or not _drives(char) else char.encode("unicode_escape").decode()
         for char in text.replace("\t", "    ")
     )
+
+
+def _drives(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def one_line(text: str) -> str:
@@ -104,26 +115,43 @@ def reflowed(text: str) -> str:
     return "\n".join(lines)
 
 
-def rendered(payload: bytes) -> str:
-    """Return a recorded value as Python writes it, whole and on one line."""
+def rendered(payload: bytes, width: int = WHOLE) -> str:
+    """Return a recorded value as Python writes it, on one line: whole, or shortened to a width."""
     if payload == REDACTED:
         return "‹encrypted›"
-    return render_value(payload, _WHOLE)
+    if len(payload) > _LONG_BYTES and width < _LONG_BYTES:
+        return f"{payload[:width].decode('utf-8', 'replace')}… ({count(len(payload), 'byte')})"
+    return render_value(payload, width)
 
 
-def rendered_arguments(payload: bytes) -> str:
+def rendered_arguments(payload: bytes, width: int = WHOLE) -> str:
     """Return recorded arguments as Python writes them, without the brackets around all."""
-    text = rendered(payload)
-    return text if payload == REDACTED else text[1:-1]
+    text = rendered(payload, width)
+    return text if payload == REDACTED else text.removeprefix("[").removesuffix("]")
 
 
-def heading(record: Record) -> tuple[str, str | None]:
+def heading(record: Record, width: int = WHOLE) -> tuple[str, str | None]:
     """Return what a recorded command is called, and the arguments of a call: `("call charge", "'42', 7")`."""
     if record.payload == REDACTED:
-        return clean(f"{record.kind} {record.target}".rstrip()), rendered(record.payload)
+        return _named(record, width), rendered(record.payload)
+    if len(record.payload) > _LONG_BYTES and width < _LONG_BYTES:
+        return _named(record, width), rendered_arguments(record.payload, width)
+    if len(record.target) > width:
+        record = msgspec.structs.replace(record, target=elide(record.target, width))
+    try:
+        return _heading(record, width)
+    except (msgspec.MsgspecError, ValueError):  # nothing that this version writes
+        return _named(record, width), rendered(record.payload, width)
+
+
+def _named(record: Record, width: int) -> str:
+    return clean(elide(f"{record.kind} {record.target}".rstrip(), width))
+
+
+def _heading(record: Record, width: int) -> tuple[str, str | None]:
     match record.kind:
         case "call" | "transact":
-            return f"{record.kind} {record.target}", rendered_arguments(record.payload)
+            return f"{record.kind} {record.target}", rendered_arguments(record.payload, width)
         case "sleep":
             return f"sleep {_seconds(record)}", None
         case "sleep_until":
@@ -155,10 +183,10 @@ def _parts(record: Record) -> list[bytes]:
     return [bytes(part) for part in msgspec.json.decode(record.payload, type=list[msgspec.Raw])]
 
 
-def failure_line(failure: Failure) -> str:
-    """Return an exception on one line, such as `ConnectionError: refused`."""
-    name = failure.type_name.removeprefix("builtins.").removeprefix("interp.errors.")
-    message = one_line(failure.message)
+def failure_line(failure: Failure, width: int = WHOLE) -> str:
+    """Return an exception on one line, such as `ConnectionError: refused`; a message in about so many characters."""
+    name = one_line(failure.type_name[:width].removeprefix("builtins.").removeprefix("interp.errors."))
+    message = elide(one_line(failure.message[: 2 * width]), width)
     return f"{name}: {message}" if message else name
 
 

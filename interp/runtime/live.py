@@ -52,6 +52,9 @@ _MOST_ROUNDS = 100
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+# What is stored has 63 bits, of which dates need fewer. Some days are kept back for the zones.
+_LAST_US = (datetime(9999, 12, 30, tzinfo=UTC) - EPOCH) // _MICROSECOND
+
 
 def microseconds(moment: datetime) -> int:
     """Return a moment as the store keeps it: microseconds since the epoch."""
@@ -59,8 +62,8 @@ def microseconds(moment: datetime) -> int:
 
 
 def moment(us: int) -> datetime:
-    """Return microseconds since the epoch as a moment, UTC."""
-    return EPOCH + timedelta(microseconds=us)
+    """Return microseconds since the epoch as a moment, UTC; what is later than any date as the last one."""
+    return EPOCH + timedelta(microseconds=min(us, _LAST_US))
 
 
 def decoded(run_id: str, records: Iterable[bytes]) -> Iterator[Transition]:

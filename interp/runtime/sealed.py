@@ -18,6 +18,7 @@ from interp.payloads import PayloadCodec
 from interp.sealing import NO_CODEC, REDACTED, Ways, is_sealed, open_bytes, open_text, seal_bytes, seal_text
 from interp.store import (
     Append,
+    Attended,
     Batch,
     Claim,
     Create,
@@ -36,6 +37,7 @@ from interp.store import (
     Store,
     Transact,
     Transactional,
+    WorkerRow,
 )
 from interp.streams import decode_emitted, encode_emitted
 from interp.tables import Transaction
@@ -267,6 +269,10 @@ class SealedStore:
             except PayloadLocked as error:
                 place = f"item {item.number} of stream {topic!r} of run {run_id!r}"
                 raise PayloadLocked(place, error.reason) from error.__cause__
+
+    def workers(self, now_us: int) -> tuple[WorkerRow, ...]:
+        """Return the workers, as far as the store behind tells."""
+        return self._store.workers(now_us) if isinstance(self._store, Attended) else ()
 
     def topics(self, run_id: str) -> tuple[str, ...]:
         """Return the topics of a run's streams."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from pathlib import Path
@@ -13,7 +14,7 @@ from interp.histories import SUFFIX
 from interp.runtime.exported import ExportedReader
 from interp.store import Reader, Store
 
-__all__ = ["DEFAULT_STORE", "default_url", "open_reader", "open_store", "opener_of"]
+__all__ = ["DEFAULT_STORE", "default_url", "hint", "open_reader", "open_store", "opener_of"]
 
 DEFAULT_STORE = "lmdb:.interp"
 
@@ -24,6 +25,11 @@ _DATA = "data.mdb"
 def default_url() -> str:
     """Return `$INTERP_STORE`, or `lmdb:.interp` in the current directory."""
     return os.environ.get("INTERP_STORE") or DEFAULT_STORE
+
+
+def hint(*words: str, store: str) -> str:
+    """Return a command line to suggest; the store is named where it is not the default."""
+    return "interp " + shlex.join([*words, *(["--store", store] if store != default_url() else [])])
 
 
 def open_store(url: str | None = None) -> Store:

@@ -78,7 +78,7 @@ class _Recording:
     def record(self, args: Sequence[Any], until: datetime | None) -> tuple[Transition, ...]:
         chance = random.Random(self.world.seed)
         payload = self.definition.arguments.encode(tuple(args), {})
-        started = Started(self.definition.name, payload, bytes(16), worker="w1")
+        started = Started(self.definition.name, payload, bytes(16), self.definition.code, "w1")
         interpreter = Interpreter(self.definition, started, self.run_id)
         try:
             self._note(interpreter.start(BEGIN), BEGIN, started)

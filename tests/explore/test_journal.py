@@ -172,9 +172,7 @@ def test_two_histories_of_one_run_are_told_apart_by_the_user(tmp_path: Path) -> 
     exported(tmp_path / "1.history.jsonl")
     exported(tmp_path / "2.history.jsonl", length=9)
 
-    with pytest.raises(
-        UsageError, match=r"1\.history\.jsonl and 2\.history\.jsonl in .* are both histories"
-    ):
+    with pytest.raises(UsageError, match=r"1\.history\.jsonl and 2\.history\.jsonl in .* are both histories"):
         Journal(tmp_path)
 
 

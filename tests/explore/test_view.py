@@ -38,6 +38,17 @@ def test_a_view_that_cannot_be_drawn_says_so_instead_of_raising() -> None:
     assert "Broken cannot be shown: RuntimeError: <b>" == str(Broken())
 
 
+def test_style_sheets_outrank_those_of_the_page_around_and_nothing_else_is_touched() -> None:
+    class Told(View):
+        def html(self) -> Markup:
+            return element("code", "from .interp import <style>.interp b</style>")
+
+    shown = Told()._repr_html_()
+
+    assert ".interp.interp.interp code" in shown
+    assert "from .interp import &lt;style&gt;.interp b&lt;/style&gt;" in shown
+
+
 def test_a_view_is_saved_as_what_its_name_ends_in(tmp_path: Path) -> None:
     path = Greeting().save(tmp_path / "greeting.html")
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from interp.cli.views import RunPage, show_page
 from interp.events import (
     AttemptFailed,
     CancelRequested,
@@ -32,6 +31,7 @@ from interp.outline.tree import Tree, tree_of
 from interp.runtime.live import microseconds
 from interp.runtime.repeated import repeated_calls
 from interp.store import RunRow, Status
+from interp.terminal import RunPage, show_page
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 START = Started("checkout", b'[{"id":"42","cents":1999}]', b"s" * 16, worker="host-1")

@@ -7,10 +7,11 @@ import msgspec
 
 from interp.cli.arguments import encoded_value
 from interp.cli.options import Command, common, existing_store
-from interp.cli.output import hint, note, say, write_document
+from interp.cli.output import note, say, write_document
 from interp.cli.target import import_target
 from interp.errors import UsageError
 from interp.runtime.forking import fork
+from interp.runtime.stores import hint
 
 __all__ = ["command"]
 

@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 
 import click
 
-from interp.cli.documents import history_document, repeated_documents, run_document
+from interp.cli.documents import history_document, record_documents, repeated_documents, run_document
 from interp.cli.history import row_of
 from interp.cli.options import Command, common, existing_reader
 from interp.cli.output import say, write_document
-from interp.cli.records import record_documents, record_lines
-from interp.cli.views import RunPage, console, show_page
+from interp.cli.views import console
 from interp.errors import UsageError
+from interp.outline.records import record_lines
 from interp.outline.rows import Limits
 from interp.outline.tree import Tree, tree_of
 from interp.runtime.live import decoded
 from interp.runtime.repeated import repeated_calls
+from interp.terminal import RunPage, show_page
 
 __all__ = ["command"]
 

@@ -12,11 +12,12 @@ import click
 
 from interp.cli.arguments import encoded_arguments, refuse_options
 from interp.cli.options import JSON_ARGUMENTS, MOMENT, Command, any_store, common
-from interp.cli.output import hint, note, say, write_document
+from interp.cli.output import note, say, write_document
 from interp.cli.target import workflow_in
 from interp.errors import RunExists
 from interp.outline.words import stamp
 from interp.runtime.creating import NewRun, describe_run, describe_start, new_run
+from interp.runtime.stores import hint
 from interp.runtime.vetting import vet
 from interp.store import Store
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
-from typing import Any
 
 from interp.events import (
     Asked,
@@ -34,10 +33,13 @@ from interp.events import (
 )
 from interp.outline.words import count, elide, failure_line, heading, long_history, one_line, rendered, stamp
 
-__all__ = ["record_documents", "record_lines"]
+__all__ = ["record_lines", "told"]
 
 # Values longer than this are cut.
 _VALUE = 60
+
+# So much is read of them: more than is shown, since blanks are joined.
+_READ = 1_000
 
 # Commands of one record that are named; the others are counted.
 _COMMANDS = 4
@@ -46,28 +48,19 @@ _COMMANDS = 4
 def record_lines(history: Iterable[Transition], zone: tzinfo | None) -> Iterator[str]:
     """Write each record on a line: its index, when, what happened, and the commands or the outcome that followed."""
     for record in history:
-        answers = [_command(command) for command in record.commands[:_COMMANDS]]
-        if len(record.commands) > _COMMANDS:
-            answers.append(f"{count(len(record.commands) - _COMMANDS, 'more command')}")
-        if record.outcome is not None:
-            answers.append(_outcome(record.outcome))
-        line = f"{record.index:>4}  {stamp(record.at, zone)}  {_cause(record.cause)}"
-        yield f"{line}  ⇒  {'; '.join(answers)}" if answers else line
+        happened, followed = told(record)
+        line = f"{record.index:>4}  {stamp(record.at, zone)}  {happened}"
+        yield f"{line}  ⇒  {followed}" if followed else line
 
 
-def record_documents(history: Iterable[Transition]) -> list[dict[str, Any]]:
-    """Describe each record for machines."""
-    return [
-        {
-            "index": record.index,
-            "at": record.at,
-            "cause": record.cause.__struct_config__.tag,
-            "id": getattr(record.cause, "id", None) or None,
-            "commands": [command.id for command in record.commands],
-            "outcome": None if record.outcome is None else record.outcome.__struct_config__.tag,
-        }
-        for record in history
-    ]
+def told(record: Transition) -> tuple[str, str]:
+    """Tell what happened, and the commands or the outcome that followed; empty for none."""
+    answers = [_command(command) for command in record.commands[:_COMMANDS]]
+    if len(record.commands) > _COMMANDS:
+        answers.append(f"{count(len(record.commands) - _COMMANDS, 'more command')}")
+    if record.outcome is not None:
+        answers.append(_outcome(record.outcome))
+    return _cause(record.cause), "; ".join(answers)
 
 
 def _cause(event: Event) -> str:
@@ -77,9 +70,9 @@ def _cause(event: Event) -> str:
         case Resolved():
             return f"{event.id} returned {_value(event.payload)}"
         case Rejected():
-            return f"{event.id} failed: {failure_line(event.failure)}"
+            return f"{event.id} failed: {failure_line(event.failure, _READ)}"
         case AttemptFailed():
-            return f"attempt {event.attempt} of {event.id} failed: {failure_line(event.failure)}"
+            return f"attempt {event.attempt} of {event.id} failed: {failure_line(event.failure, _READ)}"
         case Fired():
             return f"time of {event.id} came"
         case Signalled():
@@ -104,11 +97,11 @@ def _cause(event: Event) -> str:
             return f"long history: {long_history(event)}"
         case Retried():
             call = f", {event.rejected.id} is made anew" if event.rejected is not None else ""
-            return f"retried after {failure_line(event.failure)}{call}"
+            return f"retried after {failure_line(event.failure, _READ)}{call}"
 
 
 def _command(record: Record) -> str:
-    head, inside = heading(record)
+    head, inside = heading(record, _READ)
     text = head if inside is None else f"{head}({elide(one_line(inside), _VALUE)})"
     return text if record.kind == "patched" else f"{record.id} {text}"
 
@@ -118,7 +111,7 @@ def _outcome(outcome: Outcome) -> str:
         case Completed():
             return f"completed: {_value(outcome.payload)}"
         case Failed():
-            return f"failed: {failure_line(outcome.failure)}"
+            return f"failed: {failure_line(outcome.failure, _READ)}"
         case WasCancelled():
             return "cancelled"
         case ContinuedAs():
@@ -126,4 +119,4 @@ def _outcome(outcome: Outcome) -> str:
 
 
 def _value(payload: bytes) -> str:
-    return elide(one_line(rendered(payload)), _VALUE)
+    return elide(one_line(rendered(payload, _READ)), _VALUE)
