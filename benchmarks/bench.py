@@ -4,9 +4,9 @@
     python -m benchmarks.bench --report
 
 Peers are set up in `.peers/` (several hundred megabytes, once). Every measurement is made by a fresh process on a fresh
-database; in each round the systems take turns, so that a busy minute hits all of them. A system that takes longer than
-a shape allows is not asked again for that size or a larger one; what takes longer than a minute is measured in three
-rounds at most. An interrupted run goes on where it was when it is given the same file.
+database. In each round the systems take turns, each time another one first, so that a busy minute hits all of them. A
+system that takes longer than a shape allows is not asked again for that size or a larger one; what takes longer than a
+minute is measured in three rounds at most. An interrupted run goes on where it was when it is given the same file.
 """
 
 from __future__ import annotations
@@ -95,11 +95,13 @@ class Bench:
             file.write(json.dumps(line) + "\n")
 
     def plan(self, contenders: list[Contender], shapes: list[Shape], rounds: int) -> Iterator[Turn]:
-        """Yield what is to be measured: in each round all shapes, for each size all systems."""
+        """Yield what is to be measured: in each round all shapes, for each size all systems, another one first."""
         for number in range(rounds):
+            first = number % max(1, len(contenders))
+            turns = contenders[first:] + contenders[:first]
             for shape in shapes:
                 for size in (Size(shape.quick),) if self._quick else shape.sizes:
-                    for contender in contenders:
+                    for contender in turns:
                         most = size.ours if isinstance(contender, _OURS) else size.peers
                         if shape.name in contender.shapes and number < most:
                             yield Turn(number, shape, size.count, contender)
@@ -120,6 +122,7 @@ class Bench:
         scratch = ROOT / ".peers" / "data"
         scratch.mkdir(parents=True, exist_ok=True)
         directory = Path(tempfile.mkdtemp(prefix=f"{turn.contender.name}-", dir=scratch))
+        os.sync()  # what the one before has left to write is not this one's burden
         load, begin = os.getloadavg()[0], time.monotonic()
         line: dict[str, Any] = {
             "kind": "measurement",

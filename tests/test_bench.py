@@ -80,7 +80,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_systems_take_turns(tmp_path: Path) -> None:
     lines = measure(tmp_path, Peer("a", float), Peer("b", float), rounds=2)
 
-    assert ["a", "b", "a", "b", "a", "b"] == [line["contender"] for line in lines]
+    assert ["a", "b", "a", "b", "b", "a"] == [line["contender"] for line in lines]
     assert [(0, 10), (0, 10), (0, 20), (0, 20), (1, 10), (1, 10)] == [(line["round"], line["size"]) for line in lines]
 
 

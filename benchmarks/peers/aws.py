@@ -28,4 +28,4 @@ class Aws(Contender):
     durability = "none: its local runner keeps everything in memory"
     settings = "looks for results each 10 ms instead of each second; sleeps are skipped"
     is_durable = False
-    parts = frozenset()
+    prepared = frozenset()

@@ -51,6 +51,8 @@ class Contender:
         settings: What differs from its defaults, or from the others, and why.
         is_durable: Whether a recorded step survives the end of the process.
         oldest: The oldest Python that it runs on.
+        prepared: The shapes for which a part of the driver makes ready, in a process of its own, what is then measured.
+        killed: Those of them whose first process is killed.
     """
 
     name: ClassVar[str]
@@ -64,6 +66,8 @@ class Contender:
     settings: ClassVar[str]
     is_durable: ClassVar[bool] = True
     oldest: ClassVar[tuple[int, int]] = (3, 11)
+    prepared: ClassVar[frozenset[str]] = frozenset({"recovery", "replay", "listing"})
+    killed: ClassVar[frozenset[str]] = frozenset({"recovery", "replay"})
 
     def __init__(self) -> None:
         self.python = sys.executable
@@ -105,13 +109,9 @@ class Contender:
         if shape == "imports":
             return self.imports(until)
         place = self.fresh(directory)
-        if f"{shape}_setup" in self.parts:
+        if shape in self.prepared:
             self.drive(f"{shape}_setup", size, place, until, is_killed=shape in self.killed)
         return self.drive(shape, size, place, until)
-
-    # What of the driver's parts comes before the one that is measured, and which of these are killed.
-    parts: ClassVar[frozenset[str]] = frozenset({"recovery_setup", "replay_setup", "listing_setup"})
-    killed: ClassVar[frozenset[str]] = frozenset({"recovery", "replay"})
 
     def imports(self, until: float) -> dict[str, float]:
         """Measure importing it, with its byte code on the disk."""

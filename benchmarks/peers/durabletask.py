@@ -28,7 +28,7 @@ class DurableTask(Contender):
     durability = "none: its server for tests keeps everything in memory"
     settings = "64 work items at once, 16 threads; replay is that of its executor alone, over a history made here"
     is_durable = False
-    parts = frozenset()
+    prepared = frozenset()
 
     def fresh(self, directory: Path) -> str:
         """Return an address at which nobody listens."""

@@ -30,4 +30,4 @@ class Resonate(Contender):
     settings = "defaults"
     is_durable = False
     oldest = (3, 12)
-    parts = frozenset()
+    prepared = frozenset()

@@ -32,7 +32,7 @@ class Restate(Contender):
         "that of server and service; the import is that of the SDK alone"
     )
     # Replay is measured within one process: the workflow fails behind its last step, and is tried again.
-    parts = frozenset({"recovery_setup"})
+    prepared = frozenset({"recovery"})
     killed = frozenset({"recovery"})
 
     def set_up(self) -> None:

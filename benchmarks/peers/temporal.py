@@ -25,4 +25,4 @@ class Temporal(Contender):
     durability = "nothing is recorded: only replay is measured, which needs no server"
     settings = "histories made here, with the events a server writes; without the sandbox, which makes it faster"
     is_durable = False
-    parts = frozenset()
+    prepared = frozenset()
