@@ -120,6 +120,9 @@ def write(path: Path, page_path: Path) -> None:
         (pictures / name).write_text(picture)
     page_path.write_text(page(results, set(drawn)))
     print(f"wrote {page_path} and {len(drawn)} pictures in {pictures}")
+    index = page_path.parent.parent / "index.md"
+    if index.exists() and f"{page_path.parent.name}/{page_path.stem}" not in index.read_text():
+        print(f"list the page in {index}: the documentation does not build with one that is not listed")
 
 
 def page(results: Results, pictures: set[str]) -> str:
