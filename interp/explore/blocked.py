@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from interp.explore.markup import Markup, element, text
+from interp.explore.markup import Markup, element, table, text
 from interp.explore.subject import Stored
 from interp.explore.view import View
 from interp.explore.waits import Wait, alive_in, waits_of
@@ -93,12 +93,7 @@ class Blocked(View):
         return element(
             "div",
             element("p", self._sum(), class_="dim"),
-            element(
-                "table",
-                element("thead", element("tr", [element("th", head, scope="col") for head in heads])),
-                element("tbody", rows),
-                class_="blocked",
-            ),
+            table(heads, rows, class_="blocked"),
             element("p", f"… and {count(rest, 'more group')}", class_="dim") if rest > 0 else None,
         )
 

@@ -75,7 +75,7 @@ def text_of(chart: Chart, lanes: Sequence[Lane], idle: tuple[Idle, ...], which: 
         took = lasted(lane.end - lane.begin) + ("…" if lane.is_open else "")
         bars = "".join(_bars(lane, axis, left, right))
         lines.append(f"{set_cell_size(elide(name, left - 2), left)}{bars}{took:>{_TOOK}}")
-    lines += _notes(chart, axis, right, width)
+    lines += _notes(chart, axis, width)
     lines.append(_legend(lanes))
     return "\n".join(line.rstrip() for line in lines).rstrip()
 
@@ -144,7 +144,7 @@ def _name(cells: list[str], segment: Segment, begin: float, end: float) -> None:
         cells[int(begin) + 1 : int(begin) + 1 + len(name)] = name
 
 
-def _notes(chart: Chart, axis: Axis, right: int, width: int) -> list[str]:
+def _notes(chart: Chart, axis: Axis, width: int) -> list[str]:
     lines: list[str] = []
     for note in chart.notes[:_MOST_NOTES]:
         told = elide(f"{note.mark} {one_line(note.text)}", width)

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from interp.explore.markup import Markup, element
+from interp.explore.markup import Markup, element, indented
 from interp.explore.scenes import FiberAt, FrameAt, Scene
-from interp.explore.sources import Line, excerpt
+from interp.explore.sources import SourceLine, around_frame
 from interp.outline.words import count, elide
 
 __all__ = ["CARD_STYLE", "Group", "cards_html", "cards_text", "changed_in", "groups_of", "in_columns"]
@@ -236,20 +236,22 @@ def _head(group: Group) -> Markup:
 
 
 def _source(frame: FrameAt, around: int) -> Markup:
-    lines = excerpt(frame, around)
+    lines = around_frame(frame, around)
     if not lines:
         told = f"{frame.function}, line {frame.line}: its source is not at hand"
         return element("div", element("code", told, class_="dim"), class_="at-source")
     return element("div", *map(_line, lines), class_="at-source")
 
 
-def _line(line: Line) -> Markup:
+def _line(line: SourceLine) -> Markup:
     text: list[Markup | str] = [line.text or " "]
     if line.marked is not None:
         begin, end = line.marked
-        text = [line.text[:begin], element("u", line.text[begin:end]), line.text[end:]]
+        text = [indented(line.text[:begin]), element("u", line.text[begin:end]), line.text[end:]]
     number = element("span", str(line.number), class_="no")
-    return element("code", number, text, class_="lit" if line.lit else None, aria_current="true" if line.lit else None)
+    return element(
+        "code", number, text, class_="lit" if line.roles else None, aria_current="true" if line.roles else None
+    )
 
 
 def _variables(frame: FrameAt, changed: frozenset[str]) -> Markup | None:
@@ -380,8 +382,8 @@ def _card_text(group: Group, more: str) -> Iterable[str]:
     yield f"{raised}{group.name or group.fibers[0].label}{place}"
     for depth, frame in enumerate(group.frames):
         is_last = depth == len(group.frames) - 1
-        for line in excerpt(frame, 2 if is_last else 0):
-            yield f"{'>' if line.lit else ' '} {line.number:4} │ {line.text}"
+        for line in around_frame(frame, 2 if is_last else 0):
+            yield f"{'>' if line.roles else ' '} {line.number:4} │ {line.text}"
         if len(group.fibers) == 1:
             yield from _variables_text(frame, group.changed_at(group.fibers[0], depth))
     if len(group.fibers) > 1:

@@ -23,9 +23,9 @@ from interp.codec import canonical
 from interp.errors import CodecError
 from interp.events import CancelRequested, Completed, ContinuedAs, Failed, Outcome, Record, WasCancelled
 from interp.explore.aligning import aligned
-from interp.explore.contrast import LONG_BYTES
 from interp.outline.nodes import Node
 from interp.outline.tree import Tree
+from interp.outline.words import LONG_BYTES
 
 __all__ = ["CommandDifference", "Differs", "FiberDifference", "Side", "compared", "same_outcome", "same_payload"]
 

@@ -12,10 +12,11 @@ import attrs
 from interp.errors import UsageError
 from interp.explore.axis import Axis, axis_of, draw_axis, idle_of
 from interp.explore.commands import Past
+from interp.explore.doings import AT_WORK, QUEUED, RETRY, UNKNOWN, doings
 from interp.explore.frames import Frame, Kind
 from interp.explore.markup import Markup, element
-from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
-from interp.explore.statistics import AT_WORK, QUEUED, RETRY, UNKNOWN, doings, period
+from interp.explore.picture import Picture, canvas, fitted, headline, paint, rect, words
+from interp.explore.statistics import period
 from interp.explore.theme import hues_of
 from interp.outline.tree import tree_of
 from interp.outline.words import clean, count, elide, stamp
@@ -118,25 +119,15 @@ class Concurrency(Picture):
             draw_axis(axis, _TOP, floor_of_runs),
             *_levels(peak, _TOP, _HEIGHT),
             *_stack(self.layers, numbers, peak),
-            *_legend(self.layers, numbers),
+            *_legend(self.layers),
             *self._runs_area(axis, bottom + _GAP),
             words(_LEFT, floor_of_runs + 20, self._foot(), fill="dim"),
         ]
         return canvas(_WIDTH, floor_of_runs + 32, *marks, label=self._label(peak))
 
     def _headline(self) -> list[Markup]:
-        title = fitted(clean(self.title), 500, 16, bold=True)
         told = "calls at work at once, by activity" if self.by == "activity" else "calls at once, by what they did"
-        return [
-            words(0, 18, title, size=16, bold=True),
-            words(
-                words_width(title, 16, bold=True) + 8,
-                18,
-                f"{told} · {count(len(self.runs), 'run')}",
-                fill="dim",
-                size=13,
-            ),
-        ]
+        return headline(self.title, f"{told} · {count(len(self.runs), 'run')}")
 
     def _runs_area(self, axis: Axis, top: float) -> list[Markup]:
         numbers = _numbers(self.runs, axis, _STEPS)
@@ -268,7 +259,7 @@ def _corners(numbers: Sequence[float], bottom: float, scale: float) -> Iterator[
             yield f"{_LEFT + (place + 1) * width:.1f} {y:.1f}"
 
 
-def _legend(layers: Sequence[Layer], numbers: Sequence[Sequence[float]]) -> Iterator[Markup]:
+def _legend(layers: Sequence[Layer]) -> Iterator[Markup]:
     """Name the layers in the order in which they are stacked, the topmost first."""
     for place, layer in enumerate([*layers][::-1]):
         y = _TOP + 4 + place * 24

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import attrs
 
-from interp.outline.words import clean, elide, one_line, rendered
+from interp.outline.words import LONG_BYTES, clean, elide, one_line, rendered
 
-__all__ = ["LONG_BYTES", "Cut", "contrasted", "values_contrasted"]
+__all__ = ["Cut", "contrasted", "values_contrasted"]
 
-LONG_BYTES = 100_000
-"""Longer JSON is not rendered as a whole: only what lies around the place where two of them part."""
-
-# What is kept of such JSON before and behind that place, in bytes.
+# What is kept of long JSON before and behind the place where two of them part, in bytes.
 _BEFORE, _BEHIND = 120, 360
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import attrs
 
+from interp.explore.doings import AT_WORK, QUEUED, RETRY, UNKNOWN, doings
 from interp.explore.frames import library
 from interp.explore.latency import Latency
 from interp.explore.run import Run
 from interp.explore.runs import Runs
-from interp.explore.statistics import AT_WORK, QUEUED, RETRY, UNKNOWN, Group, doings, period
+from interp.explore.statistics import Group, period
 from interp.explore.theme import hues_of
 from interp.explore.values import recorded
 from interp.outline.tree import Tree

@@ -17,7 +17,7 @@ from interp.explore.comparing import (
     same_outcome,
     same_payload,
 )
-from interp.explore.contrast import LONG_BYTES, Cut, contrasted, values_contrasted
+from interp.explore.contrast import Cut, contrasted, values_contrasted
 from interp.explore.divergence import Divergence, Misfit
 from interp.explore.markup import Markup, element
 from interp.explore.names import fiber_names, root_name
@@ -25,7 +25,7 @@ from interp.explore.phrases import answer_words, arguments_words, clock, command
 from interp.explore.subject import Subject
 from interp.explore.view import View
 from interp.outline.nodes import Node, State
-from interp.outline.words import clean, count, elide, one_line, span
+from interp.outline.words import LONG_BYTES, clean, count, elide, one_line, span
 from interp.sealing import REDACTED
 
 __all__ = ["Difference", "difference_of"]

@@ -11,12 +11,13 @@ import attrs
 
 from interp.definitions import WorkflowDefinition
 from interp.errors import InterpError, NondeterminismError, UndecodableHistory
-from interp.events import Outcome, Started, Transition, WorkerLost
+from interp.events import Outcome, Transition
 from interp.explore.contrast import Cut, contrasted
-from interp.explore.excerpts import SourceLine, excerpt, full_name, place_of
-from interp.explore.markup import Markup, element
+from interp.explore.markup import Markup, element, indented
 from interp.explore.phrases import answer_words, command_words, outcome_words
 from interp.explore.quiet import quiet
+from interp.explore.sources import SourceLine, around_lines, full_name, place_of
+from interp.explore.staleness import recorded_code
 from interp.explore.subject import Subject
 from interp.explore.view import View
 from interp.fibers import Issued
@@ -154,14 +155,14 @@ class Divergence(View):
         if then is not None and now is not None and (then[0] == now[0].rpartition("/")[2]):
             lit: dict[int, tuple[str, ...]] = {then[1]: ("recorded",)}
             lit[now[1]] = (*lit.get(now[1], ()), "now")
-            lines = excerpt(now[0], lit)
+            lines = around_lines(now[0], lit)
             return [("recorded and now", now[0], lines)] if lines else []
         found: list[tuple[str, str, list[SourceLine]]] = []
         if then is not None:
             file = full_name(then[0], self.likely)
-            found.append(("recorded", file, excerpt(file, {then[1]: ("recorded",)})))
+            found.append(("recorded", file, around_lines(file, {then[1]: ("recorded",)})))
         if now is not None:
-            found.append(("now", now[0], excerpt(now[0], {now[1]: ("now",)})))
+            found.append(("now", now[0], around_lines(now[0], {now[1]: ("now",)})))
         return [each for each in found if each[2]]
 
     def _now(self) -> tuple[str, int] | None:
@@ -303,7 +304,7 @@ def _table(commands: Sequence[Line]) -> Markup:
 def _drawn(line: SourceLine) -> Markup:
     """Draw a line of source: its number, what stands at it, and its text with the `yield` underlined."""
     begin, end = line.marked or (0, 0)
-    text = [line.text[:begin], element("u", line.text[begin:end]) if line.marked else None, line.text[end:]]
+    text = [indented(line.text[:begin]), element("u", line.text[begin:end]) if line.marked else None, line.text[end:]]
     roles = [element("span", role, class_=f"role {role}") for role in line.roles]
     return element(
         "div",
@@ -427,9 +428,7 @@ def _yielded(
 
 def _is_stale(definition: WorkflowDefinition, history: Sequence[Transition]) -> bool | None:
     """Tell whether the last record was written by other code than there is now."""
-    causes = (transition.cause for transition in reversed(history))
-    codes = (cause.code for cause in causes if isinstance(cause, (Started, WorkerLost)) and cause.code)
-    recorded = next(codes, "")
+    recorded = recorded_code(history)
     return recorded != definition.code if recorded else None
 
 

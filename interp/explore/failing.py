@@ -2,22 +2,112 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC
+from datetime import UTC, datetime
 
 import attrs
 
-from interp.explore.commands import Past
+from interp.events import Failed, Failure
+from interp.explore.commands import CALLS, Past, attempts_of, short_name
 from interp.explore.frames import Frame, Kind
 from interp.explore.markup import Child, Markup, element
-from interp.explore.statistics import FailureGroup, failure_groups
 from interp.explore.view import View
+from interp.outline.nodes import State
+from interp.outline.tree import tree_of
 from interp.outline.words import clean, count, elide, one_line, stamp
 
-__all__ = ["Failures", "failures_of"]
+__all__ = ["FailureGroup", "Failures", "failure_groups", "failures_of", "shape_of"]
 
 # Groups that are shown; the others are counted.
 _MOST = 30
+
+# What differs between two messages of one kind: quoted text, ids, and whatever begins with a digit.
+_PARTICULAR = re.compile(
+    r"""(?<!\w)'[^']*'(?!\w) | "[^"]*"
+    | \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b
+    | \d(?:[\w.:-]*\w)?""",
+    re.VERBOSE,
+)
+
+# Longest shape, in characters.
+_SHAPE = 90
+
+# Runs that are named as examples.
+_EXAMPLES = 3
+
+
+@attrs.define
+class FailureGroup:
+    """Failures that are alike: one type, one activity, one shape of message.
+
+    Attributes:
+        type_name: Name of the exception's class.
+        activity: Name of the activity; empty for what the workflow itself raised.
+        shape: The message with what differs left out.
+        message: One of the messages, whole.
+        tries: How many attempts failed with it.
+        calls: How many calls failed for good with it.
+        runs_failed: How many runs ended with it.
+        runs: In which runs it happened; in order.
+        last: When it happened last.
+    """
+
+    type_name: str
+    activity: str
+    shape: str
+    message: str
+    tries: int = 0
+    calls: int = 0
+    runs_failed: int = 0
+    runs: dict[str, None] = attrs.field(factory=dict[str, None])
+    last: datetime | None = None
+
+    @property
+    def examples(self) -> list[str]:
+        """Ids of a few of the runs."""
+        return [*self.runs][:_EXAMPLES]
+
+
+def failure_groups(pasts: Iterable[Past]) -> list[FailureGroup]:
+    """Group failures; those that ended runs come first, then those of most attempts.
+
+    Args:
+        pasts: The runs; each is looked at once.
+    """
+    groups: dict[tuple[str, str, str], FailureGroup] = {}
+
+    def group(past: Past, activity: str, failure: Failure, at: datetime | None) -> FailureGroup:
+        shape = shape_of(failure.message)
+        key = (failure.type_name, activity, shape)
+        if key not in groups:
+            groups[key] = FailureGroup(
+                short_name(failure), activity, shape, elide(one_line(failure.message[:2000]), 400)
+            )
+        found = groups[key]
+        found.runs[past.run] = None
+        found.last = at if found.last is None else max(found.last, at or found.last)
+        return found
+
+    for past in pasts:
+        tree = tree_of(past.history)
+        for node in tree.nodes.values():
+            target = node.record.target if node.record.kind in CALLS | {"child"} else ""
+            for attempt in node.tries:
+                if attempt.failure is not None:
+                    group(past, target, attempt.failure, attempt.ended).tries += 1
+            if node.state is State.FAILED and node.failure is not None:
+                found = group(past, target, node.failure, node.ended)
+                found.calls += 1
+                found.tries += node.record.kind in CALLS and attempts_of(node).number > len(node.tries)
+        if isinstance(tree.outcome, Failed):
+            group(past, "", tree.outcome.failure, tree.last_at).runs_failed += 1
+    return sorted(groups.values(), key=lambda each: (-each.runs_failed, -each.calls, -each.tries, each.type_name))
+
+
+def shape_of(message: str) -> str:
+    """Return what messages of one kind have in common: `no room in …: … of … used`."""
+    return elide(_PARTICULAR.sub("…", one_line(message[:2000])), _SHAPE)
 
 
 @attrs.frozen(eq=False, repr=False)

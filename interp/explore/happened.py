@@ -13,7 +13,6 @@ from interp.events import (
     Completed,
     Delivered,
     Failed,
-    Failure,
     Fired,
     Heartbeat,
     Outgrown,
@@ -29,37 +28,20 @@ from interp.events import (
     WasCancelled,
     WorkerLost,
 )
+from interp.explore.phrases import command_words, failure_words
 from interp.explore.values import recorded
-from interp.outline.words import elide, failure_line, heading, long_history, one_line, span
+from interp.outline.words import elide, long_history, one_line, span
 
-__all__ = ["News", "command_words", "happened"]
+__all__ = ["News", "happened"]
 
 News: TypeAlias = Literal["good", "bad", "wait", "odd"]
 """How a record is to be taken: an answer, a failure, something from outside, something about the run as a whole."""
 
-# Recorded arguments with more bytes are not read as a whole.
-_LARGE = 20_000
+# Longest text of a command, in characters.
+_COMMAND = 80
 
 # Names of activities, signals, workers: longer ones are cut.
 _NAME = 80
-
-
-def command_words(record: Record, width: int = 60) -> str:
-    """Name a command on one line: `create_vm('web-1', 'net-1')`, `transact transfer('ada', 5)`, `sleep 1 min`.
-
-    Args:
-        record: The command.
-        width: Longest text of its arguments, in characters.
-    """
-    if record.kind in ("call", "transact"):
-        inside = recorded(record.payload, width + 2)
-        kind = "" if record.kind == "call" else f"{record.kind} "
-        return one_line(
-            f"{kind}{_name(record.target)}({inside[1:-1] if inside[:1] == '[' and inside[-1:] == ']' else inside})"
-        )
-    if len(record.payload) > _LARGE:
-        return one_line(f"{record.kind} {_name(record.target)}".rstrip())
-    return one_line(elide(heading(record)[0], width + 20))
 
 
 def happened(transition: Transition, commands: Mapping[str, Record], width: int = 90) -> tuple[News, str]:
@@ -74,7 +56,7 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
 
     def name(command_id: str) -> str:
         record = commands.get(command_id)
-        return f"command {command_id}" if record is None else f"{command_words(record)} [{command_id}]"
+        return f"command {command_id}" if record is None else f"{command_words(record, _COMMAND)} [{command_id}]"
 
     match cause:
         case Started():
@@ -82,10 +64,10 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
         case Resolved():
             return "good", f"{name(cause.id)} → {recorded(cause.payload, width)}"
         case Rejected():
-            return "bad", f"{name(cause.id)} failed: {_failure(cause.failure, width)}"
+            return "bad", f"{name(cause.id)} failed: {failure_words(cause.failure, width)}"
         case AttemptFailed():
             again = span(cause.retry_at - transition.at)
-            failure = _failure(cause.failure, width)
+            failure = failure_words(cause.failure, width)
             return "bad", f"attempt {cause.attempt} of {name(cause.id)} failed: {failure}; again in {again}"
         case Heartbeat():
             return "good", f"attempt {cause.attempt} of {name(cause.id)} told: {recorded(cause.details, width)}"
@@ -115,9 +97,9 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
             record = commands.get(cause.id)
             return "good", f"{name(cause.id)} was {'started' if record and record.kind == 'child' else 'delivered'}"
         case Refused():
-            return "bad", one_line(f"{name(cause.id)} was refused: {cause.why}")
+            return "bad", one_line(f"{name(cause.id)} was refused: {elide(cause.why, width)}")
         case Retried():
-            return "odd", f"the run was tried again after {_failure(cause.failure, width)}"
+            return "odd", f"the run was tried again after {failure_words(cause.failure, width)}"
         case Outgrown():
             return "odd", f"the history is long: {long_history(cause)}"
         case _:
@@ -129,14 +111,10 @@ def _child(cause: ChildEnded, name: str, width: int) -> tuple[News, str]:
         case Completed():
             return "good", f"{name} → {recorded(cause.outcome.payload, width)}"
         case Failed():
-            return "bad", f"{name} failed: {_failure(cause.outcome.failure, width)}"
+            return "bad", f"{name} failed: {failure_words(cause.outcome.failure, width)}"
         case WasCancelled():
             return "bad", one_line(f"{name} was cancelled: {elide(cause.outcome.reason, width)}".removesuffix(": "))
 
 
 def _name(name: str) -> str:
     return elide(one_line(name), _NAME)
-
-
-def _failure(failure: Failure, width: int) -> str:
-    return elide(failure_line(failure), width)

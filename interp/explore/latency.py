@@ -8,7 +8,7 @@ import attrs
 
 from interp.explore.frames import Frame, Kind
 from interp.explore.markup import Markup, element
-from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
+from interp.explore.picture import Picture, canvas, fitted, headline, paint, rect, words, words_width
 from interp.explore.statistics import Group, Scale, groups_of, percentile, period, scale_of, share
 from interp.explore.theme import hues_of
 from interp.outline.words import clean, count, elide
@@ -88,7 +88,7 @@ class Latency(Picture):
         hues = hues_of(group.name for group in shown)
         whole = sum(group.worked for group in self.groups)
         marks = [
-            *self._headline(),
+            *headline(self.title, self._size()),
             _heads(self.by),
             *_grid(scale, bottom),
             *(
@@ -99,13 +99,6 @@ class Latency(Picture):
             *_legend(bottom + 22),
         ]
         return canvas(_WIDTH, bottom + 34, *marks, label=self._label())
-
-    def _headline(self) -> list[Markup]:
-        title = fitted(clean(self.title), 500, 16, bold=True)
-        return [
-            words(0, 18, title, size=16, bold=True),
-            words(words_width(title, 16, bold=True) + 8, 18, self._size(), size=13, fill="dim"),
-        ]
 
     def _size(self) -> str:
         return f"{count(self.runs, 'run')} · {count(sum(group.number for group in self.groups), 'call')}"

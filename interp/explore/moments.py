@@ -16,10 +16,10 @@ from interp.explore.cards import CARD_STYLE, cards_html, cards_text, changed_in,
 from interp.explore.changes import Changes, changes_between
 from interp.explore.frames import Frame, Kind
 from interp.explore.happened import News, happened
-from interp.explore.markup import Markup, element
+from interp.explore.markup import Markup, element, table
 from interp.explore.places import Lived, Where, index_of, length_of, record_of
 from interp.explore.scenes import FiberAt, Pending, Scene, scene_by_records
-from interp.explore.sources import Staleness
+from interp.explore.staleness import Staleness
 from interp.explore.standing import Standing, standing
 from interp.explore.supposing import Known
 from interp.explore.values import shown
@@ -163,8 +163,7 @@ class Moment(View):
         known: Known | None = None,
     ) -> WhatIf[Any]:
         """Continue the run in memory from here on with other answers; arguments and errors as for `Run.what_if`."""
-        run: Any = self.run
-        return what_if(run, self.index, results, signals=signals, known=known)
+        return what_if(self.run, self.index, results, signals=signals, known=known)
 
     def diff(self, other: Moment | Where) -> Changes:
         """Say what has changed between this moment and another one of the same run.
@@ -257,9 +256,8 @@ class Moment(View):
                 rest = f"… and {len(self.pending) - _LISTED:,} more: moment.pending"
                 rows.append(element("tr", element("td", rest, class_="dim", colspan=4)))
             title = element("summary", f"{count(len(self.pending), 'command')} waiting")
-            heads = [element("th", name, scope="col") for name in ("id", "command", "since", "until")]
-            table = element("table", element("thead", element("tr", heads)), element("tbody", rows))
-            parts.append(element("details", title, table))
+            heads = ("id", "command", "since", "until")
+            parts.append(element("details", title, table(heads, rows)))
         return element("div", parts, class_="at-rest")
 
     def text(self) -> str:
@@ -363,8 +361,8 @@ class Fibers(View, Sequence[FiberAt]):
         }
         with moment.standing() as stood:
             tables = [_outermost(stood, fiber) for fiber in chosen]
-        for name in dict.fromkeys(name for table in tables for name in table):
-            columns[name if name not in columns else f"{name}_"] = _column([table.get(name) for table in tables])
+        for name in dict.fromkeys(name for each in tables for name in each):
+            columns[name if name not in columns else f"{name}_"] = _column([each.get(name) for each in tables])
         return Frame(columns, noun="fiber")
 
     def text(self) -> str:

@@ -9,7 +9,7 @@ import attrs
 from interp.explore.frames import Frame, Kind
 from interp.explore.layout import Laid, lay_out
 from interp.explore.markup import Markup, element
-from interp.explore.picture import Picture, canvas, fitted, paint, rect, words, words_width
+from interp.explore.picture import Picture, canvas, fitted, headline, headline_width, paint, rect, words, words_width
 from interp.explore.statistics import percentile, period, share
 from interp.explore.theme import hues_of
 from interp.explore.ways import ENDS, START, Site, Ways
@@ -101,17 +101,9 @@ class PathMap(Picture):
             lane=_LANE,
         )
         drawing = _Drawing(ways, laid, ends)
-        headline = self._headline()
-        width = max(drawing.width, words_width(self.title, 16, bold=True) + words_width(self._size(), 13) + 60)
+        width = max(drawing.width, headline_width(self.title, self._size()) + 52)
         body = [drawing.edges(), drawing.nodes()]
-        return canvas(width, drawing.height, *headline, *body, label=self._label())
-
-    def _headline(self) -> list[Markup]:
-        title = fitted(clean(self.title), 500, 16, bold=True)
-        return [
-            words(0, 18, title, size=16, bold=True),
-            words(words_width(title, 16, bold=True) + 8, 18, self._size(), size=13, fill="dim"),
-        ]
+        return canvas(width, drawing.height, *headline(self.title, self._size()), *body, label=self._label())
 
     def _size(self) -> str:
         ways = self.ways
@@ -348,7 +340,7 @@ class _Drawing:
         line = element(
             "g",
             element("title", count(number, "time")),
-            element("path", d=path, style=self._stroke(source, target, number) + ";stroke-dasharray:5 3"),
+            element("path", d=path, style=self._stroke(target, number) + ";stroke-dasharray:5 3"),
             element("path", d=f"M{end_x + side:.1f} {end_y:.1f}l{side * 8} -4.5v9z", style=f"fill:{paint('dim')}"),
         )
         return line, self._number(out, (y + end_y) / 2, number)
@@ -376,11 +368,11 @@ class _Drawing:
         return element(
             "g",
             element("title", told),
-            element("path", d=path, style=self._stroke(source, target, number)),
+            element("path", d=path, style=self._stroke(target, number)),
             element("path", d=head, style=f"fill:{paint(self._colour(target))}"),
         )
 
-    def _stroke(self, source: str, target: str, number: int) -> str:
+    def _stroke(self, target: str, number: int) -> str:
         width = 1.0 + 3.0 * math.log1p(number) / math.log1p(self.most)
         return f"fill:none;stroke:{paint(self._colour(target))};stroke-width:{width:.1f};stroke-opacity:0.6"
 

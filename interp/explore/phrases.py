@@ -8,12 +8,20 @@ import msgspec
 
 from interp.definitions import WorkflowDefinition
 from interp.events import Completed, ContinuedAs, Failed, Failure, Outcome, Record, WasCancelled
-from interp.explore.contrast import LONG_BYTES
 from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
-from interp.outline.words import clean, elide, failure_line, heading, one_line, span
+from interp.outline.words import LONG_BYTES, clean, elide, failure_line, heading, one_line, span
 
-__all__ = ["answer_words", "arguments_words", "clock", "command_words", "failure_words", "outcome_words", "verb"]
+__all__ = [
+    "answer_words",
+    "arguments_words",
+    "clock",
+    "command_words",
+    "failure_words",
+    "outcome_words",
+    "place_words",
+    "verb",
+]
 
 # Longer texts are not cleaned as a whole.
 _CHARACTERS = 20_000
@@ -24,10 +32,7 @@ def command_words(record: Record, width: int = _CHARACTERS) -> str:
     kind = "" if record.kind == "call" else f"{record.kind} "
     if len(record.payload) > LONG_BYTES:
         return elide(clean(f"{kind}{record.target}({recorded(record.payload, min(width, 120))})"), width)
-    try:
-        head, inside = heading(record)
-    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):  # nothing that this version writes
-        return elide(one_line(f"{kind}{record.target}({recorded(record.payload, 120)})"), width)
+    head, inside = heading(record)
     if inside is None:
         return elide(one_line(head), width)
     return elide(one_line(f"{head.removeprefix('call ')}({inside})"), width)
@@ -95,6 +100,12 @@ def arguments_words(code: WorkflowDefinition | str, args: bytes) -> str:
     if isinstance(code, str) or len(args) > LONG_BYTES:
         return recorded(args, _CHARACTERS)
     return one_line(code.arguments.render(args, _CHARACTERS))
+
+
+def place_words(where: str, width: int = 160) -> str:
+    """Write `file:line`; of a long one its end, which tells most."""
+    text = one_line(where)
+    return text if len(text) <= width else "…" + text[1 - width :]
 
 
 def clock(after: timedelta) -> str:

@@ -17,14 +17,31 @@ from interp.errors import UsageError
 from interp.explore.markup import Child, Markup, element
 from interp.explore.theme import palette
 from interp.explore.view import View
+from interp.outline.words import clean
 
-__all__ = ["FONT", "Picture", "canvas", "fitted", "ink_on", "paint", "rect", "words", "words_width"]
+__all__ = [
+    "FONT",
+    "Picture",
+    "canvas",
+    "fitted",
+    "headline",
+    "headline_width",
+    "ink_on",
+    "paint",
+    "rect",
+    "words",
+    "words_width",
+]
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', 'Noto Sans', Helvetica, Arial, sans-serif"
 """What the text of all pictures is written in: one of these is on each system, also where no browser draws."""
 
 # A picture for a page of paper or a slide; more is needed for posters only.
 _ZOOM = 2.0
+
+# Of a headline: the size of its title, and how much room that has; in pixels.
+_TITLE = 16
+_TITLE_ROOM = 500
 
 _STYLES = re.compile(r'(?<= style=")[^"]*')
 _VARIABLE = re.compile(r"var\((--[a-z-]+)\)")
@@ -158,6 +175,26 @@ def _short(number: float) -> str:
 _NARROW = frozenset("iIjl|!.,:;'` ")
 _WIDE = frozenset("mwMWOQ@%&+=<>~—…→■")
 _EMS = {"narrow": 0.34, "wide": 0.9, "upper": 0.7, "other": 0.62, "full": 1.05}
+
+
+def headline(title: str, told: str) -> list[Markup]:
+    """Write what a picture is of, and behind it how much of it there is.
+
+    Args:
+        title: What was looked at; it is cut where it is long.
+        told: In words, how much.
+    """
+    title = fitted(clean(title), _TITLE_ROOM, _TITLE, bold=True)
+    return [
+        words(0, 18, title, size=_TITLE, bold=True),
+        words(words_width(title, _TITLE, bold=True) + 8, 18, told, size=13, fill="dim"),
+    ]
+
+
+def headline_width(title: str, told: str) -> float:
+    """Return how wide a headline is at most, in pixels."""
+    title = fitted(clean(title), _TITLE_ROOM, _TITLE, bold=True)
+    return words_width(title, _TITLE, bold=True) + 8 + words_width(told, 13)
 
 
 def words_width(text: str, size: float = 12, *, bold: bool = False) -> float:

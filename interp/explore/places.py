@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from datetime import date, datetime, time, timedelta
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, TypeAlias
 
 from interp.errors import UsageError
 from interp.events import AttemptFailed, Failed, Rejected, Transition
@@ -21,7 +21,7 @@ Where: TypeAlias = int | datetime | str
 class Lived(Stored, Protocol):
     """What time travel needs of a run."""
 
-    def refresh(self) -> Self: ...  # noqa: D102  the run, read again
+    def refresh(self) -> Lived: ...  # noqa: D102  the run, read again
 
 
 _COMMAND = re.compile(r"\d+(\.\d+)*|~.+", re.DOTALL)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -81,18 +81,25 @@ class Run(View):
         """Say on one line which run it is."""
         return f"<run {self.id!r} of {self.row.workflow}: {self.row.status}, {count(self.row.length, 'record')}>"
 
-    @functools.cached_property
+    # What is computed once has a plain property before it: pyright does not take a cached one for the property that a
+    # protocol (`interp.explore.subject`) asks for.
+
+    @property
     def tree(self) -> Tree:
         """The history as a tree of commands."""
-        return tree_of(self.history)
+        return self._tree
 
     @functools.cached_property
+    def _tree(self) -> Tree:
+        return tree_of(self.history)
+
+    @property
     def started(self) -> Started | None:
         """How it began; None when that cannot be read, or it has not."""
         first = self.history[0].cause if self.history else None
         return first if isinstance(first, Started) else None
 
-    @functools.cached_property
+    @property
     def code(self) -> WorkflowDefinition | str:
         """The workflow as it is now, or why its history cannot be replayed: it is not at hand, or values are locked."""
         if any(is_redacted(transition.cause) for transition in self.history):
@@ -102,6 +109,10 @@ class Run(View):
     @functools.cached_property
     def definition(self) -> WorkflowDefinition | str:
         """The workflow as it is now, or why it is not at hand."""
+        return self._code
+
+    @functools.cached_property
+    def _code(self) -> WorkflowDefinition | str:
         if self.workflow is not None:
             return self.workflow
         try:
@@ -162,9 +173,7 @@ class Run(View):
             critical: Whether the critical path is marked.
             now: Until when goes on what has not ended; None for the present.
         """
-        # A cached property is a property, which pyright does not see.
-        run: Any = self
-        return timeline_of(run, fold=fold, rows=rows, width=width, critical=critical, now=now)
+        return timeline_of(self, fold=fold, rows=rows, width=width, critical=critical, now=now)
 
     def at(self, where: Where) -> Moment:
         """Stand at a record: the workflow is replayed to it, with no effects, and shown with all its variables.
@@ -182,8 +191,7 @@ class Run(View):
         Raises:
             UsageError: There is no such record.
         """
-        run: Any = self  # as in `timeline`
-        return moment_at(run, where)
+        return moment_at(self, where)
 
     def step_through(self, at: Where | None = None, *, live: bool = False, height: int = 800) -> Any:
         """Step through the records: a slider, the source with the current line lit, the variables as they change.
@@ -202,8 +210,7 @@ class Run(View):
         Raises:
             UsageError: There is no such record, or `live` without the package anywidget.
         """
-        run: Any = self  # as in `timeline`
-        return live_stepper(run, at) if live else stepper_of(run, at, height=height)
+        return live_stepper(self, at) if live else stepper_of(self, at, height=height)
 
     def critical_path(self, *, now: datetime | None = None) -> CriticalPath:
         """Find the one chain of commands that decided when the run ended, or that it is where it is.
@@ -211,10 +218,9 @@ class Run(View):
         Args:
             now: Until when goes on what has not ended; None for the present.
         """
-        run: Any = self
-        return path_of(run, now)
+        return path_of(self, now)
 
-    def imagined(self, history: Sequence[Transition], state: Mapping[str, Any]) -> Run:
+    def imagined(self, history: Sequence[Transition], state: Mapping[str, Any]) -> Self:
         """Return this run with another history, one that no store holds.
 
         Args:
@@ -245,14 +251,11 @@ class Run(View):
         Raises:
             UsageError: There is no other one, and the workflow is not at hand, or the run has no records.
         """
-        run: Any = self
-        beside: Any = other
-        return against_code(run) if other is None else difference_of(run, beside, times=times)
+        return against_code(self) if other is None else difference_of(self, other, times=times)
 
     def divergence(self) -> Divergence | None:
         """Replay the history against the code as it is now, and show where they part; None when it fits."""
-        run: Any = self
-        return divergence_of(run)
+        return divergence_of(self)
 
     def what_if(
         self,
@@ -279,8 +282,7 @@ class Run(View):
             UsageError: There is no such record, the workflow is not at hand, or a result belongs to a command that has
                 none.
         """
-        run: Any = self
-        return what_if(run, at, results, signals=signals, known=known)
+        return what_if(self, at, results, signals=signals, known=known)
 
     def fork(self, *, at: int, results: Mapping[str, Any] | None = None, id: str | None = None) -> str:
         """Start a live run from the first records of this one: it is written to the store, and calls activities.
@@ -301,8 +303,7 @@ class Run(View):
             RunExists: The id is taken by something else.
             UsageError: The run has not so many records, has ended with them, or a result belongs to no call.
         """
-        run: Any = self
-        return made_real(run, None, at, results or {}, id)
+        return made_real(self, None, at, results or {}, id)
 
     def blocked(self, *, now: datetime | None = None) -> Blocked:
         """Tell what the run waits for, since when and at which line, and what would make it go on.
@@ -310,18 +311,15 @@ class Run(View):
         Args:
             now: The time; None for the present.
         """
-        run: Any = self
-        return blocked_of([run], now)
+        return blocked_of([self], now)
 
     def html(self) -> Markup:
         """Show the run."""
-        run: Any = self
-        return run_html(run)
+        return run_html(self)
 
     def text(self) -> str:
         """Show the run as `interp show` does."""
-        run: Any = self
-        return run_text(run)
+        return run_text(self)
 
 
 def diff(a: Run, b: Run | None = None, *, times: bool = False) -> Difference:

@@ -137,8 +137,8 @@ class Runs(View):
         Args:
             now: The time; None for the present.
         """
-        is_open: Any = attrs.evolve(self, rows=tuple(row for row in self.rows if not row.status.ended))
-        return blocked_of(is_open, now, is_cut=self.is_cut)
+        unended = attrs.evolve(self, rows=tuple(row for row in self.rows if not row.status.ended))
+        return blocked_of(unended, now, is_cut=self.is_cut)
 
     # As a table.
 

@@ -118,7 +118,7 @@ def _html_row(place: int, row: dict[str, Any], by: str, most: float) -> Markup:
             style="color: var(--fg); vertical-align: top",
             title=clean(row["target"] or ""),
         ),
-        element("td", element("code", elide(clean(row["run"]), 40))),
+        element("td", element("code", elide(clean(row["run"]), 40)), style="white-space: nowrap"),
         element("td", element("code", elide(row["arguments"], 60))),
         element("td", _told(row[by]), class_="num", style="white-space: nowrap"),
         element("td", _bar(row, most)),

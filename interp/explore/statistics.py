@@ -1,38 +1,26 @@
-"""Numbers over many runs: percentiles, histograms, spans of time, failures grouped. Pure: the views draw them."""
+"""Numbers over many runs: percentiles, spans of time, calls in groups, histograms. Pure: the views draw them."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import timedelta
 
 import attrs
 
-from interp.events import Failed, Failure
-from interp.explore.commands import CALLS, Past, attempts_of, short_name
+from interp.explore.commands import CALLS
 from interp.explore.frames import Frame
-from interp.outline.nodes import Node, State
-from interp.outline.tree import tree_of
-from interp.outline.words import elide, one_line
+from interp.outline.nodes import State
+from interp.outline.words import span
 
 __all__ = [
-    "AT_WORK",
-    "QUEUED",
-    "RETRY",
-    "UNKNOWN",
-    "Doing",
-    "FailureGroup",
     "Group",
     "Scale",
-    "doings",
-    "failure_groups",
     "groups_of",
     "percentile",
     "period",
     "scale_of",
-    "shape_of",
     "share",
 ]
 
@@ -51,19 +39,10 @@ def percentile(ordered: Sequence[float], part: float) -> float:
 
 
 def period(seconds: float) -> str:
-    """Return a span of time in at most two units: `840 µs`, `4.2 ms`, `2 min 5 s`."""
+    """Return a span of time in at most two units: `840 µs`, `4.2 ms`, `2 min 5 s`; short ones finer than elsewhere."""
     if seconds < 0.0995:
         return f"{seconds * 1e6:.0f} µs" if seconds < 0.0009995 else f"{seconds * 1e3:.2g} ms"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.0f} ms"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for unit, size, lesser, lesser_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // lesser_size
-            return f"{whole // size} {unit}" + (f" {rest} {lesser}" if rest else "")
-    return f"{whole} s"
+    return span(timedelta(seconds=seconds))
 
 
 def share(part: float, whole: float) -> str:
@@ -74,7 +53,7 @@ def share(part: float, whole: float) -> str:
     return "<1 %" if percent < 0.995 else ">99 %" if 99.5 <= percent < 100 else f"{percent:.0f} %"
 
 
-# Latency.
+# Calls in groups.
 
 
 @attrs.frozen
@@ -202,144 +181,3 @@ def scale_of(groups: Iterable[Group]) -> Scale:
     if most / least < 4:  # all alike: an axis of one instant would blow its noise up
         room = max(room, 2.0)
     return Scale(least / room, most * room)
-
-
-# What calls did over time.
-
-
-@attrs.frozen
-class Doing:
-    """What a call did for a while.
-
-    Attributes:
-        activity: Name of the activity.
-        what: `at work`, `queued`, `waits to try again`, `outcome unknown`.
-        begin: From when.
-        end: Until when.
-    """
-
-    activity: str
-    what: str
-    begin: datetime
-    end: datetime
-
-
-AT_WORK, QUEUED, RETRY, UNKNOWN = "at work", "queued", "waits to try again", "worker lost"
-
-
-def doings(node: Node, until: datetime) -> Iterator[Doing]:
-    """Give what a call did, in order.
-
-    Args:
-        node: The call.
-        until: The last moment that is known of its run, for what has not ended.
-    """
-    if node.record.kind not in CALLS:
-        return
-    name, ready = node.record.target, node.at
-    for attempt in node.tries:
-        if attempt.begun is None:
-            yield Doing(name, UNKNOWN, ready, attempt.ended)
-        else:
-            yield Doing(name, QUEUED, ready, attempt.begun)
-            yield Doing(name, AT_WORK, attempt.begun, attempt.ended)
-        ready = attempt.ended
-        if attempt.retry_at is not None:
-            retry_at = min(attempt.retry_at, node.ended or until)
-            yield Doing(name, RETRY, attempt.ended, retry_at)
-            ready = max(retry_at, attempt.ended)
-    ended = node.ended or until
-    if node.begun is not None:
-        yield Doing(name, QUEUED, ready, node.begun)
-        yield Doing(name, AT_WORK, node.begun, ended)
-    elif node.state is State.WAITS and ended > ready:
-        yield Doing(name, QUEUED, ready, ended)  # or at work: that is recorded when it ends
-
-
-# Failures.
-
-# What differs between two messages of one kind: quoted text, ids, and whatever begins with a digit.
-_PARTICULAR = re.compile(
-    r"""(?<!\w)'[^']*'(?!\w) | "[^"]*"
-    | \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b
-    | \d(?:[\w.:-]*\w)?""",
-    re.VERBOSE,
-)
-
-_SHAPE = 90
-
-# Runs that are named as examples.
-_EXAMPLES = 3
-
-
-@attrs.define
-class FailureGroup:
-    """Failures that are alike: one type, one activity, one shape of message.
-
-    Attributes:
-        type_name: Name of the exception's class.
-        activity: Name of the activity; empty for what the workflow itself raised.
-        shape: The message with what differs left out.
-        message: One of the messages, whole.
-        tries: How many attempts failed with it.
-        calls: How many calls failed for good with it.
-        runs_failed: How many runs ended with it.
-        runs: In which runs it happened; in order.
-        last: When it happened last.
-    """
-
-    type_name: str
-    activity: str
-    shape: str
-    message: str
-    tries: int = 0
-    calls: int = 0
-    runs_failed: int = 0
-    runs: dict[str, None] = attrs.field(factory=dict[str, None])
-    last: datetime | None = None
-
-    @property
-    def examples(self) -> list[str]:
-        """Ids of a few of the runs."""
-        return [*self.runs][:_EXAMPLES]
-
-
-def failure_groups(pasts: Iterable[Past]) -> list[FailureGroup]:
-    """Group failures; those that ended runs come first, then those of most attempts.
-
-    Args:
-        pasts: The runs; each is looked at once.
-    """
-    groups: dict[tuple[str, str, str], FailureGroup] = {}
-
-    def group(past: Past, activity: str, failure: Failure, at: datetime | None) -> FailureGroup:
-        shape = shape_of(failure.message)
-        key = (failure.type_name, activity, shape)
-        if key not in groups:
-            groups[key] = FailureGroup(
-                short_name(failure), activity, shape, elide(one_line(failure.message[:2000]), 400)
-            )
-        found = groups[key]
-        found.runs[past.run] = None
-        found.last = at if found.last is None else max(found.last, at or found.last)
-        return found
-
-    for past in pasts:
-        tree = tree_of(past.history)
-        for node in tree.nodes.values():
-            target = node.record.target if node.record.kind in CALLS | {"child"} else ""
-            for attempt in node.tries:
-                if attempt.failure is not None:
-                    group(past, target, attempt.failure, attempt.ended).tries += 1
-            if node.state is State.FAILED and node.failure is not None:
-                found = group(past, target, node.failure, node.ended)
-                found.calls += 1
-                found.tries += node.record.kind in CALLS and attempts_of(node).number > len(node.tries)
-        if isinstance(tree.outcome, Failed):
-            group(past, "", tree.outcome.failure, tree.last_at).runs_failed += 1
-    return sorted(groups.values(), key=lambda each: (-each.runs_failed, -each.calls, -each.tries, each.type_name))
-
-
-def shape_of(message: str) -> str:
-    """Return what messages of one kind have in common: `no room in …: … of … used`."""
-    return elide(_PARTICULAR.sub("…", one_line(message[:2000])), _SHAPE)

@@ -13,7 +13,7 @@ from typing import Any, cast
 import attrs
 
 from interp.frames import brief
-from interp.outline.words import clean, elide, one_line, rendered
+from interp.outline.words import LONG_BYTES, clean, elide, one_line, rendered
 
 __all__ = ["recorded", "shown"]
 
@@ -21,9 +21,6 @@ __all__ = ["recorded", "shown"]
 _ITEMS = 8
 _DEPTH = 4
 _TEXT = 60
-
-# Longer JSON is not read as a whole: its beginning tells what it is.
-_JSON_BYTES = 100_000
 
 
 def shown(value: object, width: int = 90) -> str:
@@ -112,7 +109,7 @@ def recorded(payload: bytes, width: int = 90) -> str:
         payload: JSON, or whatever was recorded.
         width: Longest text, in characters.
     """
-    if len(payload) > _JSON_BYTES:
+    if len(payload) > LONG_BYTES:
         begin = clean(" ".join(payload[: 4 * width].decode("utf-8", "replace").split()))
         size = f" … ({len(payload):,} bytes)"
         return elide(begin, max(width - len(size), 0)) + size

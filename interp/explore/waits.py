@@ -16,7 +16,7 @@ import msgspec
 from interp.commands import AwaitSignal
 from interp.definitions import WorkflowDefinition
 from interp.explore.quiet import quiet
-from interp.explore.quoting import Source
+from interp.explore.sources import Source
 from interp.explore.subject import Stored
 from interp.frames import brief
 from interp.outline.nodes import Node

@@ -17,7 +17,7 @@ from interp.events import Failure, Outcome, Rejected, Resolved, Transition
 from interp.explore.continuing import Answer, AnswerSource, Missing, Past, Suppositions, continued
 from interp.explore.differing import Difference, difference_of
 from interp.explore.divergence import whole
-from interp.explore.markup import Markup, element
+from interp.explore.markup import Markup, element, table
 from interp.explore.phrases import command_words, outcome_words
 from interp.explore.subject import Subject
 from interp.explore.supposing import Known, by_name
@@ -217,11 +217,11 @@ class WhatIf(View, Generic[R]):
             element("tr", element("td", element("code", told)), element("td", id_), element("td", clean(where)))
             for told, id_, where in self._missing_lines()
         ]
-        heads = [element("th", name, scope="col") for name in ("nothing is recorded for", "command", "source line")]
+        heads = ("nothing is recorded for", "command", "source line")
         left = len(self.missing) - _NAMED
         return element(
             "div",
-            element("table", element("thead", element("tr", heads)), element("tbody", rows)),
+            table(heads, rows),
             element("p", f"… {left:,} more") if left > 0 else None,
             element("p", element("code", self._cure)) if self._cure else None,
             class_="missing",

@@ -15,6 +15,7 @@ from interp.interpreter import BEFORE_THE_FIRST
 from interp.sealing import REDACTED
 
 __all__ = [
+    "LONG_BYTES",
     "WHOLE",
     "clean",
     "count",
@@ -35,7 +36,7 @@ __all__ = [
 WHOLE = 1 << 40
 
 # Longer JSON is not read where only its beginning is shown: that tells what it is.
-_LONG_BYTES = 100_000
+LONG_BYTES = 100_000
 
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -119,7 +120,7 @@ def rendered(payload: bytes, width: int = WHOLE) -> str:
     """Return a recorded value as Python writes it, on one line: whole, or shortened to a width."""
     if payload == REDACTED:
         return "‹encrypted›"
-    if len(payload) > _LONG_BYTES and width < _LONG_BYTES:
+    if len(payload) > LONG_BYTES and width < LONG_BYTES:
         return f"{payload[:width].decode('utf-8', 'replace')}… ({count(len(payload), 'byte')})"
     return render_value(payload, width)
 
@@ -134,13 +135,13 @@ def heading(record: Record, width: int = WHOLE) -> tuple[str, str | None]:
     """Return what a recorded command is called, and the arguments of a call: `("call charge", "'42', 7")`."""
     if record.payload == REDACTED:
         return _named(record, width), rendered(record.payload)
-    if len(record.payload) > _LONG_BYTES and width < _LONG_BYTES:
+    if len(record.payload) > LONG_BYTES and width < LONG_BYTES:
         return _named(record, width), rendered_arguments(record.payload, width)
     if len(record.target) > width:
         record = msgspec.structs.replace(record, target=elide(record.target, width))
     try:
         return _heading(record, width)
-    except (msgspec.MsgspecError, ValueError):  # nothing that this version writes
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # nothing that this version writes
         return _named(record, width), rendered(record.payload, width)
 
 

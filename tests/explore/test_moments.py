@@ -14,7 +14,7 @@ from interp.definitions import workflow_of
 from interp.errors import UsageError
 from interp.events import Resolved, Signalled, Started, Transition
 from interp.explore import Run
-from interp.explore.sources import excerpt
+from interp.explore.sources import around_frame
 from interp.explore.standing import let_go
 from tests.explore.flows import create_subnet, provision_fleet
 from tests.explore.recording import BEGIN, CLOUD, World, record
@@ -80,7 +80,7 @@ def test_a_function_that_is_delegated_to_stands_with_its_caller(run: Run) -> Non
 
 
 def test_the_expression_is_marked_to_the_column(run: Run) -> None:
-    lit = [line for line in excerpt(run.at(3).fibers[1].frames[0]) if line.lit]
+    lit = [line for line in around_frame(run.at(3).fibers[1].frames[0]) if line.roles]
 
     assert 1 == len(lit)
     assert lit[0].marked is not None
@@ -255,7 +255,7 @@ def test_code_that_is_gone_leaves_what_the_records_tell() -> None:
     started = HISTORY[0].cause
     assert isinstance(started, Started)
     run = run_of(None, HISTORY)
-    object.__setattr__(run, "code", "the workflow 'gone' is not imported here")
+    object.__setattr__(run, "_code", "the workflow 'gone' is not imported here")
     moment = run.at(3)
 
     assert "is not imported here" in str(moment)

@@ -1,6 +1,7 @@
 """The yields of a workflow as a graph, and how it is laid out."""
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -135,6 +136,14 @@ def test_runs_that_go_on_wait_where_they_stand() -> None:
     assert not ways.ends
     assert {"create_vm": 1, "sleep": 1} == waits
     assert "1 waits here" in path_map_of(ways, "x").svg()
+
+
+def test_a_long_title_does_not_make_the_picture_wide() -> None:
+    svg = path_map_of(ways_of([]), "checkout" * 1_000).svg()
+    found = re.search(r'viewBox="0 0 (\d+)', svg)
+
+    assert found is not None
+    assert int(found[1]) < 1_000
 
 
 def test_everything_is_counted() -> None:

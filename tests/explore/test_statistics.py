@@ -27,26 +27,14 @@ from interp.events import (
 from interp.explore import Journal, to_altair, to_plotly
 from interp.explore.commands import Past, commands_frame
 from interp.explore.concurrency import concurrency_of
-from interp.explore.failing import failures_of
+from interp.explore.doings import AT_WORK, QUEUED, RETRY, UNKNOWN, doings
+from interp.explore.failing import failure_groups, failures_of, shape_of
 from interp.explore.latency import latency_of
 from interp.explore.path_map import path_map_of
 from interp.explore.picture import Picture
 from interp.explore.run import read_run
 from interp.explore.slowest import slowest_of
-from interp.explore.statistics import (
-    AT_WORK,
-    QUEUED,
-    RETRY,
-    UNKNOWN,
-    doings,
-    failure_groups,
-    groups_of,
-    percentile,
-    period,
-    scale_of,
-    shape_of,
-    share,
-)
+from interp.explore.statistics import groups_of, percentile, period, scale_of, share
 from interp.explore.view import View
 from interp.explore.ways import ways_of
 from interp.outline.tree import tree_of

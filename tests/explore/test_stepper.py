@@ -236,7 +236,7 @@ def test_damaged_and_unknown_code_can_be_stepped_through(broken: int) -> None:
 
     assert len(HISTORY) == len(data_of(run.step_through())["steps"])
     assert "cannot be drawn" not in run.step_through()._repr_html_()
-    object.__setattr__(run, "code", "gone")
+    object.__setattr__(run, "_code", "gone")
     assert len(HISTORY) == len(data_of(run.step_through())["steps"])
 
 

@@ -22,6 +22,7 @@ from interp.store import Message, RunRow, Store
 from tests.core.driving import play
 from tests.core.happenings import live_through
 from tests.core.programs import Program, loaded, programs
+from tests.explore.examples import FEW
 from tests.explore.flows import health_check, provision_fleet, rollback
 from tests.explore.recording import CLOUD, keep, record
 from tests.explore.seen import driven, seen
@@ -57,6 +58,7 @@ def test_the_recorded_results_lead_to_the_recorded_history() -> None:
     assert what.diff().is_same
 
 
+@FEW
 @given(program=programs(), data=st.data())
 def test_any_program_repeats_its_history_from_any_record_on(program: Program, data: st.DataObject) -> None:
     with closing(loaded(program).start()) as driver:

@@ -102,3 +102,12 @@ def test_the_timer_of_a_start_at_tells_when_the_workflow_begins() -> None:
     record = Record("0", "sleep_until", "", b'["2026-01-01T00:00:00+00:00"]', "")
 
     assert ("begin at 2026-01-01T00:00:00+00:00", None) == heading(record)
+
+
+@pytest.mark.parametrize("kind", ["annotate", "child", "reply", "send", "sleep", "sleep_until"])
+def test_a_command_that_is_nested_too_deeply_is_still_named(kind: str) -> None:
+    payload = b'{"at":' * 5_000 + b"1" + b"}" * 5_000
+
+    head, _ = heading(Record("1", kind, "ship", payload, "f.py:1"))
+
+    assert head.startswith(kind.partition("_")[0])
