@@ -119,14 +119,17 @@ def _stood(frame: FrameType, line: int, instruction: int) -> StackFrame:
 
 
 def label(generator: GeneratorType[Any, Any, Any]) -> str:
-    """Return a short name for a generator: its function and its first argument."""
+    """Return a short name for a generator: its function, and its first argument that is told by more than an address.
+
+    The name gets into recorded failures: it must be the same in a replay.
+    """
     frame = getattr(generator, "gi_frame", None)
     name = getattr(generator, "__name__", "?")
     if frame is None or frame.f_code is _ITER_CODE:
         return str(name) if frame is None else ""
     code = frame.f_code
     for argument in code.co_varnames[: code.co_argcount]:
-        if argument in frame.f_locals:
+        if argument in frame.f_locals and type(frame.f_locals[argument]).__repr__ is not object.__repr__:
             return f"{name}({brief(frame.f_locals[argument], 40)})"
     return f"{name}()"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from interp import (
 )
 from interp.errors import WorkflowError
 from interp.events import Completed, Failed, WasCancelled
+from interp.frames import label
 from tests.core.driving import Driver, issued, play
 
 SECOND = timedelta(seconds=1)
@@ -737,3 +738,16 @@ def raising() -> Workflow[None]:
 def test_errors_of_the_library_are_workflow_errors() -> None:
     assert issubclass(TaskCancelled, WorkflowError)
     assert not issubclass(CallFailed, WorkflowError)
+
+
+def test_a_fiber_is_named_without_an_address_so_that_a_replay_names_it_alike() -> None:
+    class Keeper:
+        def waits(self, name: str = "", /) -> Generator[Any, Any, None]:
+            yield
+
+    assert "waits('lamp')" == label(Keeper().waits("lamp"))
+
+    def guards(keeper: Keeper) -> Generator[Any, Any, None]:
+        yield
+
+    assert "guards()" == label(guards(Keeper()))
