@@ -129,9 +129,14 @@ def label(generator: GeneratorType[Any, Any, Any]) -> str:
         return str(name) if frame is None else ""
     code = frame.f_code
     for argument in code.co_varnames[: code.co_argcount]:
-        if argument in frame.f_locals and type(frame.f_locals[argument]).__repr__ is not object.__repr__:
+        if argument in frame.f_locals and not _has_address(type(frame.f_locals[argument])):
             return f"{name}({brief(frame.f_locals[argument], 40)})"
     return f"{name}()"
+
+
+def _has_address(kind: Any) -> bool:
+    """Tell whether objects of a class are told by where they are in memory."""
+    return kind.__repr__ is object.__repr__
 
 
 def strip(traceback: TracebackType | None) -> TracebackType | None:

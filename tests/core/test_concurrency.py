@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -742,12 +742,12 @@ def test_errors_of_the_library_are_workflow_errors() -> None:
 
 def test_a_fiber_is_named_without_an_address_so_that_a_replay_names_it_alike() -> None:
     class Keeper:
-        def waits(self, name: str = "", /) -> Generator[Any, Any, None]:
+        def waits(self, _name: str) -> Any:
             yield
 
     assert "waits('lamp')" == label(Keeper().waits("lamp"))
 
-    def guards(keeper: Keeper) -> Generator[Any, Any, None]:
+    def guards(_keeper: Keeper) -> Any:
         yield
 
     assert "guards()" == label(guards(Keeper()))
