@@ -263,3 +263,20 @@ def test_a_reader_has_nothing_to_write_with(path: Path) -> None:
 
     assert not {"commit", "create", "post", "claim", "register", "transaction"} & set(dir(reader))
     reader.close()
+
+
+def test_a_fork_says_so_in_its_timeline() -> None:
+    with Engine("memory:forked") as engine, Journal("memory:forked") as journal:
+        _ = engine.start(waits_for_word, id="first")
+        engine.get("first").signal("other", 1)
+        while len(list(engine.store.history("first"))) < 2:
+            journal.changed(1)
+        _ = engine.fork("first", at=1, id="second")
+
+        assert "forked from first at record 1" in str(journal["second"].timeline())
+        assert "forked" not in str(journal["first"].timeline())
+
+
+@workflow
+def waits_for_word() -> Generator[Command[Any], Any, None]:
+    yield await_signal("word", str)
