@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# Further arguments of pytest: make test ARGS=tests/core
+# Further arguments, of pytest or of the benchmarks: make test ARGS=tests/core, make bench ARGS='--rounds 3'
 ARGS ?=
 # How many tests run at once: make test JOBS=0 for one after the other, in this process.
 JOBS ?= auto
@@ -12,7 +12,7 @@ python := $(VENV)/bin/python
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # two pips must not write one environment
-.PHONY: help demo test coverage soak bench bench-explore sleepers check lint types layers docs notebooks images format clean
+.PHONY: help demo test coverage soak bench bench-explore steps sleepers check lint types layers docs notebooks images format clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "  make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,11 @@ coverage: $(VENV)/.installed-test  ## run the tests and tell which branches they
 soak: $(VENV)/.installed-test  ## run the tests that take long
 	HYPOTHESIS_PROFILE=night $(python) -m pytest -m soak
 
-bench: $(VENV)/.installed-test  ## measure durable steps per second
+bench: $(VENV)/.installed-test  ## measure interp beside its peers, for an hour or two, and write the page on it
+	$(python) -m benchmarks.bench $(ARGS)
+	$(python) -m benchmarks.bench --report
+
+steps: $(VENV)/.installed-test  ## measure durable steps per second
 	$(python) benchmarks/steps.py
 
 bench-explore: $(VENV)/.installed-test  ## measure how long it takes to look into runs
@@ -68,7 +72,7 @@ images: $(VENV)/.installed-lab  ## take the pictures of the documentation anew, 
 	$(python) -m docs.images.make $(ARGS)
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .venvs docs/_build build dist .coverage* .hypothesis .import_linter_cache \
+	rm -rf $(VENV) .venvs .peers docs/_build build dist .coverage* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -1,1 +1,1 @@
-"""Measurements, run by `make bench`. Nothing here is a test: compare ratios within one run."""
+"""Measurements: `make bench` beside peers, `make steps` alone. None of them is a test: compare ratios within a run."""

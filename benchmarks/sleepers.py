@@ -10,6 +10,7 @@ The store is written at durability `process`, which does not change what is meas
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import shutil
 import subprocess
@@ -47,8 +48,8 @@ def resident_mib() -> float:
     return pages * resource.getpagesize() / (1 << 20)
 
 
-def fill(url: str, runs: int) -> None:
-    """Start the sleepers, and print how long that takes and what the worker's memory is then."""
+def fill(url: str, runs: int) -> dict[str, float]:
+    """Start the sleepers; tell how long that takes and what the worker's memory is then."""
     with Engine(url) as engine:
         empty = resident_mib()
         begin = time.perf_counter()
@@ -57,22 +58,26 @@ def fill(url: str, runs: int) -> None:
             engine.start_many(sleeper, [(f"sleeper-{number}", (number,)) for number in numbers])
         elapsed = time.perf_counter() - begin
         print(f"started {runs:,} runs in {elapsed:.1f} s ({runs / elapsed:,.0f}/s)")
-        print(f"worker's memory {empty:.0f} MiB before, {resident_mib():.0f} MiB with all, mapped pages included")
+        memory = resident_mib()
+        print(f"worker's memory {empty:.0f} MiB before, {memory:.0f} MiB with all, mapped pages included")
+    return {"started_per_s": runs / elapsed, "rss_mib": memory}
 
 
-def wake(url: str) -> None:
+def wake(url: str) -> dict[str, float]:
     """In a new process: open the store, be ready, and wake light sleepers among all the others."""
     begin = time.perf_counter()
     with Engine(url) as engine:
         engine.start(light_sleeper).result()
-        elapsed = time.perf_counter() - begin
-        print(f"a new process is ready and has woken its first sleeper after {elapsed:.3f} s (0.1 s of it slept)")
+        ready = time.perf_counter() - begin
+        print(f"a new process is ready and has woken its first sleeper after {ready:.3f} s (0.1 s of it slept)")
         late = sorted(engine.start(light_sleeper).result() for _ in range(20))
         print(f"woken too late by {late[10] * 1e3:.2f} ms (median of 20), {late[-1] * 1e3:.2f} ms at most")
         print(f"memory {resident_mib():.0f} MiB, mapped pages included")
         begin = time.perf_counter()
         waiting = sum(row.status is Status.WAITING for row in engine.runs())
-        print(f"listed {waiting:,} waiting runs in {time.perf_counter() - begin:.1f} s")
+        listed = time.perf_counter() - begin
+        print(f"listed {waiting:,} waiting runs in {listed:.1f} s")
+    return {"ready_s": ready - 0.1, "late_ms": late[10] * 1e3, "listed_s": listed}
 
 
 def main() -> None:
@@ -80,18 +85,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--store", type=Path, default=Path.cwd(), help="where to make a temporary directory")
+    parser.add_argument("--json", action="store_true", help="print the numbers again at the end, for programs")
     parser.add_argument("--wake", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.wake:
-        wake(options.wake)
+        print(json.dumps(wake(options.wake)))
         return
     directory = Path(tempfile.mkdtemp(prefix="interp-sleepers-", dir=options.store)).resolve()
     url = f"lmdb://{directory}/journal?durability=process"
     try:
-        fill(url, options.runs)
+        numbers = fill(url, options.runs)
         data = directory / "journal" / "data.mdb"
-        print(f"{data.stat().st_blocks * 512 / options.runs:,.0f} bytes on disk for each run")
-        subprocess.run([sys.executable, __file__, "--wake", url], check=True)
+        numbers["disk_bytes"] = data.stat().st_blocks * 512 / options.runs
+        print(f"{numbers['disk_bytes']:,.0f} bytes on disk for each run", flush=True)
+        waking = subprocess.run(
+            [sys.executable, __file__, "--wake", url], check=True, stdout=subprocess.PIPE, text=True
+        )
+        *words, woken = waking.stdout.splitlines()
+        print("\n".join(words))
+        if options.json:
+            print(json.dumps({**numbers, **json.loads(woken)}))
     finally:
         shutil.rmtree(directory)
 

@@ -12,16 +12,18 @@ system, and one of LMDB transactions of one put.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import lmdb
+# Run as a program, this finds its neighbours, too.
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.limits import lmdb_commit, raw_sync
 from interp import (
     Encrypted,
     Engine,
@@ -34,9 +36,6 @@ from interp import (
     transact,
     workflow,
 )
-
-_SYNCS = 300
-_COMMITS = 300
 
 
 @activity
@@ -70,31 +69,6 @@ def count_in_table(steps: int) -> Workflow[int]:
     for _ in range(steps):
         total = yield from transact(add_one, name)
     return total
-
-
-def raw_sync(directory: Path) -> float:
-    """Return the seconds of one `write + fdatasync`."""
-    block = b"x" * 4096
-    file = os.open(directory / "raw", os.O_CREAT | os.O_WRONLY)
-    os.pwrite(file, block, 0)
-    os.fsync(file)
-    begin = time.perf_counter()
-    for _ in range(_SYNCS):
-        os.pwrite(file, block, 0)
-        os.fdatasync(file)
-    elapsed = time.perf_counter() - begin
-    os.close(file)
-    return elapsed / _SYNCS
-
-
-def lmdb_commit(directory: Path) -> float:
-    """Return the seconds of one LMDB transaction of one put, with full sync."""
-    with lmdb.open(str(directory / "ruler"), map_size=1 << 30) as env:
-        begin = time.perf_counter()
-        for number in range(_COMMITS):
-            with env.begin(write=True) as txn:
-                txn.put(number.to_bytes(8, "big"), b"x" * 120)
-        return (time.perf_counter() - begin) / _COMMITS
 
 
 def steps(

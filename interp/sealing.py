@@ -19,6 +19,7 @@ import msgspec
 
 from interp.events import (
     CancelRequested,
+    ChildEnded,
     Event,
     Failure,
     Record,
@@ -36,6 +37,7 @@ __all__ = [
     "TEXTS",
     "TIMERS",
     "Ways",
+    "is_redacted",
     "is_sealed",
     "open_bytes",
     "open_text",
@@ -49,10 +51,10 @@ _WHOLE = b"\xc1\x00interp\x00"
 _TEXT = "‹encrypted› "
 
 NO_CODEC = "no codec was given to read it with"
+"""Why a sealed value cannot be read, where there is no codec at all."""
 
 REDACTED = '"‹encrypted›"'.encode()
 """What stands for a value that cannot be read, where one looks without the key: JSON, as values are."""
-"""Why a sealed value cannot be read, where there is no codec at all."""
 
 TEXTS: dict[type[msgspec.Struct], frozenset[str]] = {
     Failure: frozenset({"message", "traceback"}),
@@ -124,6 +126,12 @@ def _read(data: bytes) -> Transition | Event | None:
 
 def _write(part: Any) -> bytes:
     return encode_transition(part) if isinstance(part, Transition) else encode_event(part)
+
+
+def is_redacted(event: Event) -> bool:
+    """Tell whether what an event carries is `REDACTED`: a workflow cannot be told of it."""
+    carrier = event.outcome if isinstance(event, ChildEnded) else event
+    return REDACTED in (getattr(carrier, name, None) for name in ("args", "payload", "details"))
 
 
 def is_sealed(data: bytes) -> bool:

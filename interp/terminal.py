@@ -153,8 +153,9 @@ _ENDING = 50_000
 def _headline(page: RunPage) -> Text:
     row, tree = page.row, page.tree
     begun = moment(row.created_us)
+    verb = "created" if row.status is Status.PENDING else "started"
     facts = [
-        f"started {stamp(begun, page.zone)} ({span(page.now - begun, is_rough=True)} ago)",
+        f"{verb} {stamp(begun, page.zone)} ({span(page.now - begun, is_rough=True)} ago)",
         count(row.length, "record"),
     ]
     if row.status.ended and tree.last_at is not None:
@@ -166,7 +167,7 @@ def _headline(page: RunPage) -> Text:
     if tree.started is not None and tree.started.round:
         facts.append(f"continued as new {count(tree.started.round, 'time')}")
     width = page.limits.value
-    arguments = one_line(rendered_arguments(tree.started.args, width)) if tree.started is not None else ""
+    arguments = one_line(rendered_arguments(tree.started.args, width)) if tree.started is not None else "…"
     call = f"{clean(row.workflow)}({arguments if page.is_whole else elide(arguments, _VALUE)})"
     lines = [
         Text.assemble((clean(row.id), "bold"), "  ", status_text(row.status)),

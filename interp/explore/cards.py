@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from interp.explore.markup import Markup, element
+from interp.explore.markup import Markup, element, indented
 from interp.explore.scenes import FiberAt, FrameAt, Scene
 from interp.explore.sources import SourceLine, around_frame
 from interp.outline.words import count, elide
@@ -247,7 +247,7 @@ def _line(line: SourceLine) -> Markup:
     text: list[Markup | str] = [line.text or " "]
     if line.marked is not None:
         begin, end = line.marked
-        text = [line.text[:begin], element("u", line.text[begin:end]), line.text[end:]]
+        text = [indented(line.text[:begin]), element("u", line.text[begin:end]), line.text[end:]]
     number = element("span", str(line.number), class_="no")
     return element(
         "code", number, text, class_="lit" if line.roles else None, aria_current="true" if line.roles else None

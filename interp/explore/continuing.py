@@ -33,6 +33,7 @@ from interp.commands import Child, Send
 from interp.definitions import WorkflowDefinition
 from interp.events import (
     AttemptFailed,
+    CancelRequested,
     ChildEnded,
     Delivered,
     Event,
@@ -254,6 +255,7 @@ class _Continuation:
         self._now = self._due[max(cut - 1, 0)]
         self._yielded = {each.id: number for number, one in enumerate(history) for each in one.commands}
         self._patches = {each.target for one in history for each in one.commands if each.kind == "patched"}
+        self._cancelled = {each.at for each in history if isinstance(each.cause, CancelRequested)}
         self._letters = _letters(past, what.results)
         self._scripts = self._read()
         self._left = self._unused()
@@ -371,7 +373,9 @@ class _Continuation:
         """Return when an answer comes that was not recorded: where the command was, not before its record ends."""
         if same is None:
             return at
-        return max(at, (same.ended or self._due[-1]) + (since - self._due[self._yielded[same.id]]))
+        # What a cancellation withdrew is not recorded: a shielded command may have waited on.
+        ended = None if same.ended in self._cancelled else same.ended
+        return max(at, (ended or self._due[-1]) + (since - self._due[self._yielded[same.id]]))
 
     def _same(self, issued: Issued) -> Node | None:
         """Return the recorded command that this one is, if it was recorded."""

@@ -74,6 +74,8 @@ def _cut(text: str, begin: int, end: int, width: int) -> Cut:
     before, odd, after = text[:begin], text[begin : len(text) - end], text[len(text) - end :]
     if len(text) <= width:
         return Cut(before, odd, after)
+    if before == text:  # nothing differs
+        return Cut(elide(text, width))
     odd = elide(odd, max(width * 2 // 3, 4))
     room = width - len(odd)
     kept = max(room // 2, room - len(after))

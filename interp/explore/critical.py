@@ -103,7 +103,7 @@ class Step:
         return command_line(self.node.record, 60)
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class CriticalPath(View):
     """The chain of commands that decided when a run ended. Of a run that goes on, that it is where it is.
 

@@ -1,7 +1,8 @@
 """The records of a run, decoded: what cannot be read or makes no sense is told, and the rest stays readable.
 
 What the views may rely on: every time has a zone and lies where one can calculate with it, and every command id is a
-coordinate that is not absurdly deep. A journal that was damaged, or written by something else, keeps to none of this.
+coordinate that is not absurdly deep, and one command's only. A journal that was damaged, or written by something else,
+keeps to none of this.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class _Reading:
     history: list[Transition] = attrs.field(factory=list[Transition])
     damage: list[Damage] = attrs.field(factory=list[Damage])
     _next: int = 0
+    _ids: set[str] = attrs.field(factory=set[str])
 
     def take(self, record: bytes | Exception) -> None:
         """Take in the next record; what is wrong with it counts for the index that comes next."""
@@ -93,11 +95,20 @@ class _Reading:
             return
         while self._next < transition.index:
             self._lose("it is missing", 0)
-        if wrong := _oddity(transition):
+        ids = [command.id for command in transition.commands if command.kind != "patched"]
+        if wrong := _oddity(transition) or self._repeated(ids):
             self._lose(wrong, len(record))
             return
+        self._ids.update(ids)
         self.history.append(transition)
         self._next += 1
+
+    def _repeated(self, ids: list[str]) -> str:
+        """Say which command there was before; empty for none: an id is one command's only."""
+        once = set(ids)
+        if len(once) == len(ids) and once.isdisjoint(self._ids):
+            return ""
+        return "a command in it has the id of another"
 
     def _lose(self, why: str, size: int) -> None:
         self.damage.append(Damage(self._next, why, size))

@@ -398,7 +398,7 @@ def _told(run: Subject) -> str:
 
 
 def _arguments(run: Subject) -> str:
-    return "unknown" if run.started is None else arguments_words(run.code, run.started.args)
+    return "unknown" if run.started is None else arguments_words(run.code, run.started.args) or "none"
 
 
 def difference_of(a: Subject, b: Subject, *, times: bool = False, titles: tuple[str, str] | None = None) -> Difference:

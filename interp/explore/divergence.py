@@ -13,7 +13,7 @@ from interp.definitions import WorkflowDefinition
 from interp.errors import InterpError, NondeterminismError, UndecodableHistory
 from interp.events import Outcome, Transition
 from interp.explore.contrast import Cut, contrasted
-from interp.explore.markup import Markup, element
+from interp.explore.markup import Markup, element, indented
 from interp.explore.phrases import answer_words, command_words, outcome_words
 from interp.explore.quiet import quiet
 from interp.explore.sources import SourceLine, around_lines, full_name, place_of
@@ -304,7 +304,7 @@ def _table(commands: Sequence[Line]) -> Markup:
 def _drawn(line: SourceLine) -> Markup:
     """Draw a line of source: its number, what stands at it, and its text with the `yield` underlined."""
     begin, end = line.marked or (0, 0)
-    text = [line.text[:begin], element("u", line.text[begin:end]) if line.marked else None, line.text[end:]]
+    text = [indented(line.text[:begin]), element("u", line.text[begin:end]) if line.marked else None, line.text[end:]]
     roles = [element("span", role, class_=f"role {role}") for role in line.roles]
     return element(
         "div",
@@ -339,7 +339,8 @@ def divergence_of(run: Subject) -> Divergence | None:
     """
     definition = run.code
     if not isinstance(definition, WorkflowDefinition):
-        return Divergence(run.id, Misfit.UNKNOWN, why=f"{definition}. Until then nobody can say whether the run fits.")
+        misfit = Misfit.UNKNOWN if definition == run.definition else Misfit.BROKEN  # it is there, but values are locked
+        return Divergence(run.id, misfit, why=f"{definition}. Until then nobody can say whether the run fits.")
     history = whole(run.history)
     if not history:
         return None

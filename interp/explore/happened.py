@@ -94,7 +94,8 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
         case ChildEnded():
             return _child(cause, name(cause.id), width)
         case Delivered():
-            return "good", f"{name(cause.id)} was delivered"
+            record = commands.get(cause.id)
+            return "good", f"{name(cause.id)} was {'started' if record and record.kind == 'child' else 'delivered'}"
         case Refused():
             return "bad", one_line(f"{name(cause.id)} was refused: {elide(cause.why, width)}")
         case Retried():

@@ -16,6 +16,7 @@ from interp.explore.frames import Frame
 from interp.explore.path_map import PathMap
 from interp.explore.run import Run, read_run
 from interp.explore.runs import Runs, runs_of
+from interp.explore.values import shown
 from interp.payloads import PayloadCodec
 from interp.runtime.sealed import sealed_reader
 from interp.runtime.stores import open_reader
@@ -45,8 +46,14 @@ class Journal:
         Raises:
             UnknownStore: There is none of this kind, or none there, or this user may not read it.
             StoreError: The store cannot be opened: it is damaged, or something else than a store.
-            UsageError: The file is no exported history.
+            UsageError: The file is no exported history, or it is `memory:` without a name.
         """
+        if url is not None and not isinstance(url, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(
+                f"Journal({type(url).__name__}): expected a URL or a path; of an engine it is engine.store.url"
+            )
+        if url == "memory:":
+            raise UsageError("Journal('memory:'): this is a fresh store each time; give it a name: memory:NAME")
         self._closed = False
         self._store = sealed_reader(open_reader(url), codec, redacts=True)
 
@@ -69,7 +76,10 @@ class Journal:
         Raises:
             UnknownRun: There is no such run.
             StoreError: The store cannot be read.
+            UsageError: The run id is no text.
         """
+        if not isinstance(run_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]  a notebook checks no types
+            raise UsageError(f"{shown(run_id, 60)} is no run id, which is a text; the newest run is journal.runs()[0]")
         return read_run(self._store, run_id, workflow)
 
     __getitem__ = run

@@ -31,6 +31,7 @@ from interp.explore.names import fiber_names, is_instant, root_name
 from interp.outline.nodes import Node, State
 from interp.outline.tree import Tree
 from interp.outline.words import count, elide, failure_line, long_history, one_line
+from interp.runtime.live import moment
 from interp.store import RunRow, Status
 
 __all__ = ["lanes_of", "segments_of"]
@@ -249,6 +250,10 @@ def _unread(begin: datetime, number: int) -> Iterator[Note]:
 
 def _notes(history: Sequence[Transition], tree: Tree, row: RunRow) -> Iterator[Note]:
     before: datetime | None = None
+    if tree.started is not None and tree.started.forked_from and tree.started.forked_from[-1].length:
+        origin, created = tree.started.forked_from[-1], moment(row.created_us)
+        told = f"forked from {_quoted(origin.run_id)} at record {origin.length}"
+        yield Note(created, created, "⑂", told, Tone.ODD)
     for transition in history:
         at, event = transition.at, transition.cause
         begin = min(before or at, at)

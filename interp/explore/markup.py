@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TypeAlias
 
-__all__ = ["Child", "Markup", "element", "joined", "table", "text"]
+__all__ = ["Child", "Markup", "element", "indented", "joined", "table", "text"]
 
 # XML and HTML cannot hold these, escaped or not: a browser drops them, an SVG reader stops at them.
 _UNHOLDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]")
@@ -74,6 +74,18 @@ def text(value: str | float) -> Markup:
     if not plain.isprintable():
         plain = _UNHOLDABLE.sub(_code, plain)
     return Markup(escape(plain))
+
+
+def indented(space: str) -> str:
+    """Return the beginning of a line of source, so that it keeps its width where it is nothing but blanks.
+
+    Exporters of notebooks squeeze text that is white space alone to one blank (nbconvert, by Beautiful Soup), whatever
+    the style sheet says.
+
+    Args:
+        space: What stands before an element.
+    """
+    return space.replace(" ", "\xa0") if space.isspace() else space
 
 
 def _code(found: re.Match[str]) -> str:

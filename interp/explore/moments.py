@@ -143,7 +143,7 @@ class Moment(View):
     def _no_fiber(self, fiber: str) -> str:
         if not self.scene.fibers:
             return f"no variables at record {self.index}: {self.trouble or self.outcome or 'nothing runs'}"
-        there = ", ".join(each.id or "''" for each in self.scene.fibers[:_LISTED])
+        there = ", ".join(each.id or "'' (the root)" for each in self.scene.fibers[:_LISTED])
         return f"no fiber {fiber!r} at record {self.index}; there are {there}"
 
     @contextmanager

@@ -72,7 +72,8 @@ def command_line(record: Record, width: int) -> str:
     if len(record.payload) <= _BYTES:
         with contextlib.suppress(msgspec.MsgspecError, ValueError):  # nothing that this version writes
             inside = heading(record)[1]
-    return elide(one_line(f"{name}({recorded(record.payload, width) if inside is None else inside})"), width)
+    kind = "" if record.kind == "call" else f"{record.kind} "
+    return elide(one_line(f"{kind}{name}({recorded(record.payload, width) if inside is None else inside})"), width)
 
 
 def fiber_names(tree: Tree) -> dict[str, str]:

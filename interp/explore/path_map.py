@@ -125,7 +125,10 @@ class PathMap(Picture):
         after: dict[str, list[str]] = {}
         for (source, target), number in sorted(self.ways.edges.items(), key=lambda edge: -edge[1]):
             after.setdefault(source, []).append(f"{names[target]} ×{number:,}")
-        lines = [f"{elide(clean(self.title), 60)}  {self._size()}", f"   start → {', '.join(after.get(START, []))}"]
+        lines = [
+            f"{elide(clean(self.title), 60)}  {self._size()}",
+            f"   start → {', '.join(after.get(START, ['nothing']))}",
+        ]
         for key, site in sites.items():
             facts = [f"×{site.number:,}", *_facts(site), *(_trouble(site)[:1])]
             head = f"{numbers[key]:>4}  {elide(_title(site), 30):<30} {elide(clean(site.where), 22):<22}"
@@ -151,7 +154,7 @@ def _title(site: Site) -> str:
         case "await_request":
             return f"request {name}"
         case "annotate":
-            return clean(site.note)
+            return f"annotate {clean(site.note)}"
         case "child":
             return f"child {name.rpartition('.')[2]}"
         case _:

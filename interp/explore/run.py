@@ -38,6 +38,7 @@ from interp.explore.what_if import WhatIf, made_real, what_if
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import count, elide
 from interp.runtime.live import microseconds
+from interp.sealing import is_redacted
 from interp.store import Message, Reader, RunRow, Status
 
 __all__ = ["Damage", "Run", "diff", "read_run"]
@@ -100,11 +101,22 @@ class Run(View):
 
     @property
     def code(self) -> WorkflowDefinition | str:
-        """The workflow as it is now, or why it is not at hand."""
+        """The workflow as it is now, or why its history cannot be replayed: it is not at hand, or values are locked."""
         return self._code
 
     @functools.cached_property
     def _code(self) -> WorkflowDefinition | str:
+        if any(is_redacted(transition.cause) for transition in self.history):
+            return "its values are encrypted; to replay it, open the journal with their key: Journal(url, codec=...)"
+        return self.definition
+
+    @property
+    def definition(self) -> WorkflowDefinition | str:
+        """The workflow as it is now, or why it is not at hand."""
+        return self._definition
+
+    @functools.cached_property
+    def _definition(self) -> WorkflowDefinition | str:
         if self.workflow is not None:
             return self.workflow
         try:

@@ -57,15 +57,15 @@ class Slowest(View):
         """Show a table."""
         if not len(self.frame):
             return "no calls that have ended"
-        head = ("activity", "run", "arguments", _HEADS[self.by], "worked", "queued", "attempts", "result")
+        # The column that orders them comes first, and once.
+        spans = list(dict.fromkeys((self.by, "worked_s", "queued_s")))
+        head = ("activity", "run", "arguments", *(_HEADS[name] for name in spans), "attempts", "result")
         rows = [
             (
                 elide(clean(_name(row)), 20),
                 elide(clean(row["run"]), 18),
                 elide(row["arguments"], 26),
-                _told(row[self.by]),
-                _told(row["worked_s"]),
-                _told(row["queued_s"]),
+                *(_told(row[name]) for name in spans),
                 _attempts(row),
                 elide(row["failure"] or row["result"] or row["status"], 22),
             )
@@ -74,7 +74,7 @@ class Slowest(View):
         widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
         lines = [
             "  ".join(
-                cell.rjust(width) if 3 <= place <= 5 else cell.ljust(width)
+                cell.rjust(width) if 3 <= place < 3 + len(spans) else cell.ljust(width)
                 for place, (cell, width) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
             for row in (head, *rows)
@@ -118,7 +118,7 @@ def _html_row(place: int, row: dict[str, Any], by: str, most: float) -> Markup:
             style="color: var(--fg); vertical-align: top",
             title=clean(row["target"] or ""),
         ),
-        element("td", element("code", elide(clean(row["run"]), 40))),
+        element("td", element("code", elide(clean(row["run"]), 40)), style="white-space: nowrap"),
         element("td", element("code", elide(row["arguments"], 60))),
         element("td", _told(row[by]), class_="num", style="white-space: nowrap"),
         element("td", _bar(row, most)),

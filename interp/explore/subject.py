@@ -65,6 +65,11 @@ class Subject(Protocol):
 
     @property
     def code(self) -> WorkflowDefinition | str:
+        """The workflow as it is now, or why the history cannot be replayed."""
+        ...
+
+    @property
+    def definition(self) -> WorkflowDefinition | str:
         """The workflow as it is now, or why it is not at hand."""
         ...
 

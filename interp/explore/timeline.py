@@ -64,7 +64,7 @@ def path_of(run: Subject, now: datetime | None = None) -> CriticalPath:
     return critical_path_of(run.id, run.tree, run.history, chart_of(run, now))
 
 
-@attrs.frozen(eq=False, slots=False)  # for the cached property
+@attrs.frozen(eq=False, repr=False, slots=False)  # for the cached property
 class Timeline(Picture):
     """A run over time: a lane for each fiber, or how many fibers did what at once, and the worst of them.
 

@@ -33,6 +33,11 @@ class View:
         """Return the view as plain text of at most 120 columns."""
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        """Say on one line what it is; `print` shows it."""
+        of = getattr(self, "run_id", None)
+        return f"<{_spoken(type(self).__name__)}{f' of run {of!r}' if isinstance(of, str) else ''}: print() shows it>"
+
     def __str__(self) -> str:
         """Show the view as text; never raises."""
         try:
@@ -80,6 +85,11 @@ class View:
         if kind == ".txt":
             return f"{self}\n".encode()
         return page(type(self).__name__, self._safe_html()).encode()
+
+
+def _spoken(name: str) -> str:
+    """Write the name of a class as words: `CriticalPath` is a critical path."""
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
 
 
 def part(name: str, draw: Callable[[], Markup | None]) -> Markup | None:

@@ -24,6 +24,8 @@ from interp.outline.words import clean, elide, failure_line, heading, one_line, 
 from interp.replay import replay
 from interp.runtime.live import microseconds, moment
 from interp.runtime.stores import hint
+from interp.schedules.book import CHANNEL
+from interp.schedules.book import NAME as KEEPER
 from interp.store import Attended, Reader, Status
 
 __all__ = ["Wait", "alive_in", "waits_of"]
@@ -207,10 +209,16 @@ class _Told:
 
     def _signal(self, node: Node) -> str:
         given = {"bool": "true", "str": "TEXT", "int": "NUMBER", "float": "NUMBER", "None": "null"}
+        if node.record.target == CHANNEL and self.run.row.workflow == KEEPER:
+            told = f"`{clean(hint('schedule', 'show', self.run.id, store=self.run.store))}`"
+            if node.due is None:
+                return told
+            return f"{'its next time, ' if node.due > self.now else ''}{self._time(node.due)}; {told}"
         value = given.get(self.types.get(node.id, ""), "VALUE")
         command = clean(hint("signal", self.run.id, node.record.target[:_REASON], value, store=self.run.store))
-        due = f", or its timeout {self._time(node.due)}" if node.due is not None else ""
-        return f"`{command}`{due}"
+        if node.due is None:
+            return f"`{command}`"
+        return f"`{command}`, or {'its timeout ' if node.due > self.now else ''}{self._time(node.due)}"
 
     def _child(self, node: Node) -> tuple[str, str]:
         run_id = _child_id(node)

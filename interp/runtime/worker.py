@@ -612,6 +612,7 @@ class Worker:
         turn = self._turn
         draining = self._drain_until is not None
         refusals = self._store_turn(turn, now, draining=draining)
+        now = self._clock()  # transacts moved their runs meanwhile: no record may be older than the one before it
         self._turn.ready |= turn.ready  # what was left for the next commit
         for run in turn.acknowledge(refusals, self.store):
             self._live[run.run_id] = run

@@ -14,6 +14,7 @@ from interp.explore.runs import runs_of
 from interp.explore.waits import Wait, waits_of
 from interp.runtime.live import microseconds
 from interp.runtime.stores import open_store
+from interp.schedules.book import CHANNEL, NAME
 from interp.store import Append, Batch, Create, RunFilter, Status, Store
 from tests.explore.flows import provision_fleet
 from tests.explore.recording import BEGIN, CLOUD, keep, record
@@ -70,6 +71,24 @@ def test_a_timer_says_when_or_how_late_it_is(store: Store) -> None:
 
     assert "in 1 h 20 min" == soon.wakes
     assert "a worker: its time came 39 min ago" == late.wakes
+
+
+def test_a_signal_whose_timeout_is_past_waits_for_a_worker_too(store: Store) -> None:
+    wait = one(store, Record("1", "await_signal", "approve", b"[60]", "x.py:7"))
+    late = one(store, Record("1", "await_signal", "approve", b"[7200]", "x.py:7"))
+
+    assert wait.wakes.endswith("`, or a worker: its time came 39 min ago")
+    assert late.wakes.endswith("`, or its timeout in 1 h 20 min")
+
+
+def test_a_schedule_waits_for_its_next_time_and_for_no_signal_of_yours(store: Store) -> None:
+    begun = Transition(
+        0, BEGIN, Started(NAME, b"[]", bytes(16)), (Record("1", "await_signal", CHANNEL, b"[7200]", ""),)
+    )
+    keep(store, "nightly", [begun], Status.WAITING)
+    (wait,) = waits_of(reading(store, "nightly"), NOW)
+
+    assert "its next time, in 1 h 20 min; `interp schedule show nightly --store memory:`" == wait.wakes
 
 
 def test_a_call_says_why_it_failed_before(store: Store) -> None:

@@ -19,6 +19,7 @@ from interp.fibers import Issued
 from interp.interpreter import Interpreter, Step
 from interp.outline.nodes import State
 from interp.outline.tree import Tree
+from tests.explore.examples import FEW
 from tests.explore.flows import provision_fleet
 from tests.explore.living import end_of, histories, run_of
 from tests.explore.recording import BEGIN, CLOUD, record
@@ -35,6 +36,7 @@ def path_of(history: tuple[Transition, ...], later: float = 0.0) -> CriticalPath
 # What holds for every run.
 
 
+@FEW
 @given(histories(), st.sampled_from([0.0, 30.0]))
 def test_the_path_covers_the_run_without_a_gap(history: tuple[Transition, ...], later: float) -> None:
     path = path_of(history, later)
@@ -48,6 +50,7 @@ def test_the_path_covers_the_run_without_a_gap(history: tuple[Transition, ...], 
     assert str(path) and path.html()
 
 
+@FEW
 @given(histories())
 def test_no_part_of_a_group_that_ended_later_is_skipped(history: tuple[Transition, ...]) -> None:
     run = run_of(history)

@@ -48,6 +48,8 @@ def test_a_sound_history_is_read_as_it_is() -> None:
         (changed(3, index=2), "it says that it is record 2"),
         (changed(3, index=9_999), "it says that it is record 9,999"),
         (changed(1, index=3, commands=(msgspec.structs.replace(HISTORY[1].commands[-1], id="x"),)), "'x' in it is no"),
+        (changed(1, index=3), "a command in it has the id of another"),
+        (changed(3, commands=2 * HISTORY[3].commands), "a command in it has the id of another"),
     ],
 )
 def test_what_cannot_be_read_is_told_in_its_place(record: bytes | JournalCorrupt, why: str) -> None:

@@ -28,6 +28,7 @@ from interp.explore.contrast import contrasted, values_contrasted
 from interp.sealing import REDACTED
 from tests.core.happenings import live_through
 from tests.core.programs import Program, loaded, programs
+from tests.explore.examples import FEW
 from tests.explore.flows import provision_fleet
 from tests.explore.recording import CLOUD, record
 from tests.explore.seen import seen
@@ -150,6 +151,7 @@ def test_runs_part_at_the_first_other_answer() -> None:
     assert [False, True] == [difference.has_same_outcome, difference.has_same_arguments]
 
 
+@FEW
 @given(program=programs(), data=st.data())
 def test_any_run_is_the_same_as_itself_and_one_other_result_is_found(program: Program, data: st.DataObject) -> None:
     with closing(loaded(program).start()) as driver:

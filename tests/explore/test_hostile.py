@@ -19,6 +19,7 @@ from interp.errors import InterpError
 from interp.events import Transition, encode_transition
 from interp.explore import Journal, Run
 from interp.explore.view import View
+from tests.explore.examples import FEW
 from tests.explore.hostile import (
     BEGIN,
     CALLED,
@@ -432,7 +433,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(FEW, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(records=RECORDS)
 def test_any_records_can_be_shown(records: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     evil = Evil(row_of(records), records)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from interp import Command, Engine, annotate, await_signal, workflow
+from interp import Command, Encrypted, Engine, annotate, await_signal, workflow
 from interp.errors import UnknownRun, UnknownStore, UsageError
-from interp.explore import Journal
+from interp.explore import Journal, Misfit
 from interp.histories import ExportedHistory, dump_history
 from interp.runtime.live import microseconds
+from interp.runtime.sealed import sealed_store
 from interp.runtime.stores import open_reader
 from interp.store import Create, Post, Reader, RunFilter, Status
 from stores import lmdb
@@ -90,6 +91,38 @@ def test_a_store_of_a_kind_that_has_no_reader_is_opened_as_it_is() -> None:
         engine.store.create(_create("a"), 1)
 
         assert journal["a"].row.status is Status.PENDING
+
+
+def test_what_is_no_place_and_no_run_id_says_what_to_give(path: Path) -> None:
+    store: Any = open_reader(path)
+    with pytest.raises(UsageError, match=r"expected a URL or a path; of an engine it is engine\.store\.url"):
+        Journal(store)
+    with pytest.raises(UsageError, match="give it a name: memory:NAME"):
+        Journal("memory:")
+    number: Any = 0
+    with Journal(path) as journal, pytest.raises(UsageError, match=r"0 is no run id, .* journal\.runs\(\)\[0\]"):
+        journal[number]
+
+
+@pytest.mark.parametrize("codec", [None, Encrypted(Encrypted.new_key())], ids=["no key", "another key"])
+def test_locked_values_are_no_change_of_code(tmp_path: Path, codec: Encrypted | None) -> None:
+    store = sealed_store(lmdb.open(f"lmdb://{tmp_path}"), Encrypted(Encrypted.new_key()))
+    keep(store, "prov-7f3a", HISTORY)
+    store.close()
+
+    with Journal(tmp_path, codec=codec) as journal:
+        run = journal["prov-7f3a"]
+        divergence = run.divergence()
+
+        assert divergence is not None
+        assert Misfit.BROKEN is divergence.misfit
+        for view in (divergence, run.at(3)):
+            assert "open the journal with their key" in " ".join(str(view).split())
+            assert "declared type" not in str(view)
+        with pytest.raises(UsageError, match="open the journal with their key"):
+            run.what_if(3)
+        with pytest.raises(UsageError, match="open the journal with their key"):
+            run.diff()
 
 
 def _create(run_id: str) -> Any:

@@ -25,6 +25,7 @@ from interp.explore.chart import ATTEMPTS, Chart, Kind, Lane
 from interp.explore.lanes import lanes_of
 from interp.outline.tree import tree_of
 from interp.store import Status
+from tests.explore.examples import FEW
 from tests.explore.flows import announce, create_subnet, health_check, provision_fleet
 from tests.explore.living import end_of, histories, run_of
 from tests.explore.recording import CLOUD, World, record
@@ -50,6 +51,7 @@ def kinds(lane: Lane) -> list[str]:
 # What holds for every run.
 
 
+@FEW
 @given(histories(), st.sampled_from([0.0, 30.0]), st.sampled_from([Status.RUNNING, Status.WAITING]))
 def test_nothing_overlaps_in_a_lane(history: tuple[Transition, ...], later: float, status: Status) -> None:
     chart = chart_of(history, later, status)
@@ -62,6 +64,7 @@ def test_nothing_overlaps_in_a_lane(history: tuple[Transition, ...], later: floa
             assert one.end <= other.begin
 
 
+@FEW
 @given(histories())
 def test_every_command_is_shown_or_counted_once(history: tuple[Transition, ...]) -> None:
     chart = chart_of(history)
@@ -77,6 +80,7 @@ def test_every_command_is_shown_or_counted_once(history: tuple[Transition, ...])
     assert sorted({*tree.fibers, ""}) == sorted(fibers)
 
 
+@FEW
 @given(histories())
 def test_every_failed_attempt_is_counted(history: tuple[Transition, ...]) -> None:
     chart = chart_of(history)
@@ -86,6 +90,7 @@ def test_every_failed_attempt_is_counted(history: tuple[Transition, ...]) -> Non
     assert failed == sum(lane.failures for lane in chart.root.every())
 
 
+@FEW
 @given(histories(), st.sampled_from([0.0, 1e7]))
 def test_no_fold_hides_work(history: tuple[Transition, ...], later: float) -> None:
     chart = chart_of(history, later)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.explore.markup import Markup, element, joined, text
+from interp.explore.markup import Markup, element, indented, joined, text
 
 ANY_TEXT = st.text(st.characters(blacklist_categories=[]))
 
@@ -74,3 +74,9 @@ def test_attributes_are_left_out_named_alone_or_renamed() -> None:
 
 def test_void_elements_have_no_end() -> None:
     assert "<br>" == element("br")
+
+
+def test_an_indentation_keeps_its_width_where_white_space_is_squeezed() -> None:
+    assert "\xa0\xa0\xa0\xa0" == indented("    ")
+    assert "    total += " == indented("    total += ")
+    assert "" == indented("")

@@ -63,7 +63,7 @@ def test_what_a_reader_does_to_a_variable_changes_nothing(run: Run) -> None:
 def test_an_unknown_variable_says_which_there_are(run: Run) -> None:
     with pytest.raises(KeyError, match="no variable 'nmaes' at record 3; there are: provision_fleet: region, names"):
         run.at(3)["nmaes"]
-    with pytest.raises(KeyError, match=r"no fiber '9\.9' at record 3; there are '', 4\.0"):
+    with pytest.raises(KeyError, match=r"no fiber '9\.9' at record 3; there are '' \(the root\), 4\.0"):
         run.at(3).variable("name", "9.9")
     assert "vm-2" == run.at(3).variable("name", "4.2")
 

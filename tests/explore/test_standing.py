@@ -24,6 +24,7 @@ from interp.explore.standing import Standing, let_go, standing
 from interp.interpreter import Interpreter
 from tests.core.happenings import live_through
 from tests.core.programs import Program, loaded, programs
+from tests.explore.examples import FEW
 from tests.explore.flows import create_subnet, provision_fleet
 from tests.explore.recording import CLOUD, record
 from tests.explore.standing import run_of
@@ -48,6 +49,7 @@ def stacks(interpreter: Interpreter) -> dict[str, list[tuple[str, int]]]:
     return {fiber_id: lines for fiber_id, lines in found.items() if lines}
 
 
+@FEW
 @given(programs(), st.data())
 def test_each_moment_is_what_the_interpreter_is_when_it_was_fed_so_many_records(
     program: Program, data: st.DataObject

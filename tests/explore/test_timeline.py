@@ -21,6 +21,7 @@ from interp.events import Transition
 from interp.explore import Timeline
 from interp.store import Status
 from tests.explore.browser import needed
+from tests.explore.examples import FEW
 from tests.explore.flows import provision_fleet
 from tests.explore.living import end_of, histories, run_of
 from tests.explore.pictures import IMAGES, PICTURES
@@ -88,6 +89,7 @@ FAST = World(took={"fetch": (1, 3)})
 # What holds for every run.
 
 
+@FEW
 @given(histories(), st.sampled_from([0.0, 30.0]), st.booleans(), st.sampled_from([1, 3, 40]))
 def test_every_run_can_be_drawn(history: tuple[Transition, ...], later: float, critical: bool, rows: int) -> None:
     picture = timeline(history, later=later, critical=critical, rows=rows)

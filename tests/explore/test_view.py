@@ -64,3 +64,11 @@ def test_a_page_needs_nothing_from_elsewhere() -> None:
     assert "<title>&lt;/title&gt;&lt;script&gt;</title>" in whole
     assert "http" not in whole
     assert "url(" not in whole
+
+
+def test_a_view_is_told_on_one_line_where_a_prompt_shows_it() -> None:
+    class CriticalPath(Greeting):
+        run_id = "order-7"
+
+    assert "<greeting: print() shows it>" == repr(Greeting())
+    assert "<critical path of run 'order-7': print() shows it>" == repr(CriticalPath())

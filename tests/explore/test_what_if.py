@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import interp
-from interp import Engine, Run, activity, await_signal, call, child, gather, now, race, send, sleep, workflow
+from interp import Engine, Run, activity, await_signal, call, child, gather, now, race, send, shield, sleep, workflow
 from interp.commands import Command
 from interp.errors import CallTimeout, NotEncodable, RunExists, UsageError
-from interp.events import Completed, Failed, Resolved, Signalled, Transition
+from interp.events import CancelRequested, Completed, Failed, Resolved, Signalled, Transition
 from interp.explore import AnswerSource, Journal
 from interp.explore.run import read_run
 from interp.runtime.stores import open_store
@@ -22,6 +22,7 @@ from interp.store import Message, RunRow, Store
 from tests.core.driving import play
 from tests.core.happenings import live_through
 from tests.core.programs import Program, loaded, programs
+from tests.explore.examples import FEW
 from tests.explore.flows import health_check, provision_fleet, rollback
 from tests.explore.recording import CLOUD, keep, record
 from tests.explore.seen import driven, seen
@@ -57,6 +58,7 @@ def test_the_recorded_results_lead_to_the_recorded_history() -> None:
     assert what.diff().is_same
 
 
+@FEW
 @given(program=programs(), data=st.data())
 def test_any_program_repeats_its_history_from_any_record_on(program: Program, data: st.DataObject) -> None:
     with closing(loaded(program).start()) as driver:
@@ -250,6 +252,21 @@ def test_a_run_that_goes_on_for_ever_is_stopped() -> None:
     assert what.is_cut
     assert "It goes on and on: it was stopped 10,002 records after the change." == what.answer
     assert len(what.html()) < 30_000
+
+
+def test_a_shielded_message_waits_on_as_it_did_when_the_run_is_cancelled() -> None:
+    @workflow(name="what_if_shields")
+    def shields() -> Flow:
+        yield from shield(send("other", "hello"))
+
+    driver = play(shields)
+    driver.feed(CancelRequested())
+    driver.feed(Signalled("late", b"0"))
+    driver.feed(CancelRequested())
+    what = driven(driver).what_if(0)
+
+    assert 4 == len(driver.history)
+    assert driver.history == list(what.run.history[:4])
 
 
 def test_children_messages_and_failures_of_the_history_come_again() -> None:

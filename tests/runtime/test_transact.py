@@ -22,6 +22,7 @@ from interp import (
     annotate,
     await_signal,
     call,
+    child,
     continue_as,
     current_call,
     gather,
@@ -32,7 +33,7 @@ from interp import (
     workflow,
 )
 from interp.errors import InvalidDefinition, RunCancelled, RunFailed
-from interp.events import Resolved
+from interp.events import Resolved, decode_transition
 from interp.runtime import open_store, transacting
 from interp.runtime.checking import check
 from interp.store import Batch, Refusal, RunFilter, RunRow
@@ -177,6 +178,26 @@ def test_a_fork_does_not_do_again_what_its_records_hold(url: str) -> None:
 
         assert 12 == engine.fork("origin", at=3, results={"2": 11}).result(WAIT) + 8
         assert 4 == total(engine, "a")
+
+
+@workflow
+def transact_then_detach(name: str) -> Workflow[None]:
+    yield from transact(add_slowly, name)
+    yield from child(transact_once, name, detached=True)
+
+
+def add_slowly(tx: Transaction, name: str) -> int:
+    time.sleep(0.02)
+    return add(tx, name)
+
+
+def test_no_record_is_older_than_the_one_before_it(url: str) -> None:
+    with Engine(url) as engine:
+        engine.start(transact_then_detach, "ada", id="run").result()
+        times = [transition.at for transition in map(decode_transition, engine.store.history("run"))]
+
+    assert 3 == len(times)
+    assert sorted(times) == times
 
 
 def test_a_result_that_cannot_be_recorded_takes_back_what_was_written(url: str) -> None:
