@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 
 from interp.explore.axis import Axis, Idle, axis_of, lasted, roughly
+from interp.explore.chart import ATTEMPTS, Chart, Kind, Lane, Segment
 from interp.explore.crowd import crowd_of, sparks
-from interp.explore.lanes import ATTEMPTS, Chart, Kind, Lane, Segment
 from interp.explore.marks import hues_for
 from interp.explore.names import activity_name
 from interp.outline.words import clean, count, elide, one_line

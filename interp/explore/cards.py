@@ -31,7 +31,7 @@ CARD_STYLE = """
 .interp .cards > div { flex: 1 1 440px; min-width: 0; display: flex; flex-direction: column; gap: 12px; }
 .interp .cards > div:empty { display: none; }
 .interp .at-card { border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
-.interp h3 .dim { font-weight: 400; font-size: 14px; }
+.interp .at-title .dim { font-weight: 400; font-size: 14px; }
 .interp .at-head { background: var(--card); padding: 6px 12px; display: flex; gap: 8px; align-items: baseline;
 border-bottom: 1px solid var(--line); }
 .interp .at-head b { font-weight: 600; } .interp .at-head .place { margin-left: auto; white-space: nowrap; }

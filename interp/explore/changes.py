@@ -107,7 +107,7 @@ class Changes(View):
 
     def html(self) -> Markup:
         """Show the changes as tables."""
-        parts: list[Markup] = [Markup(f"<style>{CARD_STYLE}</style>"), element("h3", self._title())]
+        parts: list[Markup] = [Markup(f"<style>{CARD_STYLE}</style>"), element("h3", self._title(), class_="at-title")]
         if len(self.records) == 1:
             parts.append(element("div", element("code", self.records[0])))
         elif self.records:

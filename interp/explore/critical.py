@@ -34,7 +34,8 @@ from interp.events import (
     Transition,
 )
 from interp.explore.axis import lasted
-from interp.explore.lanes import Chart, Kind, Segment, segments_of
+from interp.explore.chart import Chart, Kind, Segment
+from interp.explore.lanes import segments_of
 from interp.explore.markup import Markup, element
 from interp.explore.names import activity_name, command_line
 from interp.explore.picture import paint

@@ -13,7 +13,7 @@ from datetime import timedelta
 import attrs
 
 from interp.explore.axis import Axis, lasted
-from interp.explore.lanes import Chart, Kind, Lane, Segment
+from interp.explore.chart import Chart, Kind, Lane, Segment
 from interp.explore.marks import hue_key
 from interp.explore.markup import Markup, element
 from interp.explore.picture import paint, words

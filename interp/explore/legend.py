@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
+from interp.explore.chart import Kind, Lane
 from interp.explore.crowd import Crowd
-from interp.explore.lanes import Kind, Lane
 from interp.explore.marks import sample
 from interp.explore.markup import Markup, element
 from interp.explore.picture import paint, rect, words, words_width

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from interp.explore.axis import Axis, lasted
-from interp.explore.lanes import ATTEMPTS, Kind, Lane, Segment
+from interp.explore.chart import ATTEMPTS, Kind, Lane, Segment
 from interp.explore.markup import Markup, element
 from interp.explore.names import activity_name, command_line
 from interp.explore.picture import ink_on, paint, rect, words, words_width

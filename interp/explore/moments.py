@@ -202,6 +202,7 @@ class Moment(View):
                 f"record {self.index}",
                 element("span", f"of {length_of(self.run) - 1}", class_="dim"),
                 element("span", f"+{span(self.at - begun)} · {stamp(self.at, None)}", class_="dim at-when"),
+                class_="at-title",
             ),
             element("div", mark, element("code", self.happened), class_="at-happened"),
             self._notes(),

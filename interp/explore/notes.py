@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interp.explore.axis import Axis, lasted
-from interp.explore.lanes import Note, Tone
+from interp.explore.chart import Note, Tone
 from interp.explore.markup import Markup, element
 from interp.explore.picture import fitted, paint, rect, words, words_width
 from interp.outline.words import elide

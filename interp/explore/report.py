@@ -19,6 +19,7 @@ from interp.explore.markup import Markup, element
 from interp.explore.run import Run
 from interp.explore.run_page import STYLE, run_html, run_text
 from interp.explore.runs import Runs
+from interp.explore.theme import within
 from interp.explore.view import View, part
 from interp.outline.words import clean, count, elide, one_line, stamp
 from interp.store import Status
@@ -84,7 +85,7 @@ class Report(View):
         contents = [element("li", element("a", title, href=f"#{name}")) for name, title, _ in shown]
         return element(
             "main",
-            Markup(f"<style>{STYLE}{_STYLE}</style>"),
+            Markup(f"<style>{STYLE}{within('report', _STYLE)}</style>"),
             element("h1", self.title),
             element("p", self.subtitle, class_="dim", style="margin: 0"),
             element("nav", element("ol", contents), aria_label="contents"),
@@ -92,6 +93,7 @@ class Report(View):
                 element("section", element("h2", title), inside, id=name, aria_label=title)
                 for name, title, inside in shown
             ],
+            class_="report",
         )
 
     def text(self) -> str:

@@ -102,17 +102,21 @@ class Run(View):
     @property
     def code(self) -> WorkflowDefinition | str:
         """The workflow as it is now, or why its history cannot be replayed: it is not at hand, or values are locked."""
-        if any(is_redacted(transition.cause) for transition in self.history):
-            return "its values are encrypted; to replay it, open the journal with their key: Journal(url, codec=...)"
-        return self.definition
-
-    @functools.cached_property
-    def definition(self) -> WorkflowDefinition | str:
-        """The workflow as it is now, or why it is not at hand."""
         return self._code
 
     @functools.cached_property
     def _code(self) -> WorkflowDefinition | str:
+        if any(is_redacted(transition.cause) for transition in self.history):
+            return "its values are encrypted; to replay it, open the journal with their key: Journal(url, codec=...)"
+        return self.definition
+
+    @property
+    def definition(self) -> WorkflowDefinition | str:
+        """The workflow as it is now, or why it is not at hand."""
+        return self._definition
+
+    @functools.cached_property
+    def _definition(self) -> WorkflowDefinition | str:
         if self.workflow is not None:
             return self.workflow
         try:

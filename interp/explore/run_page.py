@@ -26,6 +26,7 @@ from interp.explore.command_tree import TREE_STYLE, command_tree
 from interp.explore.markup import Markup, element, table
 from interp.explore.run_notes import NOTE_STYLE, damage_line, damaged, ended, parked, repeated, twice, waiting
 from interp.explore.subject import Damage, Stored
+from interp.explore.theme import within
 from interp.explore.timeline import timeline_of
 from interp.explore.values import recorded
 from interp.explore.view import part
@@ -63,7 +64,7 @@ _STYLE = """
 .interp table.records td:nth-child(n+3) { overflow-wrap: anywhere; }
 """
 
-STYLE = _STYLE + NOTE_STYLE + TREE_STYLE
+STYLE = within("run", _STYLE + NOTE_STYLE + TREE_STYLE)
 """What the page of a run adds to the style of all views."""
 
 

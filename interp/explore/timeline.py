@@ -11,9 +11,10 @@ import attrs
 
 from interp.explore.axis import Axis, axis_of, draw_axis, lasted
 from interp.explore.blocks import text_of
+from interp.explore.chart import Chart, Lane
 from interp.explore.critical import CriticalPath, critical_path_of
 from interp.explore.crowd import Crowd, crowd_of, draw_crowd, worst_of
-from interp.explore.lanes import Chart, Lane, lanes_of
+from interp.explore.lanes import lanes_of
 from interp.explore.legend import Entry, draw_legend, entries_of, layers_of
 from interp.explore.marks import draw_lane, hues_for, least_of
 from interp.explore.markup import Markup, element

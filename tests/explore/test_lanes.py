@@ -21,7 +21,8 @@ from interp.events import (
     Transition,
     WorkerLost,
 )
-from interp.explore.lanes import ATTEMPTS, Chart, Kind, Lane, lanes_of
+from interp.explore.chart import ATTEMPTS, Chart, Kind, Lane
+from interp.explore.lanes import lanes_of
 from interp.outline.tree import tree_of
 from interp.store import Status
 from tests.explore.examples import FEW
@@ -180,6 +181,17 @@ def test_what_happens_to_the_run_is_noted() -> None:
         "■ cancellation asked for",
         "→ continued as round 1",
     ] == [f"{note.mark} {note.text}" for note in chart_of(tuple(history)).notes]
+
+
+def test_a_note_quotes_only_the_beginning_of_a_long_text() -> None:
+    history = list(record(provision_fleet, "eu-west-1", SIX, world=CLOUD, until=timedelta(minutes=5)))
+    huge = "no route " * 100_000
+    for event in (WorkerLost(huge, huge), CancelRequested(huge), Retried(Failure(huge, huge))):
+        history.append(Transition(len(history), history[-1].at + timedelta(seconds=1), event))
+    notes = chart_of(tuple(history)).notes
+
+    assert [True, True, True] == ["no route no route" in note.text for note in notes]
+    assert all(len(note.text) < 1_000 for note in notes)
 
 
 # How fibers are named, and which share a lane.
