@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextvars
 import gc
+import json
 import math
 import sys
 import tempfile
@@ -245,7 +246,11 @@ def main() -> None:
     """Print the counts, or a profile of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", choices=list(SHAPES), help="the functions that are called, and how often per step")
+    parser.add_argument("--json", action="store_true", help="the counts of all shapes, for programs")
     options = parser.parse_args()
+    if options.json:
+        print(json.dumps({shape: attrs.asdict(measure(shape)) for shape in SHAPES}))
+        return
     if options.profile:
         for calls, where in profile(options.profile):
             print(f"{calls:>10.3f}  {where}")

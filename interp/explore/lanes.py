@@ -252,11 +252,8 @@ def _notes(history: Sequence[Transition], tree: Tree, row: RunRow) -> Iterator[N
     before: datetime | None = None
     if tree.started is not None and tree.started.forked_from and tree.started.forked_from[-1].length:
         origin, created = tree.started.forked_from[-1], moment(row.created_us)
-        told = f"forked from {one_line(origin.run_id)} at record {origin.length}"
-        yield Note(created, created, "↳", told, Tone.ODD)
-
         told = f"forked from {_quoted(origin.run_id)} at record {origin.length}"
-        yield Note(created, created, "⑂", told, Tone.ODD)
+        yield Note(created, created, "↳", told, Tone.ODD)
     for transition in history:
         at, event = transition.at, transition.cause
         begin = min(before or at, at)
