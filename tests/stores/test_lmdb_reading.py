@@ -198,7 +198,7 @@ def test_what_is_no_store_is_refused_and_left_as_it_is(
         lmdb.open_reader(f"lmdb://{path}")
 
     assert contents(tmp_path) == before
-    assert path.resolve() not in _environments
+    assert path.resolve() not in [environment.path for environment in _environments]
 
 
 def _with_data(path: Path, data: bytes) -> None:
@@ -236,7 +236,7 @@ def test_a_closed_reader_refuses_and_its_waits_end(path: Path) -> None:
     assert ended == [False]
     with pytest.raises(UsageError, match="is closed"):
         reader.run("a")
-    assert path.resolve() not in _environments
+    assert path.resolve() not in [environment.path for environment in _environments]
 
 
 def test_a_run_that_is_not_there(path: Path) -> None:
@@ -446,7 +446,7 @@ def test_a_reader_goes_on_when_its_process_opens_the_store_to_write_and_closes_i
 
         assert seen
         assert all(each == expected for each in seen)
-    assert path.resolve() not in _environments
+    assert path.resolve() not in [environment.path for environment in _environments]
 
 
 def test_who_opens_a_store_to_read_shares_what_its_process_writes_to(path: Path) -> None:
