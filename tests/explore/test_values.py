@@ -119,4 +119,5 @@ def test_large_json_shows_its_beginning_and_size() -> None:
 
 
 def test_json_that_is_nested_too_deeply_is_still_shown() -> None:
-    assert recorded(5000 * b"[" + 5000 * b"]").startswith("b'[[[")
+    # Python 3.13 writes it out; before, it is shown as the bytes that it is.
+    assert recorded(5000 * b"[" + 5000 * b"]").removeprefix("b'").startswith("[[[")
