@@ -55,10 +55,9 @@ def test_each_moment_is_what_the_interpreter_is_when_it_was_fed_so_many_records(
     program: Program, data: st.DataObject
 ) -> None:
     code = loaded(program)
-    driver = code.start()
-    live_through(data.draw, driver)
+    with closing(code.start()) as driver:  # also when Hypothesis ends the example in the middle
+        live_through(data.draw, driver)
     history = driver.history
-    driver.close()
     # A program keeps what it saw beside itself, so that it can be replayed from the beginning only once.
     stepped = run_of(loaded(program).definition, history, driver.run_id)
     jumped = run_of(loaded(program).definition, history, driver.run_id)
