@@ -28,6 +28,9 @@ _TOP = 44.0
 _SIDE = 28.0
 _ARC = 26.0
 
+# More yields that were never reached are counted.
+_MOST_UNREACHED = 24
+
 _COLOURS = {"completed": "#1f7a43", "failed": "#b42318", "cancelled": "#b42318", START: "#59636e"}
 
 
@@ -102,8 +105,9 @@ class PathMap(Picture):
         )
         drawing = _Drawing(ways, laid, ends)
         width = max(drawing.width, headline_width(self.title, self._size()) + 52)
-        body = [drawing.edges(), drawing.nodes()]
-        return canvas(width, drawing.height, *headline(self.title, self._size()), *body, label=self._label())
+        strip, height = _strip(self._unreached(), drawing.height, width)
+        body = [drawing.edges(), drawing.nodes(), strip]
+        return canvas(width, height, *headline(self.title, self._size()), *body, label=self._label())
 
     def _size(self) -> str:
         ways = self.ways
@@ -116,6 +120,11 @@ class PathMap(Picture):
         ended = ", ".join(f"{number:,} {name}" for name, number in self.ways.ends.items())
         places = count(len(self.ways.sites), "place")
         return elide(f"Path map of {self.title}: {places}, {count(self.ways.runs, 'run')}; {ended}", 400)
+
+    def _unreached(self) -> list[Site]:
+        """Return the yields in the source that no run came to, as places."""
+        places = [(each, f"{each.file}:{each.first}") for each in self.ways.unreached]
+        return [Site(where, each.kind, each.target, where) for each, where in places]
 
     def text(self) -> str:
         """Write the places in order, each with where runs went next."""
@@ -136,7 +145,32 @@ class PathMap(Picture):
             if key in after:
                 lines.append(f"      → {', '.join(after[key])}")
         lines += [f"      {name}: {count(number, 'run')}" for name, number in self.ways.ends.items()]
+        lines += [
+            f"   –  {elide(_title(site), 30):<30} {elide(clean(site.where), 22):<22} never reached"
+            for site in self._unreached()[:_MOST_UNREACHED]
+        ]
         return "\n".join(elide(line, 120) for line in lines)
+
+
+def _strip(sites: list[Site], top: float, width: float) -> tuple[Markup | None, float]:
+    """Draw the yields that no run came to below the graph (nobody has seen what leads there); tell where that ends."""
+    if not sites:
+        return None, top
+    shown = sites[:_MOST_UNREACHED]
+    more = f", {len(sites) - len(shown):,} of them not shown" if len(sites) > len(shown) else ""
+    marks = [words(_SIDE, top + 22, f"in the source, and never reached by these runs{more}", size=12, fill="dim")]
+    across = max(int((width - 2 * _SIDE + _GAP) // (_WIDE + _GAP)), 1)
+    edge = f";stroke:{paint('line')};stroke-width:1;stroke-dasharray:4 3"
+    for place, site in enumerate(shown):
+        left, y = _SIDE + place % across * (_WIDE + _GAP), top + 34 + place // across * (_LOW + 10)
+        where = fitted(clean(site.where), 96, 11)
+        title = fitted(_title(site), _WIDE - 36 - words_width(where, 11), 13)
+        marks += [
+            rect(left, y, _WIDE, _LOW, "none", rx=6, style=edge),
+            words(left + 16, y + 19, title, size=13, fill="dim"),
+            words(left + _WIDE - 10, y + 19, where, size=11, anchor="end", fill="dim"),
+        ]
+    return element("g", marks), top + 34 + -(-len(shown) // across) * (_LOW + 10) + 6
 
 
 def _at(site: Site, part: float) -> float | None:

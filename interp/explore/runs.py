@@ -12,7 +12,8 @@ from typing import Any, Literal, overload
 
 import attrs
 
-from interp.errors import InterpError, UnknownRun
+from interp.definitions import WorkflowDefinition, find_workflow
+from interp.errors import InterpError, InvalidDefinition, UnknownRun, UnknownWorkflow
 from interp.explore.blocked import Blocked, blocked_of
 from interp.explore.commands import Past, commands_frame, records_frame
 from interp.explore.concurrency import Concurrency, concurrency_of
@@ -237,8 +238,20 @@ class Runs(View):
         return failures_of(self.pasts(), len(self))
 
     def path_map(self) -> PathMap:
-        """Show the yields of their workflow as a graph: how often each was reached, how long it took, what failed."""
-        return path_map_of(ways_of(self.pasts()), self._title())
+        """Show the yields of their workflow as a graph: how often each was reached, how long it took, what failed.
+
+        Where the workflow is imported, and is the one that the runs were recorded with, the yields that none of them
+        reached are shown, too.
+        """
+        return path_map_of(ways_of(self.pasts(), self._definition()), self._title())
+
+    def _definition(self) -> WorkflowDefinition | None:
+        """Return the workflow of the runs as it is now, if they are of one and it is at hand."""
+        names = {row.workflow for row in self.rows}
+        try:
+            return find_workflow(names.pop()) if len(names) == 1 else None
+        except (UnknownWorkflow, InvalidDefinition):
+            return None
 
     def _title(self) -> str:
         names = dict.fromkeys(row.workflow for row in self.rows)

@@ -1,4 +1,4 @@
-"""The ways that runs took through their workflow: its yields as a graph, counted over real histories. Pure.
+"""The ways that runs took through their workflow: its yields as a graph, counted over real histories.
 
 A node is a place in the source where a command was yielded; an edge leads to the next command of the same fiber. Where
 a fiber has branches (gather, race, spawn), edges lead from the command before them to the first one of each branch, and
@@ -12,12 +12,15 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import attrs
 
+from interp.definitions import WorkflowDefinition
 from interp.events import Completed, Event, Failed, Outcome, WasCancelled
 from interp.explore.commands import CALLS, Past, attempts_of
+from interp.explore.staleness import recorded_code
 from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
 from interp.outline.tree import Tree, tree_of
 from interp.outline.words import heading, one_line
+from interp.yields import Yield, yield_of, yields_of
 
 __all__ = ["ENDS", "START", "Site", "Ways", "ways_of"]
 
@@ -98,6 +101,8 @@ class Ways:
         ends: How many runs ended how.
         hidden: How many places are left out, because there are too many.
         damaged: How many records could not be read.
+        unreached: The yields in the source that no run came to; empty when the source is not at hand, or is another one
+            than the runs were recorded with.
     """
 
     sites: dict[str, Site]
@@ -106,14 +111,19 @@ class Ways:
     ends: Counter[str]
     hidden: int = 0
     damaged: int = 0
+    unreached: tuple[Yield, ...] = ()
 
 
-def ways_of(pasts: Iterable[Past]) -> Ways:
+def ways_of(pasts: Iterable[Past], definition: WorkflowDefinition | None = None) -> Ways:
     """Count the ways of some runs.
 
     Args:
         pasts: The runs; each is looked at once.
+        definition: Their workflow as it is now, if there is one and it is at hand.
     """
+    yields = yields_of(definition) if definition is not None else []
+    reached: set[Yield] = set()
+    codes: set[str] = set()
     sites: dict[str, Site] = {}
     edges: Counter[tuple[str, str]] = Counter()
     ends: Counter[str] = Counter()
@@ -126,12 +136,17 @@ def ways_of(pasts: Iterable[Past]) -> Ways:
             key = _key(node)
             if key not in sites:
                 sites[key] = Site(key, node.record.kind, node.record.target, node.record.where)
+                found = yield_of(node.record, yields)
+                reached |= {found} if found is not None else set()
             sites[key].add(node)
+        codes.add(recorded_code(past.history))
         edges.update(_steps(tree, past.history[-1].cause if past.history else None))
         end = _end(tree.outcome)
         if end is not None:
             ends[end] += 1
-    return _bounded(Ways(sites, edges, runs, ends, 0, damaged))
+    is_as_recorded = definition is not None and codes <= {"", definition.code}
+    unreached = tuple(each for each in yields if each not in reached) if is_as_recorded else ()
+    return _bounded(Ways(sites, edges, runs, ends, 0, damaged, unreached))
 
 
 def _key(node: Node) -> str:

@@ -8,11 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from interp import call, gather, race, sleep, spawn, workflow
+from interp.definitions import workflow_of
 from interp.explore import Journal
 from interp.explore.commands import Past
 from interp.explore.layout import lay_out
@@ -120,6 +122,40 @@ def test_a_spawned_fiber_goes_beside_its_owner() -> None:
 
     assert edges[START, "health_check"] == edges[START, "create_subnet"] == 1
     assert ("attach", "create_subnet") not in edges
+
+
+@workflow
+def mapped_fork(is_large: bool) -> Flow:
+    if is_large:
+        yield sleep(timedelta(hours=1))
+        yield from call(create_subnet, "eu")
+    yield from call(announce, "a", "b")
+
+
+def test_yields_that_no_run_reached_are_shown_apart() -> None:
+    definition = workflow_of(mapped_fork)
+    ways = ways_of([_past(mapped_fork, False)], definition)
+    view = path_map_of(ways, "forks")
+
+    assert [("sleep", ""), ("call", "create_subnet")] == [(each.kind, each.target) for each in ways.unreached]
+    assert "never reached by these runs" in view.svg()
+    assert ["never reached"] * 2 == re.findall("never reached", str(view))
+    assert () == ways_of([_past(mapped_fork, True)], definition).unreached
+
+
+def test_yields_of_a_generator_that_a_comprehension_calls_are_found_too() -> None:
+    ways = ways_of([_past(mapped_gather, [])], workflow_of(mapped_gather))
+
+    assert ["health_check", "attach"] == [each.target for each in ways.unreached]
+
+
+def test_what_other_code_has_recorded_does_not_tell_what_is_never_reached() -> None:
+    past = _past(mapped_fork, False)
+    first = past.history[0]
+    cause = msgspec.structs.replace(first.cause, code="abcdef")
+    other = attrs.evolve(past, history=(msgspec.structs.replace(first, cause=cause), *past.history[1:]))
+
+    assert () == ways_of([past, other], workflow_of(mapped_fork)).unreached
 
 
 def test_runs_end_at_the_command_that_ended_them() -> None:
