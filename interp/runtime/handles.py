@@ -50,6 +50,8 @@ class _Worker(Protocol):
 
     def put(self, request: Tell | Watch) -> None: ...
 
+    def ended(self, run_id: str) -> RunRow | None: ...
+
     def wake(self) -> None: ...
 
 
@@ -80,18 +82,23 @@ class Run(Generic[T]):
             TimeoutError: The time was up.
             EngineClosed: The engine was closed meanwhile; the run goes on when another one opens the store.
         """
+        return self._value(self._worker.ended(self.id) or self._awaited(timeout))
+
+    def _awaited(self, timeout: timedelta | None) -> RunRow:
+        """Wait for the run to end."""
         watch = self._watch()
         try:
-            row = watch.result(None if timeout is None else timeout.total_seconds())
+            return watch.result(None if timeout is None else timeout.total_seconds())
         except TimeoutError:
             if timeout is not None and watch.cancel():
                 raise TimeoutError(f"run {self.id!r} has not ended within {timeout.total_seconds():g} s") from None
-            row = watch.result()  # it has ended at the last moment
-        return self._value(row)
+            return watch.result()  # it has ended at the last moment
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait for the run to end, on an event loop; raises what `result` raises."""
-        row = yield from asyncio.wrap_future(self._watch()).__await__()
+        row = self._worker.ended(self.id)
+        if row is None:
+            row = yield from asyncio.wrap_future(self._watch()).__await__()
         return self._value(row)
 
     def signal(self, name: str, payload: Any = None, *, type: Any = None) -> None:

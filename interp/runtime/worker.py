@@ -167,6 +167,32 @@ class Worker:
         Raises:
             UsageError: By a workflow, which runs on the very thread that would have to answer it.
         """
+        self._check_caller()
+        self._inputs.put(request)
+        if self.trouble is not None:  # the loop has ended, perhaps without seeing the request
+            self._refuse_inputs(self.trouble)
+
+    def ended(self, run_id: str) -> RunRow | None:
+        """Return the row of a run that has ended or is parked; None for any other, and when this worker has ended.
+
+        Looked up on the caller's thread: the way to the worker's and back takes ten times as long (160 us against 15).
+
+        Raises:
+            UsageError: As for `put`.
+        """
+        self._check_caller()
+        if self.trouble is not None:
+            return None
+        try:
+            row = self.store.run(run_id)
+        except UsageError:
+            if self.trouble is None:
+                raise
+            return None  # the store was closed in this moment
+        return row if row is not None and (row.status.ended or row.status is Status.PARKED) else None
+
+    def _check_caller(self) -> None:
+        """Refuse those whom an answer could never reach."""
         if threading.get_ident() == self._thread:
             raise UsageError(
                 "a workflow cannot ask its own engine for anything: it would wait for itself\n"
@@ -177,9 +203,6 @@ class Worker:
                 "inside a transaction an engine cannot be asked for anything: it would wait for the transaction's end\n"
                 "  Do it before or after the transaction."
             )
-        self._inputs.put(request)
-        if self.trouble is not None:  # the loop has ended, perhaps without seeing the request
-            self._refuse_inputs(self.trouble)
 
     def wake(self) -> None:
         """Make the worker look at the store."""
