@@ -9,6 +9,7 @@ from types import GeneratorType
 from typing import Any, TypeAlias
 
 import attrs
+import msgspec
 
 from interp.commands import Child, Command, Compare
 from interp.definitions import ActivityDefinition, WorkflowDefinition
@@ -47,8 +48,7 @@ class ChildRun:
     args: bytes
 
 
-@attrs.define(eq=False)
-class Issued:
+class Issued(msgspec.Struct, eq=False):
     """A command that the workflow yielded and the journal records.
 
     Attributes:

@@ -72,7 +72,7 @@ from types import GeneratorType
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-import attrs
+import msgspec
 
 from interp.asking import Answer, Request, asked_type
 from interp.codec import ANY, codec_for, encode_payload, render_value
@@ -178,8 +178,7 @@ class UnexpectedEvent(LookupError):
         self.command_id = command_id
 
 
-@attrs.define(eq=False)
-class Step:
+class Step(msgspec.Struct, eq=False):
     """What the workflow answered to one event.
 
     Attributes:
@@ -187,6 +186,7 @@ class Step:
         withdrawn: Calls, timers and waits of before that are cancelled; nobody waits for them any more.
         outcome: How the run ended, if it did.
         annotated: Whether the run's state changed.
+        has_items: Whether it adds something to streams: items, or replies.
         refused: Requests whose payload does not fit what the workflow awaits: id and reason of each.
     """
 
@@ -194,6 +194,7 @@ class Step:
     withdrawn: tuple[Issued, ...]
     outcome: Outcome | None
     annotated: bool
+    has_items: bool
     refused: tuple[tuple[str, str], ...] = ()
 
 
@@ -244,6 +245,7 @@ class Interpreter:
         self._issued: list[Issued] = []
         self._withdrawn: list[Issued] = []
         self._annotated = False
+        self._has_items = False
         self._refusals: list[tuple[str, str]] = []
         self._dropped = False
 
@@ -424,9 +426,11 @@ class Interpreter:
         self._at = at
         self._allowed = patches
         self._issued = []
-        self._withdrawn = []
-        self._annotated = False
-        self._refusals = []
+        self._annotated = self._has_items = False
+        if self._withdrawn:
+            self._withdrawn = []
+        if self._refusals:
+            self._refusals = []
 
     def _run(self) -> Step:
         scheduler = self._scheduler
@@ -442,8 +446,9 @@ class Interpreter:
             self.outcome = self._settle(root)
             self.pending.clear()
             self.close()
-        issued, withdrawn, refused = tuple(self._issued), tuple(self._withdrawn), tuple(self._refusals)
-        return Step(issued, withdrawn, self.outcome, self._annotated, refused)
+        items = self._has_items or bool(self._refusals)
+        withdrawn, refused = tuple(self._withdrawn), tuple(self._refusals)
+        return Step(tuple(self._issued), withdrawn, self.outcome, self._annotated, items, refused)
 
     def _settle(self, root: Fiber) -> Outcome:
         """Say how the run ended."""
@@ -840,6 +845,7 @@ class Interpreter:
     def _emit(self, fiber: Fiber, command: Emit) -> None:
         payload = encode_payload(command.value, command.type, name="value")
         self._note(fiber, command, Record(fiber.next_id(), "emit", command.topic, payload, self._line(fiber)))
+        self._has_items = True
 
     def _reply(self, fiber: Fiber, command: Reply) -> None:
         request = command.request
@@ -851,6 +857,7 @@ class Interpreter:
         payload = answer.encode(request.id)
         name = self._unanswered.pop(request.id)
         self._note(fiber, command, Record(fiber.next_id(), "reply", name, payload, self._line(fiber)))
+        self._has_items = True
 
     def _continue_as(self, fiber: Fiber, command: ContinueAs) -> Any:
         if len(self._scheduler.alive) > 1:

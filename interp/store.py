@@ -36,6 +36,7 @@ from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import attrs
+import msgspec
 
 from interp.errors import UsageError
 from interp.streams import TOPIC_BYTES, is_topic
@@ -233,9 +234,10 @@ class Item:
     body: bytes
 
 
-@attrs.frozen
-class Append:
+class Append(msgspec.Struct, frozen=True):
     """What one run's owner wants to write.
+
+    A struct, not an attrs class: one is made for each step, in a ninth of the time (decision 34).
 
     Attributes:
         run_id: The run.

@@ -1,7 +1,7 @@
 """What a write transaction of an LMDB store does: one `Change` per transaction, thrown away with it.
 
 Each part of a batch is checked before the first byte of it is written, so that a refused part changes nothing. The
-hot path is `append`: two lookups, one new journal record, and the row and its indexes only where they differ.
+hot path is `_append`: one new journal record, and the row and its indexes only where they differ.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ from interp.tables import Transaction
 from stores._lmdb_cells import LmdbCells
 from stores._lmdb_claim import NOBODY
 from stores._lmdb_rows import (
-    Entry,
     Parking,
     Row,
     Worker,
     due_key,
-    encode_entries,
     encode_item,
+    encode_records,
     encode_texts,
     inbox_key,
     item_key,
@@ -47,6 +46,7 @@ from stores._lmdb_rows import (
     stream_key,
     worker_key,
 )
+from stores._lmdb_standing import Stood
 from stores._lmdb_tables import CHANGES, Table, Tables, View
 
 __all__ = ["Change"]
@@ -62,6 +62,8 @@ class Change:
         view: What the transaction sees, its own changes included.
         wakes: Whether something was written that others may wait for.
         found: Keys of the run ids met on the way; valid for others only once the transaction is committed.
+        stood: Runs as this transaction leaves them; None for those of which nothing is to be remembered.
+        appended: Whether a record was put, so that the transaction takes a number of its own.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Change:
         txn: lmdb.Transaction[bytes],
         tables: Tables,
         known: Mapping[str, bytes],
+        standing: Mapping[bytes, Stood],
         inside: Callable[[], lmdb.Transaction[bytes]],
     ) -> None:
         """Begin with a transaction that is open.
@@ -77,21 +80,26 @@ class Change:
             txn: The transaction.
             tables: The store's tables.
             known: Keys of run ids that are known already.
+            standing: Runs as they stand at the beginning, as far as that is known.
             inside: Opens a transaction within this one.
         """
         self.view = View(txn, tables)
         self.wakes = False
         self.found: dict[str, bytes] = {}
+        self.stood: dict[bytes, Stood | None] = {}
+        self.appended = False
         self._txn = txn
         self._tables = tables
         self._journal = txn.cursor(tables.journal)
         self._known = known
+        self._standing = standing
+        self._newborn: dict[bytes, tuple[Row, Sequence[bytes]]] = {}
         self._inside = inside
         self._last_run: int | None = None
         self._owned: dict[int, int] = {}
         self._numbers: dict[str, int] = {}
 
-    def commit(self, batch: Batch, encoded: Sequence[Sequence[Entry]], now_us: int) -> list[Refusal]:
+    def commit(self, batch: Batch, encoded: Sequence[Sequence[bytes]], now_us: int) -> list[Refusal]:
         """Write a batch whose appends are encoded already."""
         refusals = [Refusal(new.run_id, why) for new in batch.creates if (why := self._create(new, now_us))]
         barred = {refusal.run_id for refusal in refusals}
@@ -99,17 +107,19 @@ class Change:
         for emission in batch.emissions:
             if why := "fenced" if emission.run_id in barred else self._emission(emission):
                 refusals.append(Refusal(emission.run_id, why))
-        for append, entries in zip(batch.appends, encoded, strict=True):
-            if why := "fenced" if append.run_id in barred else self._append(append, entries):
+        for append, records in zip(batch.appends, encoded, strict=True):
+            if why := "fenced" if append.run_id in barred else self._append(append, records):
                 refusals.append(Refusal(append.run_id, why))
                 barred.add(append.run_id)
-            else:
+            elif append.creates or append.posts:
                 refusals += self._ask(append, now_us)
+        for run in list(self._newborn):
+            self._settle(run)
         for transact in batch.transacts:
             if transact.run_id in barred or not self._owns(transact):
                 refusals.append(Refusal(transact.run_id, "fenced"))
             elif answer := transact.work(self._nest):
-                why = self._append(answer, encode_entries(answer.records, answer.index, answer.at_us))
+                why = self._append(answer, encode_records(answer.records, answer.index, answer.at_us))
                 assert why is None, "the work of a transact answered with an append that does not follow"
                 refusals += self._ask(answer, now_us)
         return refusals
@@ -187,15 +197,26 @@ class Change:
             texts=encode_texts(name, new.workflow.encode(), new.digest, b"", new.attributes),
         )
         self._txn.put(name, run, db=self._tables.ids)
-        for entry in encode_entries(new.records, 0, now_us):
-            self._journal.put(record_key(run, entry.index), entry.value)
+        for index, record in enumerate(encode_records(new.records, 0, now_us)):
+            self._journal.put(record_key(run, index), record)
         inbox = new.messages if new.records else (new.start, *new.messages)
-        for number, body in enumerate(inbox, row.posted - len(inbox)):
-            self._txn.put(inbox_key(run, number), body, db=self._tables.inbox)
-        self._write_row(run, None, row)
+        self._newborn[run] = (row, inbox)
+        if owner == NOBODY or len(inbox) > 1 or new.records:
+            self._settle(run)
         self.found[new.run_id] = run
         self.wakes = True
         return None
+
+    def _settle(self, run: bytes) -> None:
+        """Write row and inbox of a run that was just created.
+
+        Those of a run with an owner wait for its first append, which mostly is in the same batch: it writes another
+        row, with other indexes, and takes the one message from the inbox. Of fourteen puts and deletes that leaves six.
+        """
+        row, inbox = self._newborn.pop(run)
+        for number, body in enumerate(inbox, row.posted - len(inbox)):
+            self._txn.put(inbox_key(run, number), body, db=self._tables.inbox)
+        self._write_row(run, None, row)
 
     def _post(self, post: Post, now_us: int) -> Why | None:
         run = self._find(post.run_id)
@@ -239,8 +260,9 @@ class Change:
             self._drop(self._tables.journal, run)
             row.began_us = now_us
         else:
-            for entry in encode_entries([reopen.record], max(reopen.length - 1, 0), now_us):
-                self._journal.put(record_key(run, entry.index), entry.value)
+            last = max(reopen.length - 1, 0)
+            (record,) = encode_records([reopen.record], last, now_us)
+            self._journal.put(record_key(run, last), record)
         for number, body in enumerate(reopen.messages, before.posted):
             self._txn.put(inbox_key(run, number), body, db=self._tables.inbox)
         row.posted = before.posted + len(reopen.messages)
@@ -262,29 +284,62 @@ class Change:
 
     # --- the hot path ---
 
-    def _append(self, append: Append, entries: Sequence[Entry]) -> Why | None:
-        run = self._find(append.run_id)
+    def _append(self, append: Append, records: Sequence[bytes]) -> Why | None:
+        run = self._key(append.run_id)
         if run is None:
             return "unknown"
-        before = self.view.row(run)
-        if before.token != append.token or before.owner == NOBODY or not self._fits(run, append):
+        if run in self._newborn:
+            if _takes_start(append):
+                return self._append_first(run, append, records)
+            self._settle(run)
+        stood = self.stood[run] if run in self.stood else self._standing.get(run)
+        before = self.view.row(run) if stood is None else stood.row
+        if before.token != append.token or before.owner == NOBODY:
+            return "fenced"
+        if append.restart or stood is None:
+            if not self._fits(run, append):
+                return "fenced"
+        elif append.index != stood.length:
             return "fenced"
         if append.restart:
             self._drop(self._tables.journal, run)
-        for entry in entries:
-            # overwrite=False is the second fence: two owners of one run could never both write a record.
-            fresh = self._journal.put(record_key(run, entry.index), entry.value, overwrite=False)
-            assert fresh, "a record lies beyond the end of its journal"
-        if append.emits:
-            self._emit(run, append.emits)
-        if _only_longer(before, append):
-            return None
-        row = self._appended(run, before, append)
-        if row != before:
-            self._write_row(run, before, row)
+        self._lengthen(run, append, records)
+        row = before
+        if not _only_longer(before, append):
+            taken = sum(self._txn.delete(inbox_key(run, number), db=self._tables.inbox) for number in append.consumed)
+            row = self._appended(run, before, append, taken)
+            if row != before:
+                self._write_row(run, before, row)
+        self._remember(run, row, append.index + len(records))
         if row.owner == NOBODY or append.restart:
             self.wakes = True
         return None
+
+    def _append_first(self, run: bytes, append: Append, records: Sequence[bytes]) -> Why | None:
+        """Write the first records of a run together with the run; its start is taken in before it was written."""
+        before, _ = self._newborn[run]
+        if before.token != append.token or before.owner == NOBODY or append.index != 0:
+            return "fenced"
+        del self._newborn[run]
+        self._lengthen(run, append, records)
+        row = self._appended(run, before, append, taken=1)
+        self._write_row(run, None, row)
+        self._remember(run, row, len(records))
+        return None
+
+    def _lengthen(self, run: bytes, append: Append, records: Sequence[bytes]) -> None:
+        """Put the records, and the items that go with them."""
+        put = self._journal.put
+        for index, record in enumerate(records, append.index):
+            # overwrite=False is the second fence: two owners of one run could never both write a record.
+            fresh = put(record_key(run, index), record, overwrite=False)
+            assert fresh, "a record lies beyond the end of its journal"
+            self.appended = True
+        if append.emits:
+            self._emit(run, append.emits)
+
+    def _remember(self, run: bytes, row: Row, length: int) -> None:
+        self.stood[run] = None if row.status.ended else Stood(row, length)
 
     def _fits(self, run: bytes, append: Append) -> bool:
         """Whether the append goes exactly behind the last record."""
@@ -295,9 +350,8 @@ class Change:
             return False
         return not found(record_key(run, append.index))
 
-    def _appended(self, run: bytes, before: Row, append: Append) -> Row:
-        """Take messages from the inbox; return the row as it is after the append."""
-        taken = sum(self._txn.delete(inbox_key(run, number), db=self._tables.inbox) for number in append.consumed)
+    def _appended(self, run: bytes, before: Row, append: Append, taken: int) -> Row:
+        """Return the row as it is after the append, which has taken so many messages from the inbox."""
         row = attrs.evolve(before, status=append.status, due_us=append.due_us, waiting=before.waiting - taken)
         if append.restart:
             row.began_us = append.at_us
@@ -394,6 +448,12 @@ class Change:
     # --- tables ---
 
     def _find(self, run_id: str) -> bytes | None:
+        run = self._key(run_id)
+        if run in self._newborn:
+            self._settle(run)
+        return run
+
+    def _key(self, run_id: str) -> bytes | None:
         run = self._known.get(run_id) or self.found.get(run_id)
         if run is None and (run := self.view.find(run_id)):
             self.found[run_id] = run
@@ -402,6 +462,7 @@ class Change:
     def _write_row(self, run: bytes, before: Row | None, row: Row) -> None:
         """Write the row, and the entries of the indexes that differ from those of the row before."""
         tables = self._tables
+        self.stood[run] = None
         self._txn.put(run, row.encode(), db=tables.runs)
         self._move(tables.due, _due_entry(run, before), _due_entry(run, row))
         self._move(tables.running, _running_entry(run, before), _running_entry(run, row))
@@ -445,6 +506,11 @@ def _only_longer(before: Row, append: Append) -> bool:
         and not (before.waiting or append.restart or append.release)
         and append.status in (Status.RUNNING, Status.WAITING)
     )
+
+
+def _takes_start(append: Append) -> bool:
+    """Whether an append is the first of a run, and takes in the one message that this was created with."""
+    return append.index == 0 and list(append.consumed) == [0] and not append.restart
 
 
 def _due_entry(run: bytes, row: Row | None) -> bytes | None:

@@ -33,6 +33,7 @@ from stores._lmdb_change import Change
 from stores._lmdb_files import DATA, WAKE, WORKERS, blame, check_format, check_length, prepare
 from stores._lmdb_gate import Gate
 from stores._lmdb_reading import check_readable, file_at, may_lock, tables_to_read, unlocked
+from stores._lmdb_standing import Standing
 from stores._lmdb_tables import CHANGES, TABLES, Tables, View
 from stores._lmdb_wake import Doorbell
 from stores._lmdb_workers import WorkerLocks
@@ -100,6 +101,7 @@ class Environment:
         self.workers = WorkerLocks(path / WORKERS)
         self.url = url
         self._known: dict[str, bytes] = {}
+        self._standing = Standing()
         self._failed: str | None = None
         self._closed = False
         self._lmdb: lmdb.Environment | None = None
@@ -207,6 +209,7 @@ class Environment:
             self._lmdb = None
         self._failed = None
         self._known.clear()
+        self._standing.forget()
         self.path, self.url, self.options = path, url, options
         self.workers = WorkerLocks(path / WORKERS)
         self._bell = Doorbell(path / WAKE, self._on_ring, self._on_death)
@@ -236,6 +239,7 @@ class Environment:
             self._lmdb = None
         self.workers.abandon()
         self._bell.abandon()
+        self._standing.forget()
         self._begin_alone()
 
     def _live(self) -> lmdb.Environment:
@@ -359,7 +363,9 @@ class Environment:
 
     def _written(self, env: lmdb.Environment, work: Callable[[Change], T]) -> T:
         txn = self._begun(env)
-        change = Change(txn, self._tables, self._known, lambda: env.begin(write=True, parent=txn))
+        number = txn.id()
+        standing = self._standing.take(number)
+        change = Change(txn, self._tables, self._known, standing, lambda: env.begin(write=True, parent=txn))
         self._engaged.add(threading.get_ident())
         try:
             answer = work(change)
@@ -372,6 +378,8 @@ class Environment:
         finally:
             self._engaged.discard(threading.get_ident())
         self._commit(env, txn)
+        if change.appended:
+            self._standing.leave(number, standing, change.stood)
         self._learn(change)
         return answer
 

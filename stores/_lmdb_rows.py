@@ -17,7 +17,6 @@ from interp.store import RunRow, Status
 
 __all__ = [
     "FORMAT",
-    "Entry",
     "Parking",
     "Row",
     "Worker",
@@ -25,8 +24,8 @@ __all__ = [
     "decode_item",
     "decode_record",
     "due_key",
-    "encode_entries",
     "encode_item",
+    "encode_records",
     "encode_texts",
     "inbox_key",
     "item_key",
@@ -135,21 +134,15 @@ def status_key(status: Status) -> bytes:
     return bytes((_STATUS_NUMBERS[status],))
 
 
-@attrs.frozen
-class Entry:
-    """One journal record, encoded before the write transaction begins: the others wait while it lasts."""
+def encode_records(records: Sequence[bytes], start: int, at_us: int) -> list[bytes]:
+    """Encode records: each a checksum over index, time and record (LMDB has none), the time, the record.
 
-    index: int
-    value: bytes
-
-
-def encode_entries(records: Sequence[bytes], start: int, at_us: int) -> list[Entry]:
-    """Encode records: each a checksum over index, time and record (LMDB has none), the time, the record."""
-    entries: list[Entry] = []
-    for index, record in enumerate(records, start):
-        checksum = crc32(record, crc32(_STAMP.pack(index, at_us)))
-        entries.append(Entry(index, _STAMP.pack(checksum, at_us) + record))
-    return entries
+    Done before the write transaction begins: others wait while that lasts.
+    """
+    pack = _STAMP.pack
+    return [
+        pack(crc32(record, crc32(pack(index, at_us))), at_us) + record for index, record in enumerate(records, start)
+    ]
 
 
 def decode_record(key: bytes, value: bytes) -> tuple[int, bytes]:

@@ -31,7 +31,7 @@ from stores._lmdb_change import Change
 from stores._lmdb_claim import ready
 from stores._lmdb_env import DURABILITIES, Options, acquire
 from stores._lmdb_reader import LmdbReader, key_of
-from stores._lmdb_rows import encode_entries
+from stores._lmdb_rows import encode_records
 from stores._lmdb_tables import View
 
 __all__ = ["LmdbReader", "LmdbStore", "open", "open_reader"]
@@ -133,7 +133,7 @@ class LmdbStore(LmdbReader):
 
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch."""
-        encoded = [encode_entries(append.records, append.index, append.at_us) for append in batch.appends]
+        encoded = [encode_records(append.records, append.index, append.at_us) for append in batch.appends]
         return self._env.write(lambda change: change.commit(batch, encoded, now_us), once=bool(batch.transacts))
 
     def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import attrs
+import msgspec
 
 from interp.codec import ANY, encode_payload
 from interp.commands import CallOptions
@@ -61,8 +62,7 @@ def idempotency_key(run_id: str, round: int, command_id: str) -> str:
     return f"{run_id}/{round}:{command_id}" if round else f"{run_id}/{command_id}"
 
 
-@attrs.define(eq=False)
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """One try of a call.
 
     Attributes:
@@ -136,6 +136,9 @@ class Attempt:
         Args:
             now: The time; while it is queued its own limits count from now.
         """
+        options = self.options
+        if not (self.until or options.timeout or options.heartbeat or options.start_timeout):
+            return None  # nearly always, and asked of each
         return min(self._limits(self.begun or now), default=None)
 
     def _limits(self, begun: datetime) -> Iterator[tuple[datetime, Limit]]:
@@ -216,8 +219,7 @@ class Told:
     emit: Emit
 
 
-@attrs.frozen(eq=False)
-class Completion:
+class Completion(msgspec.Struct, frozen=True, eq=False):
     """How an attempt ended: with a result, or with a failure.
 
     Attributes:

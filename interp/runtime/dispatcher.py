@@ -54,11 +54,10 @@ class Dispatcher:
         self._beats: list[tuple[datetime, int, Attempt]] = []
         self._serial = itertools.count()
 
-    def attempt(self, run: LiveRun, issued: Issued) -> Attempt:
+    def attempt(self, run: LiveRun, issued: Issued, now: datetime) -> Attempt:
         """Make the next attempt of a call; `begin` starts it."""
         definition, options = issued.definition, options_of(issued)
         assert definition is not None
-        now = self._clock()
         attempt = Attempt(
             run_id=run.run_id,
             round=run.round,
@@ -70,7 +69,7 @@ class Dispatcher:
             queued=now,
             previous=issued.heartbeat,
             reconcile=options.on_unknown if issued.unknown and callable(options.on_unknown) else None,
-            until=deadline_of(issued),
+            until=None if options.deadline is None else deadline_of(issued),
             tell=self._deliver,
             captures=self._capture_logs,
         )

@@ -49,6 +49,12 @@ __all__ = ["EPOCH", "LiveRun", "decoded", "microseconds", "moment"]
 # A workflow that continues as new so often without waiting for anything never will.
 _MOST_ROUNDS = 100
 
+_ENDED: dict[type, Status] = {
+    Completed: Status.COMPLETED,
+    Failed: Status.FAILED,
+    WasCancelled: Status.CANCELLED,
+}
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -247,24 +253,25 @@ class LiveRun:
             return attempt if timer is None else min(timer, attempt)
         return timer
 
-    def append(self, at: datetime, *, draining: bool) -> Append:
+    def append(self, at_us: int, *, draining: bool) -> Append:
         """Return what is to be committed.
 
         Args:
-            at: The time.
+            at_us: The time, as the store keeps it.
             draining: Whether calls will not be dispatched any more: the run is then due at once, for the next worker.
         """
         due = self.due()
+        due_us = None if due is None else max(0, microseconds(due))
         if draining and (self.calls or self.transacts or self.left):
-            due = at
+            due_us = at_us
         return Append(
             run_id=self.run_id,
             token=self.token,
             index=self.written,
             records=self.records,
             status=self._status(draining=draining),
-            due_us=None if due is None else max(0, microseconds(due)),
-            at_us=microseconds(at),
+            due_us=due_us,
+            at_us=at_us,
             consumed=self.consumed,
             attributes=ANY.encode(self.interpreter.state) if self.annotated else None,
             reason=self.parked,
@@ -279,18 +286,16 @@ class LiveRun:
     def committed(self) -> list[Issued]:
         """Forget what was written; returns the calls that may be dispatched now, transacts aside."""
         self.written += len(self.records)
-        # A result may have come before its call was made: one that was given to a fork, or fed again by a retry.
         pending = self.interpreter.pending
-        calls, self.calls = [issued for issued in self.calls if pending.get(issued.id) is issued], []
-        self.transacts += [issued for issued in calls if isinstance(issued.command, Transact)]
-        self.records = []
-        self.consumed = []
-        self.restart = False
-        self.annotated = False
-        self.creates = []
-        self.posts = []
-        self.emits = []
-        return [issued for issued in calls if not isinstance(issued.command, Transact)]
+        calls: list[Issued] = []
+        for issued in self.calls:
+            # A result may have come before its call was made: one that was given to a fork, or fed again by a retry.
+            if pending.get(issued.id) is issued:
+                (self.transacts if isinstance(issued.command, Transact) else calls).append(issued)
+        self.records, self.calls, self.consumed = [], [], []
+        self.creates, self.posts, self.emits = [], [], []
+        self.restart = self.annotated = False
+        return calls
 
     # Going ahead within a commit that may yet fail.
 
@@ -371,16 +376,11 @@ class LiveRun:
     def _status(self, *, draining: bool) -> Status:
         if self.parked:
             return Status.PARKED
-        match self.outcome:
-            case Completed():
-                return Status.COMPLETED
-            case Failed():
-                return Status.FAILED
-            case WasCancelled():
-                return Status.CANCELLED
-            case _:
-                in_flight = self.attempts or ((self.calls or self.transacts) and not draining) or self._asks()
-                return Status.RUNNING if in_flight else Status.WAITING
+        ended = _ENDED.get(type(self.interpreter.outcome))
+        if ended is not None:
+            return ended
+        in_flight = self.attempts or ((self.calls or self.transacts) and not draining) or self._asks()
+        return Status.RUNNING if in_flight else Status.WAITING
 
     def _asks(self) -> bool:
         """Whether a child or a send is open.
@@ -398,7 +398,8 @@ class LiveRun:
         emits: list[Emit] = []
         for _ in range(_MOST_ROUNDS):
             annotated = annotated or step.annotated
-            emits += self._emitted(step, at, cause)
+            if step.has_items:
+                emits += self._emitted(step, at, cause)
             if not isinstance(step.outcome, ContinuedAs):
                 if isinstance(cause, Started):
                     self._begin_round(cause)
@@ -437,11 +438,14 @@ class LiveRun:
 
     def _collect(self, cause: Event, at: datetime, step: Step) -> None:
         """Note one transition: its record, and the calls that it makes or withdraws."""
-        records = tuple([issued.record for issued in step.commands])
+        commands = step.commands
+        # Most steps end in one command: a list comprehension is a call of its own on Python 3.11.
+        records = (commands[0].record,) if len(commands) == 1 else tuple([issued.record for issued in commands])
         transition = Transition(self.written + len(self.records), at, cause, records, step.outcome)
         self.records.append(encode_transition(transition))
-        for issued in step.commands:
-            if issued.id not in self.interpreter.pending:
+        pending = self.interpreter.pending
+        for issued in commands:
+            if issued.id not in pending:
                 continue
             if issued.definition is not None:
                 self.calls.append(issued)

@@ -196,7 +196,7 @@ class SealedStore:
         return Post(post.run_id, self._sealing.seal(post.body))
 
     def _appended(self, append: Append, digests: _Digests | None) -> Append:
-        return attrs.evolve(
+        return msgspec.structs.replace(
             append,
             records=self._all_sealed(append.records),
             attributes=self._attributes(append.attributes),

@@ -27,7 +27,7 @@ from interp.events import Rejected, Resolved
 from interp.failures import declared_failure, fault
 from interp.fibers import Issued
 from interp.runtime.capture import Capture
-from interp.runtime.live import LiveRun
+from interp.runtime.live import LiveRun, microseconds
 from interp.store import Append, Nest, Store, Transact
 from interp.tables import Transaction
 
@@ -156,7 +156,7 @@ class Performance:
         for issued in self.run.transacts:
             if ahead.interpreter.pending.get(issued.id) is issued and not ahead.parked:
                 nest(partial(self._part, ahead, issued))
-        return ahead.append(self.stage.clock(), draining=self.stage.draining)
+        return ahead.append(microseconds(self.stage.clock()), draining=self.stage.draining)
 
     def _part(self, ahead: LiveRun, issued: Issued, tx: Transaction) -> bool:
         """Run the function and feed what came of it; tells whether what it wrote is to be kept."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 import attrs
 
@@ -49,12 +48,12 @@ class Turn:
         """Give the runs that have something to write, the new ones first."""
         return itertools.chain((run for _, run in self.starts.values()), self.dirty.values())
 
-    def batch(self, now: datetime, transacts: Sequence[Transact] = (), *, draining: bool) -> Batch:
+    def batch(self, now_us: int, transacts: Sequence[Transact] = (), *, draining: bool) -> Batch:
         """Return everything as one batch, with what is performed within it."""
         return Batch(
             creates=[start.create for start, _ in self.starts.values()],
             posts=[Post(tell.run_id, encode_event(tell.event)) for tell in self.tells],
-            appends=[run.append(now, draining=draining) for run in self.runs()] + self.parked,
+            appends=[run.append(now_us, draining=draining) for run in self.runs()] + self.parked,
             transacts=transacts,
             emissions=[Emission(run.run_id, run.token, run.told) for run in self.telling.values()],
         )

@@ -73,7 +73,7 @@ def poison(interpreter: Interpreter, after: int | None) -> str:
     )
 
 
-def verdict(issued: Issued, completion: Completion, now: datetime, chance: Callable[[], float]) -> Iterator[Event]:
+def verdict(issued: Issued, completion: Completion, now: datetime, chance: Callable[[], float]) -> list[Event]:
     """Say what follows from the end of an attempt.
 
     Args:
@@ -83,15 +83,20 @@ def verdict(issued: Issued, completion: Completion, now: datetime, chance: Calla
         chance: Gives a random number from [0, 1).
     """
     attempt = completion.attempt
+    events: list[Event] = []
     reconciled = attempt.reconcile is not None and (completion.payload is not None or completion.declared)
     if reconciled or completion.not_done:
-        yield Reconciled(issued.id, not completion.not_done, attempt.begun)
-    if completion.not_done:
-        return
+        events.append(Reconciled(issued.id, not completion.not_done, attempt.begun))
     if completion.payload is not None:
-        yield Resolved(issued.id, completion.payload, attempt.number, attempt.begun)
-        return
-    failure = completion.failure
+        events.append(Resolved(issued.id, completion.payload, attempt.number, attempt.begun))
+    elif not completion.not_done:
+        events += _failed(issued, completion, now, chance)
+    return events
+
+
+def _failed(issued: Issued, completion: Completion, now: datetime, chance: Callable[[], float]) -> Iterator[Event]:
+    """Say what follows from a failure."""
+    attempt, failure = completion.attempt, completion.failure
     assert failure is not None
     retry_at = _retry_at(issued, completion, now, chance)
     if retry_at is None:

@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
@@ -264,10 +264,10 @@ class Worker:
             patience_s: How long to wait for the first thing that comes in, in seconds.
         """
         self._taken.extend(self._take_inputs(patience_s))
-        while self._taken:
-            self._take(self._taken[0])
-            self._taken.popleft()
         now = self._clock()
+        while self._taken:
+            self._take(self._taken[0], now)
+            self._taken.popleft()
         self._record_beats(now)
         self._expire(now)
         if self._hold_until is not None and now < self._hold_until:
@@ -324,18 +324,18 @@ class Worker:
         )
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def _take(self, taken: Input) -> None:
+    def _take(self, taken: Input, now: datetime) -> None:
         match taken:
             case Completion():
-                self._completed(taken)
+                self._completed(taken, now)
             case Beat():
                 self._dispatcher.beaten(taken.attempt)
             case Told():
                 self._emitted(taken)
             case Start():
-                self._start(taken)
+                self._start(taken, now)
             case Tell():
-                self._tell(taken)
+                self._tell(taken, now)
             case Watch():
                 self._watches.add(taken)
                 if taken.run_id not in self._live:
@@ -343,7 +343,7 @@ class Worker:
             case Wake():
                 self._woken = True
             case Stop():
-                self._drain_until = self._clock() + timedelta(seconds=taken.grace_s)
+                self._drain_until = now + timedelta(seconds=taken.grace_s)
 
     def _stopped(self) -> bool:
         """Whether everything has been drained, or the time for it is over."""
@@ -403,7 +403,7 @@ class Worker:
         if self._capture is not None:
             run.emits += self._capture.taken(run.run_id, run.round)
 
-    def _start(self, start: Start) -> None:
+    def _start(self, start: Start, now: datetime) -> None:
         """Start a run that is not there yet; the store has the last word on that when it commits."""
         run_id = start.create.run_id
         if run_id in self._turn.starts:
@@ -416,7 +416,7 @@ class Worker:
         started = self._signed(start.started, start.definition)
         self._guard(start.definition)
         try:
-            run = LiveRun.begin(run_id, start.definition, started, 1, self._clock())
+            run = LiveRun.begin(run_id, start.definition, started, 1, now)
         except BaseException as error:  # noqa: BLE001  user code may do anything; the caller hears of it
             start.done.set_exception(error if isinstance(error, Exception) else RuntimeError(broken(error)))
             return
@@ -431,13 +431,13 @@ class Worker:
         row = self.store.run(create.run_id)
         return "exists" if row is not None and create.is_same(row.workflow, row.digest) else "differs"
 
-    def _completed(self, completion: Completion) -> None:
+    def _completed(self, completion: Completion, now: datetime) -> None:
         """Record what came of an attempt, unless nobody waits for it any more."""
         attempt = completion.attempt
         run = self._live.get(attempt.run_id)
         if run is None or not self._dispatcher.ended(run, attempt):
             return
-        self._conclude(run, completion)
+        self._conclude(run, completion, now)
 
     def _emitted(self, told: Told) -> None:
         """Take an item of an attempt, unless nobody waits for that any more."""
@@ -447,9 +447,8 @@ class Worker:
             run.told.append(told.emit)
             self._turn.telling[run.run_id] = run
 
-    def _conclude(self, run: LiveRun, completion: Completion) -> None:
+    def _conclude(self, run: LiveRun, completion: Completion, now: datetime) -> None:
         """Record what follows from the end of an attempt: the result, the failure, or that another attempt follows."""
-        now = self._clock()
         issued = run.interpreter.pending[completion.attempt.command_id]
         for event in verdict(issued, completion, now, self._options.chance):
             self._feed(run, event, now)
@@ -457,7 +456,7 @@ class Worker:
     def _expire(self, now: datetime) -> None:
         """Record the attempts that have taken too long as failed."""
         for run, completion in self._dispatcher.overdue(now, self._live):
-            self._conclude(run, completion)
+            self._conclude(run, completion, now)
 
     def _record_beats(self, now: datetime) -> None:
         """Record how far attempts are, for those that may come after them."""
@@ -487,17 +486,16 @@ class Worker:
 
     # Messages.
 
-    def _tell(self, tell: Tell) -> None:
+    def _tell(self, tell: Tell, now: datetime) -> None:
         """Send a message: straight into the journal when the run is here, else into its inbox."""
         run = self._live.get(tell.run_id)
-        if run is not None and self._told(run, tell.event):
+        if run is not None and self._told(run, tell.event, now):
             self._turn.told.append(tell)
         else:
             self._turn.tells.append(tell)
 
-    def _told(self, run: LiveRun, event: Event) -> bool:
+    def _told(self, run: LiveRun, event: Event, now: datetime) -> bool:
         """Feed a message to a run that is here, after those that came to its inbox before."""
-        now = self._clock()
         try:
             self._read(run, self.store.inbox(run.run_id), now)
         except PayloadLocked:
@@ -640,7 +638,7 @@ class Worker:
         for run in turn.acknowledge(refusals, self.store):
             self._live[run.run_id] = run
         for start in turn.repeated:
-            self._start(start)
+            self._start(start, now)
         fenced = {refusal.run_id for refusal in refusals if refusal.why == "fenced"}
         for tell in turn.told:
             if tell.run_id in fenced:  # the run was not ours any more: its inbox takes the message
@@ -656,12 +654,10 @@ class Worker:
                 self._forget(run)
                 self._watches.look(run.run_id)
             else:
-                calls += self._written(run, dispatch=not draining)
+                calls += self._written(run, now, dispatch=not draining)
                 self._check_length(run, now)  # what a transact led to was fed by nobody here
-                for definition in run.children():
-                    self._started[definition.name] = definition
-                for event in run.answers(refused) if self._live.get(run.run_id) is run else ():
-                    self._feed(run, event, now)
+                if run.asked:
+                    self._answer(run, refused, now)
         self._dispatcher.begin(calls)
         for run in turn.telling.values():
             run.told = []
@@ -676,7 +672,7 @@ class Worker:
         self._stage = stage = Stage(self.store, self._clock, self._capture, draining=draining)
         turn.ready = {run_id: run for run_id, run in turn.ready.items() if run.can_perform}
         performances = [Performance(run, stage) for run in turn.ready.values()]
-        batch = turn.batch(now, [performance.entry() for performance in performances], draining=draining)
+        batch = turn.batch(microseconds(now), [performance.entry() for performance in performances], draining=draining)
         try:
             refusals = self.store.commit(batch, microseconds(now))
         except (StoreFull, StoreReadOnly, TryAgain):
@@ -705,14 +701,21 @@ class Worker:
                         run.transacts.remove(issued)
                         self._feed(run, refused(issued, self.store), now)
 
-    def _written(self, run: LiveRun, *, dispatch: bool) -> list[Attempt]:
+    def _answer(self, run: LiveRun, refused: Mapping[tuple[str, str], Why], now: datetime) -> None:
+        """Tell a run what came of what it asked of the store."""
+        for definition in run.children():
+            self._started[definition.name] = definition
+        for event in run.answers(refused) if self._live.get(run.run_id) is run else ():
+            self._feed(run, event, now)
+
+    def _written(self, run: LiveRun, now: datetime, *, dispatch: bool) -> list[Attempt]:
         """Go on with a run whose records are durable; returns the attempts to begin."""
         issued = run.committed()
         if run.outcome is not None or run.parked:
             self._forget(run)
             self._watches.look(run.run_id)
             return []
-        attempts = [self._dispatcher.attempt(run, call) for call in issued] if dispatch else []
+        attempts = [self._dispatcher.attempt(run, call, now) for call in issued] if dispatch else []
         run.left = run.left or (bool(issued) and not dispatch)
         if run.transacts and dispatch:
             self._turn.ready[run.run_id] = run

@@ -300,7 +300,7 @@ class Play:
             case Asks():
                 asked = self._asked(option.name, payload)
                 if objection(self.interpreter, asked):
-                    return Step((), (), None, False)
+                    return Step((), (), None, annotated=False, has_items=False)
                 self._asks[option.name] = self._asks.get(option.name, 0) + 1
                 event = asked
             case Cancels():

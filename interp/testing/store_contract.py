@@ -22,6 +22,7 @@ from importlib.metadata import entry_points
 from typing import TypeAlias, TypeVar
 
 import attrs
+import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -277,7 +278,7 @@ class StoreMachine(RuleBasedStateMachine):
         if rows:
             row = data.draw(st.sampled_from(rows))
             append = data.draw(self._appends(row))
-            append = attrs.evolve(append, token=row.token + token, index=append.index + index)
+            append = msgspec.structs.replace(append, token=row.token + token, index=append.index + index)
             if append.index >= 0 and (row.owner is None or token or index):
                 refusals = self._commit(Batch(appends=[append]))
                 assert [refusal.why for refusal in refusals] == ["fenced"]

@@ -25,7 +25,7 @@ from interp.events import (
     decode_event,
     encode_event,
 )
-from interp.runtime.live import LiveRun, decoded
+from interp.runtime.live import LiveRun, decoded, microseconds
 from interp.runtime.schedules import first_args, schedule_workflow
 from interp.schedules.book import CHANNEL, Book, Message
 from interp.schedules.specs import Spec
@@ -162,7 +162,7 @@ class Simulation:
             self._feed(event)
 
     def _commit(self) -> dict[tuple[str, str], Why]:
-        append = self._run.append(self.now, draining=False)
+        append = self._run.append(microseconds(self.now), draining=False)
         if append.restart:
             self._journal = []
             self.rounds += 1

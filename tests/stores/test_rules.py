@@ -5,6 +5,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UsageError
 from interp.store import (
@@ -83,7 +84,7 @@ def test_a_run_of_a_living_worker_is_not_claimed_by_another(store: Store) -> Non
 def test_a_run_whose_owner_died_at_work_is_due_at_once_and_names_the_lost_worker(store: Store) -> None:
     store.create(RUN, 1)
     claimed(store, "ann", 1)
-    store.commit(Batch(appends=[attrs.evolve(appended(1, 0, b"one"), consumed=[0])]), 2)
+    store.commit(Batch(appends=[replace(appended(1, 0, b"one"), consumed=[0])]), 2)
 
     (claim,) = store.claim("bob", 10, 1 + LEASE_US, LEASE_US).claims
 
@@ -93,7 +94,7 @@ def test_a_run_whose_owner_died_at_work_is_due_at_once_and_names_the_lost_worker
 def test_a_waiting_run_of_a_dead_worker_stays_on_its_timer(store: Store) -> None:
     store.create(RUN, 1)
     claimed(store, "ann", 1)
-    sleeping = attrs.evolve(appended(1, 0, b"one", status=Status.WAITING), due_us=900, consumed=[0])
+    sleeping = replace(appended(1, 0, b"one", status=Status.WAITING), due_us=900, consumed=[0])
     store.commit(Batch(appends=[sleeping]), 2)
     store.resign("ann")
 
@@ -148,7 +149,7 @@ def test_a_batch_that_may_not_create_a_run_may_not_append_to_it_either(store: St
 
 
 def test_a_run_is_created_and_moved_in_one_batch_by_its_owner_from_birth(store: Store) -> None:
-    first = attrs.evolve(appended(1, 0, b"one"), consumed=[0])
+    first = replace(appended(1, 0, b"one"), consumed=[0])
 
     assert store.commit(Batch(creates=[attrs.evolve(RUN, worker="ann")], appends=[first]), 1) == []
     assert (list(store.history("order-7")), store.inbox("order-7")) == ([b"one"], ())
@@ -158,12 +159,12 @@ def test_a_message_that_the_owner_has_not_seen_keeps_the_run_due(store: Store) -
     store.create(RUN, 1)
     claimed(store, "ann", 1)
     store.post(Post("order-7", b"hello"), 2)
-    moved = attrs.evolve(appended(1, 0, b"one", status=Status.WAITING, at_us=3), consumed=[0], seen=1)
+    moved = replace(appended(1, 0, b"one", status=Status.WAITING, at_us=3), consumed=[0], seen=1)
     store.commit(Batch(appends=[moved]), 3)
 
     assert claimed(store, "ann", 3) == ["order-7"]
 
-    store.commit(Batch(appends=[attrs.evolve(moved, index=1, consumed=(), seen=2)]), 4)
+    store.commit(Batch(appends=[replace(moved, index=1, consumed=(), seen=2)]), 4)
 
     assert claimed(store, "ann", 4) == []
 
@@ -171,7 +172,7 @@ def test_a_message_that_the_owner_has_not_seen_keeps_the_run_due(store: Store) -
 def test_a_run_that_is_given_up_is_due_for_others_when_messages_are_left(store: Store) -> None:
     store.create(RUN, 1)
     claimed(store, "ann", 1)
-    given_up = attrs.evolve(appended(1, 0, status=Status.WAITING), seen=1, release=True)
+    given_up = replace(appended(1, 0, status=Status.WAITING), seen=1, release=True)
     store.commit(Batch(appends=[given_up]), 2)
 
     assert claimed(store, "bob", 2) == ["order-7"]
@@ -180,7 +181,7 @@ def test_a_run_that_is_given_up_is_due_for_others_when_messages_are_left(store: 
 def test_a_waiting_run_whose_dead_owner_had_taken_messages_is_due_at_once(store: Store) -> None:
     store.create(RUN, 1)
     claimed(store, "ann", 1)
-    waiting = attrs.evolve(appended(1, 0, b"one", status=Status.WAITING), seen=1)
+    waiting = replace(appended(1, 0, b"one", status=Status.WAITING), seen=1)
     store.commit(Batch(appends=[waiting]), 2)
     assert claimed(store, "ann", 3) == []
     store.resign("ann")
@@ -191,8 +192,8 @@ def test_a_waiting_run_whose_dead_owner_had_taken_messages_is_due_at_once(store:
 def test_messages_leave_the_inbox_even_if_nothing_else_changes(store: Store) -> None:
     store.create(RUN, 1)
     claimed(store, "ann", 1)
-    store.commit(Batch(appends=[attrs.evolve(appended(1, 0, b"one"), seen=1)]), 2)
-    store.commit(Batch(appends=[attrs.evolve(appended(1, 1, b"two"), seen=1, consumed=[0])]), 3)
+    store.commit(Batch(appends=[replace(appended(1, 0, b"one"), seen=1)]), 2)
+    store.commit(Batch(appends=[replace(appended(1, 1, b"two"), seen=1, consumed=[0])]), 3)
 
     assert store.inbox("order-7") == ()
 
@@ -213,7 +214,7 @@ def test_a_run_that_ended_owns_nothing_and_takes_no_messages(store: Store) -> No
 def test_a_parked_run_keeps_its_messages_until_somebody_unparks_it(store: Store) -> None:
     store.create(RUN, 1)
     claimed(store, "ann", 1)
-    parked = attrs.evolve(appended(1, 0, status=Status.PARKED), reason="it diverged", consumed=[0])
+    parked = replace(appended(1, 0, status=Status.PARKED), reason="it diverged", consumed=[0])
     store.commit(Batch(appends=[parked]), 2)
     store.post(Post("order-7", b"hello"), 3)
 
@@ -232,7 +233,7 @@ def test_a_restarted_run_has_a_new_journal_and_its_old_inbox(store: Store) -> No
     store.create(RUN, 1)
     claimed(store, "ann", 1)
     store.commit(Batch(appends=[appended(1, 0, b"one", b"two")]), 2)
-    store.commit(Batch(appends=[attrs.evolve(appended(1, 0, b"anew", at_us=7), restart=True)]), 7)
+    store.commit(Batch(appends=[replace(appended(1, 0, b"anew", at_us=7), restart=True)]), 7)
 
     row = store.run("order-7")
     assert row is not None
@@ -243,7 +244,7 @@ def test_a_restarted_run_has_a_new_journal_and_its_old_inbox(store: Store) -> No
 def test_a_run_that_was_given_up_is_free_for_others_when_it_is_due(store: Store) -> None:
     store.create(RUN, 1)
     claimed(store, "ann", 1)
-    given_up = attrs.evolve(appended(1, 0, status=Status.WAITING), release=True, due_us=9, consumed=[0])
+    given_up = replace(appended(1, 0, status=Status.WAITING), release=True, due_us=9, consumed=[0])
     store.commit(Batch(appends=[given_up]), 2)
 
     assert claimed(store, "bob", 8) == []
@@ -275,8 +276,8 @@ def test_plain_progress_of_a_run_wakes_nobody(store: Store) -> None:
     [
         appended(1, 1, b"two", status=Status.COMPLETED),
         appended(1, 1, b"two", status=Status.PARKED),
-        attrs.evolve(appended(1, 1), release=True),
-        attrs.evolve(appended(1, 0), restart=True),
+        replace(appended(1, 1), release=True),
+        replace(appended(1, 0), restart=True),
     ],
     ids=["ended", "parked", "given up", "restarted"],
 )
@@ -380,7 +381,7 @@ def test_a_reader_of_a_run_that_is_reopened_sees_no_mixture(store: Store) -> Non
 def test_a_fresh_journal_may_be_that_of_another_version_of_its_workflow(store: Store) -> None:
     store.create(RUN, 1)
     claimed(store, "ann", 1)
-    fresh = attrs.evolve(appended(1, 0, b"new"), restart=True, workflow="checkout@2")
+    fresh = replace(appended(1, 0, b"new"), restart=True, workflow="checkout@2")
     assert store.commit(Batch(appends=[fresh]), 2) == []
     store.resign("ann")
 
@@ -403,7 +404,7 @@ def test_who_has_released_a_run_is_remembered_until_somebody_does_so_by_hand_or_
     claimed(store, "ann", 1)
 
     def park(token: int) -> RunRow:
-        append = attrs.evolve(appended(token, 0, status=Status.PARKED), reason="why", misfit=True)
+        append = replace(appended(token, 0, status=Status.PARKED), reason="why", misfit=True)
         assert store.commit(Batch(appends=[append]), 3) == []
         row = store.run("order-7")
         assert row is not None
@@ -423,7 +424,7 @@ def test_who_has_released_a_run_is_remembered_until_somebody_does_so_by_hand_or_
 def test_a_run_that_is_parked_for_another_reason_is_no_misfit(store: Store) -> None:
     store.create(RUN, 1)
     claimed(store, "ann", 1)
-    store.commit(Batch(appends=[attrs.evolve(appended(1, 0, status=Status.PARKED), reason="poison")]), 3)
+    store.commit(Batch(appends=[replace(appended(1, 0, status=Status.PARKED), reason="poison")]), 3)
 
     row = store.run("order-7")
     assert row is not None and not row.misfit

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import attrs
 import lmdb as lmdb_library
 import pytest
+from msgspec.structs import replace
 
 from interp.errors import JournalCorrupt, UnknownRun, UsageError
 from interp.store import Append, Batch, Create, Emission, Emit, Item, Refusal, Reopen, Status, Store
@@ -72,7 +72,7 @@ def test_a_run_that_has_ended_takes_no_items_and_keeps_those_that_it_has(store: 
 
 def test_a_stream_goes_on_over_a_new_journal_and_a_retry(store: Store) -> None:
     store.commit(Batch(appends=[moved(0, Emit("a", b"first round"))]), 2)
-    store.commit(Batch(appends=[attrs.evolve(moved(0, Emit("a", b"second round")), restart=True)]), 3)
+    store.commit(Batch(appends=[replace(moved(0, Emit("a", b"second round")), restart=True)]), 3)
     store.commit(Batch(appends=[moved(1, Emit("a", b"failed"), status=Status.FAILED)]), 4)
     assert store.reopen(Reopen("order-7", 2, b"retried"), 5)
 

@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-import attrs
+import msgspec
 import pytest
 
 from interp import (
@@ -149,7 +149,7 @@ def _unfenced(self: Any, append: Append, _original: Any = MemoryStore._append) -
     if row.owner is None:
         return "fenced"
     index = append.index if append.restart else row.length
-    return _original(self, attrs.evolve(append, token=row.token, index=index))
+    return _original(self, msgspec.structs.replace(append, token=row.token, index=index))
 
 
 def test_a_store_without_fences_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
