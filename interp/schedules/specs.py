@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from itertools import islice, pairwise
@@ -228,5 +227,4 @@ def _check_jitter(timing: Timing) -> None:
 def _shortest(timing: Timing) -> timedelta:
     """Return the shortest time between two fires that a sample finds."""
     found = fire_times(timing, datetime(2026, 1, 1, tzinfo=UTC))
-    between: Callable[[tuple[datetime, datetime]], timedelta] = lambda pair: pair[1] - pair[0]  # noqa: E731
-    return min(map(between, pairwise(islice(found, _SAMPLE))), default=timedelta.max)
+    return min((later - earlier for earlier, later in pairwise(islice(found, _SAMPLE))), default=timedelta.max)
