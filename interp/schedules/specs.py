@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 
 from interp.errors import UsageError
 from interp.schedules.times import Timing, fire_times
+from interp.spans import checked_span
 
 __all__ = ["DAY", "Overlap", "Spec", "aware", "checked", "checked_id"]
 
@@ -82,7 +83,7 @@ def checked(
     """
     if overlap not in get_args(Overlap):
         raise UsageError(f"schedule(overlap={overlap!r}): takes {', '.join(map(repr, get_args(Overlap)))}")
-    late = _span("catch_up", catch_up or timedelta(0))
+    late = _span("catch_up", timedelta(0) if catch_up is None else catch_up)
     if late < timedelta(0):
         raise UsageError(f"schedule(catch_up={catch_up!r}): must not be negative; None makes no missed fire good")
     return Spec(workflow, args.decode(), _checked_timing(timing), overlap, late)
@@ -145,9 +146,7 @@ def _checked_timing(timing: Timing) -> Timing:
 
 
 def _span(name: str, value: timedelta) -> timedelta:
-    if not isinstance(value, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
-        raise UsageError(f"schedule({name}={value!r}): takes a timedelta; write timedelta(seconds={value!r})")
-    return value
+    return checked_span(f"schedule({name}", value, UsageError)
 
 
 def _check_every(every: timedelta, timing: Timing) -> None:
