@@ -9,10 +9,10 @@ import attrs
 
 from interp.events import Rejected, Resolved, Transition
 from interp.explore.cards import CARD_STYLE
-from interp.explore.happened import happened
 from interp.explore.markup import Markup, element
 from interp.explore.scenes import FiberAt, Scene
 from interp.explore.view import View
+from interp.outline.happened import happened
 from interp.outline.words import count, elide, span
 
 __all__ = ["Changes", "VariableChange", "changes_between"]

@@ -21,10 +21,10 @@ from interp.explore.contrast import Cut, contrasted, values_contrasted
 from interp.explore.divergence import Divergence, Misfit
 from interp.explore.markup import Markup, element
 from interp.explore.names import fiber_names, root_name
-from interp.explore.phrases import answer_words, arguments_words, clock, command_words, outcome_words, verb
 from interp.explore.subject import Subject
 from interp.explore.view import View
 from interp.outline.nodes import Node, State
+from interp.outline.phrases import answer_words, arguments_words, clock, command_words, outcome_words, verb
 from interp.outline.words import LONG_BYTES, clean, count, elide, one_line, span
 from interp.sealing import REDACTED
 

@@ -15,7 +15,6 @@ from interp.events import Record, Transition
 from interp.explore.cards import CARD_STYLE, cards_html, cards_text, changed_in, in_columns
 from interp.explore.changes import Changes, changes_between
 from interp.explore.frames import Frame, Kind
-from interp.explore.happened import News, happened
 from interp.explore.markup import Markup, element, table
 from interp.explore.places import Lived, Where, index_of, length_of, record_of
 from interp.explore.scenes import FiberAt, Pending, Scene, scene_by_records
@@ -25,6 +24,7 @@ from interp.explore.supposing import Known
 from interp.explore.values import shown
 from interp.explore.view import View
 from interp.explore.what_if import WhatIf, what_if
+from interp.outline.happened import News, happened
 from interp.outline.tree import Tree
 from interp.outline.words import count, elide, one_line, span, stamp
 from interp.runtime.live import moment

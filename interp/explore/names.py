@@ -16,10 +16,9 @@ from typing import Any, TypeAlias, cast
 import msgspec
 
 from interp.events import Record
-from interp.explore.values import recorded
 from interp.outline.nodes import Node
 from interp.outline.tree import Tree
-from interp.outline.words import elide, heading, one_line
+from interp.outline.words import elide, heading, one_line, recorded
 
 __all__ = ["activity_name", "command_line", "fiber_names", "is_instant", "root_name"]
 

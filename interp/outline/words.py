@@ -25,6 +25,7 @@ __all__ = [
     "long_history",
     "one_line",
     "parse_span",
+    "recorded",
     "reflowed",
     "rendered",
     "rendered_arguments",
@@ -123,6 +124,20 @@ def rendered(payload: bytes, width: int = WHOLE) -> str:
     if len(payload) > LONG_BYTES and width < LONG_BYTES:
         return f"{payload[:width].decode('utf-8', 'replace')}… ({count(len(payload), 'byte')})"
     return render_value(payload, width)
+
+
+def recorded(payload: bytes, width: int = 90) -> str:
+    """Show a recorded value on one line of at most `width` characters; never raises.
+
+    Args:
+        payload: JSON, or whatever was recorded.
+        width: Longest text, in characters.
+    """
+    if len(payload) > LONG_BYTES:
+        begin = clean(" ".join(payload[: 4 * width].decode("utf-8", "replace").split()))
+        size = f" … ({len(payload):,} bytes)"
+        return elide(begin, max(width - len(size), 0)) + size
+    return elide(one_line(rendered(payload)), width)
 
 
 def rendered_arguments(payload: bytes, width: int = WHOLE) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from interp.events import CancelRequested, Event, Failure, Record, Refused, Rejected, Retried, Transition
-from interp.explore.happened import happened
+from interp.outline.happened import happened
 
 HUGE = "no room " * 100_000
 AT = datetime(2026, 11, 3, 9, tzinfo=UTC)

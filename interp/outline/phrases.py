@@ -8,9 +8,8 @@ import msgspec
 
 from interp.definitions import WorkflowDefinition
 from interp.events import Completed, ContinuedAs, Failed, Failure, Outcome, Record, WasCancelled
-from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
-from interp.outline.words import LONG_BYTES, clean, elide, failure_line, heading, one_line, span
+from interp.outline.words import LONG_BYTES, clean, elide, failure_line, heading, one_line, recorded, span
 
 __all__ = [
     "answer_words",
