@@ -4,7 +4,8 @@ Two forms, one `mount` in `stepper.js`. The page in an `<iframe srcdoc>` holds e
 it works in exported notebooks, offline. The widget (`live=True`) asks the kernel for each record, and has no bound.
 
 What is recorded goes into the page as markup that `element` has escaped, carried as JSON that cannot end the script
-element it stands in. The frame is sandboxed and may run our script alone, named by its hash.
+element it stands in. The frame is sandboxed and may run our script alone, named by its hash. See
+docs/decisions/0028-the-stepper-has-two-forms.md.
 """
 
 from __future__ import annotations
