@@ -97,7 +97,8 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
                 if cause.successor
                 else ""
             )
-            return "bad", one_line(f"worker {_name(cause.worker) or '?'} was lost{taken}")
+            lost = f"worker {_name(cause.worker)} was lost" if cause.worker else "the run was taken up again"
+            return "bad", one_line(f"{lost}{taken}")
         case ChildEnded():
             return _child(cause, name(cause.id), width)
         case Delivered():

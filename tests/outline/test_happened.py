@@ -4,7 +4,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from interp.events import CancelRequested, Event, Failure, Record, Refused, Rejected, Retried, Transition
+from interp.events import (
+    CancelRequested,
+    Event,
+    Failure,
+    Record,
+    Refused,
+    Rejected,
+    Resolved,
+    Retried,
+    Transition,
+    WorkerLost,
+)
 from interp.outline.happened import happened
 
 HUGE = "no room " * 100_000
@@ -25,6 +36,26 @@ def test_a_record_is_told_in_one_short_line(cause: Event) -> None:
     assert "no room" in told
     assert len(told) < 300
     assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (WorkerLost("w1", "w2"), "worker w1 was lost; w2 took over and replayed 3 records"),
+        (WorkerLost("", "w2"), "the run was taken up again; w2 took over and replayed 3 records"),
+        (Retried(Failure("builtins.OSError", "no"), None), "the run was tried again after OSError: no"),
+        (
+            Retried(Failure("builtins.OSError", "no"), Rejected("1", Failure("x", ""), declared=False)),
+            "the run was tried again after OSError: no; mail('eu') [1] is made anew",
+        ),
+        (Resolved("9", b"7"), "command 9 → 7"),
+    ],
+    ids=["lost", "released", "retried", "retried with a call", "of an unknown command"],
+)
+def test_what_became_of_a_run_and_its_workers_is_told(cause: Event, told: str) -> None:
+    commands = {"1": Record("1", "call", "mail", b'["eu"]', "f.py:1")}
+
+    assert told == happened(Transition(3, AT, cause), commands)[1]
 
 
 def test_a_command_that_is_nested_too_deeply_is_still_told() -> None:
