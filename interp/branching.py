@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from interp.commands import Cancel, Command, Gather, Join, Part, Race, Shield, Spawn, Task, Timeout
 from interp.constructors import call
+from interp.spans import checked_span
 
 __all__ = [
     "cancel",
@@ -256,10 +257,9 @@ def timeout(delta: timedelta, part: Part[T], /) -> Command[T]:
         TaskCancelled: At the yield: it ended by raising `Cancelled` itself.
         Exception: At the yield: what the part raised.
     """
-    if not isinstance(delta, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
-        raise TypeError(f"timeout({delta!r}, ...): takes a timedelta; write timeout(timedelta(seconds={delta!r}), ...)")
+    span = checked_span("timeout(delta", delta, TypeError)
     (checked,) = parts_of("timeout", (part,))
-    return Timeout(delta, checked)
+    return Timeout(span, checked)
 
 
 def shield(part: Part[T], /) -> Command[T]:

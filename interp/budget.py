@@ -7,6 +7,7 @@ from datetime import timedelta
 import attrs
 
 from interp.errors import UsageError
+from interp.spans import checked_span
 
 __all__ = ["HistoryBudget"]
 
@@ -30,8 +31,8 @@ class HistoryBudget:
         """Refuse what is no budget."""
         if self.records is not None and (type(self.records) is not int or self.records < 1):
             raise UsageError(f"HistoryBudget(records={self.records!r}): must be a whole number from 1 on, or None")
-        if self.replay is not None and (type(self.replay) is not timedelta or self.replay <= timedelta(0)):
-            raise UsageError(f"HistoryBudget(replay={self.replay!r}): must be a timedelta of more than 0 s, or None")
+        if self.replay is not None and checked_span("HistoryBudget(replay", self.replay, UsageError) <= timedelta(0):
+            raise UsageError(f"HistoryBudget(replay={self.replay!r}): must be more than 0 s, or None")
 
     def has_outgrown(self, records: int, told: int) -> bool:
         """Whether so many records are to be told, when `told` were told before (0 for never)."""

@@ -31,6 +31,7 @@ import attrs
 from interp.asking import Request
 from interp.errors import ForgottenYield
 from interp.policies import Retry
+from interp.spans import checked_span
 from interp.tables import Transaction
 
 __all__ = [
@@ -125,7 +126,7 @@ Part: TypeAlias = Command[T] | Generator[Command[Any], Any, T]
 
 
 def _span(_: object, field: attrs.Attribute[Any], value: timedelta | None) -> None:
-    if value is not None and value <= timedelta(0):
+    if value is not None and checked_span(field.name, value, TypeError) <= timedelta(0):
         raise ValueError(f"{field.name}={value!r}: must be more than nothing; leave it out for no limit")
 
 

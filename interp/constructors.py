@@ -30,6 +30,7 @@ from interp.commands import (
     Uuid,
     Workflow,
 )
+from interp.spans import checked_span
 from interp.streams import check_topic
 from interp.tables import Transaction
 
@@ -119,9 +120,7 @@ def sleep(delta: timedelta) -> Command[None]:
     Args:
         delta: How long, from the current transition on; zero or less fires at once.
     """
-    if not isinstance(delta, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
-        raise TypeError(f"sleep({delta!r}): takes a timedelta; write sleep(timedelta(seconds={delta!r}))")
-    return Sleep(delta)
+    return Sleep(checked_span("sleep(delta", delta, TypeError))
 
 
 def sleep_until(when: datetime) -> Command[None]:
@@ -157,10 +156,8 @@ def await_signal(name: str, type: Any = Any, *, timeout: timedelta | None = None
         SignalPayloadError: At the yield: the payload does not fit the type.
     """
     _check_name("await_signal", name)
-    if not isinstance(timeout, timedelta | None):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
-        raise TypeError(
-            f"await_signal(timeout={timeout!r}): takes a timedelta; write timeout=timedelta(seconds={timeout!r})"
-        )
+    if timeout is not None:
+        checked_span("await_signal(timeout", timeout, TypeError)
     return AwaitSignal(name, type, timeout)
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import reprlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import timedelta
+from types import GeneratorType
 from typing import Any, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
@@ -419,14 +421,57 @@ def workflow_of(fn: Callable[..., Any]) -> WorkflowDefinition:
     """Return the definition of a workflow.
 
     Raises:
-        InvalidDefinition: The function was not declared with `@workflow`.
+        InvalidDefinition: The function was not declared with `@workflow`, or it is no function.
     """
     definition = getattr(fn, "__interp_workflow__", None)
     if definition is None:
+        if not callable(fn):  # for callers without types
+            raise _no_function(fn)
         name = getattr(fn, "__qualname__", repr(fn))
         _workflow(fn, name, 1, "strict", {})
         raise InvalidDefinition(name, _where(fn), "is not declared a workflow", "Write @workflow above its `def`.")
     return cast("WorkflowDefinition", definition)
+
+
+def _no_function(given: Any) -> InvalidDefinition:
+    """Say what to write in place of `engine.start(count(3))`, which gives what the call made."""
+    cure = "Give the function and, apart from it, its arguments"
+    if inspect.isgenerator(given):
+        code = given.gi_code
+        parts = [code.co_name, *_arguments(given)]
+        return InvalidDefinition(
+            f"{code.co_name}({', '.join(parts[1:])})",
+            f"{code.co_filename.rpartition('/')[2]}:{code.co_firstlineno}",
+            "is a generator, made by calling the workflow, where the workflow itself is wanted",
+            f"{cure}: write `{', '.join(parts)}`, as in engine.start({', '.join(parts)}, id=...).",
+        )
+    if inspect.iscoroutine(given):
+        code = given.cr_code
+        return InvalidDefinition(
+            f"{code.co_name}(...)",
+            f"{code.co_filename.rpartition('/')[2]}:{code.co_firstlineno}",
+            "is a coroutine, where a workflow is wanted, which is a plain generator function",
+            f"Write `def {code.co_name}` with `yield from`, and @workflow above it. {cure}, as in "
+            f"engine.start({code.co_name}, ..., id=...).",
+        )
+    return InvalidDefinition(
+        reprlib.repr(given),
+        f"of type {type(given).__name__}",
+        "is no function, where a workflow is wanted",
+        f"{cure}, as in engine.start(checkout, order, id=...).",
+    )
+
+
+def _arguments(generator: GeneratorType[Any, Any, Any]) -> list[str]:
+    """Show what a generator was called with, as far as it still holds it: until it begins."""
+    code, frame = generator.gi_code, generator.gi_frame
+    if frame is None or inspect.getgeneratorstate(generator) != inspect.GEN_CREATED:
+        return ["..."]
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    known = [reprlib.repr(frame.f_locals[name]) if name in frame.f_locals else "..." for name in names]
+    by_name = [f"{name}={value}" for name, value in zip(names, known, strict=True)][code.co_argcount :]
+    packed = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    return [*known[: code.co_argcount], *by_name, *(["..."] if packed else [])]
 
 
 # By name and version, then by the file that defines it. More than one file: these alone do not say which is meant.

@@ -70,6 +70,8 @@ from difflib import get_close_matches
 
 import attrs
 
+from interp.spans import checked_span
+
 __all__ = [
     "ActivityError",
     "AskError",
@@ -587,7 +589,7 @@ class RetryAfter(InterpError):
 
     def __init__(self, delay: timedelta) -> None:
         """Take the delay, which must not be negative."""
-        if delay < timedelta(0):
+        if checked_span("RetryAfter(delay", delay, UsageError) < timedelta(0):
             raise UsageError(f"RetryAfter({delay!r}): must not be negative")
         super().__init__(f"asked for another attempt after {delay.total_seconds():g} s")
         self.delay = delay

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias, cast
 
 import attrs
 
+from interp.spans import checked_span
+
 __all__ = ["Kinds", "Retry", "name_of_kind"]
 
 Kinds: TypeAlias = "type[BaseException] | str | Iterable[type[BaseException] | str]"
@@ -42,7 +44,7 @@ def _kind(kind: type[BaseException] | str) -> str:
 
 
 def _positive(_: object, field: attrs.Attribute[timedelta], value: timedelta) -> None:
-    if value < timedelta(0):
+    if checked_span(f"Retry({field.name}", value, TypeError) < timedelta(0):
         raise ValueError(f"Retry({field.name}={value!r}): must not be negative")
 
 

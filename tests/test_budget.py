@@ -53,8 +53,8 @@ def test_without_a_budget_nothing_is_told() -> None:
         ({"records": 0}, "records=0): must be a whole number from 1 on, or None"),
         ({"records": True}, "records=True): must be a whole number"),
         ({"records": 1e4}, "records=10000.0): must be a whole number"),
-        ({"replay": timedelta(0)}, "must be a timedelta of more than 0 s, or None"),
-        ({"replay": 1}, "replay=1): must be a timedelta"),
+        ({"replay": timedelta(0)}, "must be more than 0 s, or None"),
+        ({"replay": 1}, "replay=1): takes a timedelta"),
     ],
 )
 def test_what_is_no_budget_is_refused(options: dict[str, Any], told: str) -> None:

@@ -1,7 +1,7 @@
 """What the decorators accept, what they refuse and with which words, and how names are found."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -77,6 +77,54 @@ def test_an_async_workflow_is_refused_with_the_cure() -> None:
         @workflow  # type: ignore[type-var]
         async def waits() -> AsyncIterator[int]:
             yield 1
+
+
+@workflow
+def counted(first: int, *, step: int = 1) -> Workflow[int]:
+    return (yield from call(sum, [first, step]))
+
+
+@workflow
+def counted_together(*numbers: int) -> Workflow[int]:
+    return (yield from call(sum, numbers))
+
+
+def _begun() -> Any:
+    generator = counted(3)
+    _ = next(generator)
+    return generator
+
+
+async def _awaited() -> None: ...
+
+
+def _coroutine() -> Any:
+    coroutine = _awaited()
+    coroutine.close()  # nobody is told that it was never awaited
+    return coroutine
+
+
+@pytest.mark.parametrize(
+    ("made", "parts"),
+    [
+        (lambda: counted(3), ["counted(3, step=1) (test_definitions.py:", "engine.start(counted, 3, step=1, id=...)"]),
+        (lambda: counted(10**99), ["engine.start(counted, 1000", "000, step=1, id=...)"]),
+        (lambda: counted_together(1, 2), ["engine.start(counted_together, ..., id=...)"]),
+        (_begun, ["engine.start(counted, ..., id=...)"]),
+        (_coroutine, ["_awaited(...) (test_definitions.py:", "coroutine", "Write `def _awaited` with `yield from`"]),
+        (lambda: None, ["None (of type NoneType) is no function", "engine.start(checkout, order, id=...)"]),
+        (lambda: call(print), ["of type Call"]),
+        (lambda: "counted", ["'counted' (of type str) is no function"]),
+    ],
+)
+def test_the_result_of_a_call_is_no_workflow_and_the_error_says_what_to_write(
+    made: Callable[[], Any], parts: list[str]
+) -> None:
+    with pytest.raises(InvalidDefinition) as refused:
+        workflow_of(made())
+
+    for part in parts:
+        assert part in str(refused.value)
 
 
 def test_a_generator_function_is_no_activity() -> None:

@@ -8,37 +8,15 @@ from datetime import datetime
 
 import attrs
 
-from interp.codec import render_value
-from interp.events import (
-    Asked,
-    AttemptFailed,
-    CancelRequested,
-    ChildEnded,
-    Completed,
-    ContinuedAs,
-    Delivered,
-    Event,
-    Failed,
-    Fired,
-    Heartbeat,
-    Outcome,
-    Outgrown,
-    Reconciled,
-    Record,
-    Refused,
-    Rejected,
-    Resolved,
-    Retried,
-    Signalled,
-    Started,
-    Transition,
-    WasCancelled,
-    WorkerLost,
-    decode_transition,
-)
+from interp.events import AttemptFailed, Record, Rejected, Resolved, Transition, WorkerLost, decode_transition
+from interp.outline.happened import happened
+from interp.outline.phrases import command_words, outcome_words
 from interp.store import Store
 
 __all__ = ["Calls", "Tally", "history_of", "show"]
+
+# Longer values and commands are cut.
+_WIDTH = 70
 
 
 def history_of(store: Store, run_id: str) -> tuple[Transition, ...]:
@@ -50,17 +28,17 @@ def history_of(store: Store, run_id: str) -> tuple[Transition, ...]:
 
 def show(history: Sequence[Transition]) -> list[str]:
     """Render a history: a line for what happened, and one for each command that the workflow answered with."""
-    names: dict[str, str] = {}
-    lines = []
+    commands: dict[str, Record] = {}
+    lines: list[str] = []
     for record in history:
-        names |= {command.id: command.target or command.kind for command in record.commands}
+        commands |= {command.id: command for command in record.commands}
         at = (record.at - history[0].at).total_seconds()
-        lines.append(f"record {record.index}  {at:6.3f} s  {_happened(record.cause, names)}")
+        lines.append(f"record {record.index}  {at:6.3f} s  {happened(record, commands, _WIDTH)[1]}")
         for command in record.commands:
-            what = f"{command.kind} {command.target}".rstrip()
-            lines.append(f"{'':19}-> {what}  [command {command.id}, {command.where.rpartition('/')[2]}]")
+            what, where = command_words(command, _WIDTH), command.where.rpartition("/")[2]
+            lines.append(f"{'':19}-> {what}  [command {command.id}, {where}]")
         if record.outcome is not None:
-            lines.append(f"{'':19}=> {_ended(record.outcome)}")
+            lines.append(f"{'':19}=> {outcome_words(record.outcome, _WIDTH)}")
     return lines
 
 
@@ -139,47 +117,3 @@ class Tally:
             asked |= calls
             in_flight |= calls.keys()
         return cls(asked, Calls(frozenset(recorded), frozenset(in_flight)), tuple(kills), frozenset(failed), paused)
-
-
-def _happened(event: Event, names: dict[str, str]) -> str:
-    match event:
-        case Started():
-            return f"started {event.workflow}({render_value(event.args).strip('[]')})"
-        case Resolved():
-            return f"{names[event.id]} returned {render_value(event.payload)}"
-        case Rejected():
-            return f"{names[event.id]} failed: {event.failure.type_name}: {event.failure.message}"
-        case AttemptFailed():
-            return f"attempt {event.attempt} of {names[event.id]} failed: {event.failure.message}"
-        case Heartbeat():
-            return f"attempt {event.attempt} of {names[event.id]} is at {render_value(event.details)}"
-        case Reconciled():
-            return f"{names[event.id]} had {'taken' if event.done else 'not taken'} effect before its worker was lost"
-        case Fired():
-            return f"{names[event.id]}: the time has come"
-        case Signalled():
-            return f"signal {event.name} {render_value(event.payload)}"
-        case Asked():
-            return f"request {event.name} {render_value(event.payload)}"
-        case CancelRequested():
-            return f"asked to cancel: {event.reason}"
-        case WorkerLost():
-            return "the worker had died; another has taken over, and makes the calls again that were in flight"
-        case Delivered() | Refused() | ChildEnded():  # no program here has children
-            return f"command {event.id} was answered"
-        case Retried():
-            return f"retried after it had failed: {event.failure.message}"
-        case Outgrown():
-            return f"the history is long: {event.records} records"
-
-
-def _ended(outcome: Outcome) -> str:
-    match outcome:
-        case Completed():
-            return f"completed with {render_value(outcome.payload)}"
-        case Failed():
-            return f"failed: {outcome.failure.type_name}: {outcome.failure.message}"
-        case WasCancelled():
-            return f"cancelled: {outcome.reason}"
-        case ContinuedAs():
-            return "continued as new"

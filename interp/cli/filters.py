@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import click
@@ -111,6 +111,6 @@ def filtering(limit: int) -> Callable[[F], F]:
         made: Any = functools.update_wrapper(called, function)
         for option in reversed(options):
             made = option(made)
-        return made  # type: ignore[no-any-return]
+        return cast("F", made)  # with options on it, still a function of the same arguments
 
     return add

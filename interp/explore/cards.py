@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from interp.explore.markup import Markup, element, indented
+from interp.explore.names import called
 from interp.explore.scenes import FiberAt, FrameAt, Scene
 from interp.explore.sources import SourceLine, around_frame
 from interp.outline.words import count, elide
@@ -76,6 +77,7 @@ class Group:
         varying: The names of the others.
         changed: For each fiber, the variables of each of its frames that the last record has changed.
         fresh: The fibers that began in it.
+        names: What the fibers of the run are called, by id.
     """
 
     fibers: tuple[FiberAt, ...]
@@ -83,6 +85,7 @@ class Group:
     varying: tuple[str, ...]
     changed: Mapping[str, tuple[frozenset[str], ...]]
     fresh: frozenset[str]
+    names: Mapping[str, str]
 
     @property
     def frames(self) -> tuple[FrameAt, ...]:
@@ -104,22 +107,23 @@ class Group:
         return fiber.id in self.fresh or any(self.changed.get(fiber.id, ()))
 
 
-def groups_of(scene: Scene, before: Scene | None) -> list[Group]:
+def groups_of(scene: Scene, before: Scene | None, names: Mapping[str, str]) -> list[Group]:
     """Put fibers together that stand at the same place, the root first.
 
     Args:
         scene: The run.
         before: What it was like one record before; None when nobody knows, and nothing is marked as changed.
+        names: What the fibers of the run are called, by id.
     """
     earlier = None if before is None else {fiber.id: fiber for fiber in before.fibers}
     by_place: dict[object, list[FiberAt]] = {}
     for fiber in scene.fibers:
         place = tuple((frame.file, frame.line, frame.function, frame.span) for frame in fiber.frames)
         by_place.setdefault((place, fiber.id == "" or (not place and fiber.id)), []).append(fiber)
-    return [_grouped(fibers, earlier) for fibers in by_place.values()]
+    return [_grouped(fibers, earlier, names) for fibers in by_place.values()]
 
 
-def _grouped(fibers: Sequence[FiberAt], earlier: Mapping[str, FiberAt] | None) -> Group:
+def _grouped(fibers: Sequence[FiberAt], earlier: Mapping[str, FiberAt] | None, names: Mapping[str, str]) -> Group:
     changed: dict[str, tuple[frozenset[str], ...]] = {}
     fresh: set[str] = set()
     for fiber in fibers:
@@ -129,20 +133,20 @@ def _grouped(fibers: Sequence[FiberAt], earlier: Mapping[str, FiberAt] | None) -
         elif earlier is not None:
             fresh.add(fiber.id)
     tables = [fiber.local for fiber in fibers]
-    names = dict.fromkeys(name for table in tables for name in table)
+    variables = dict.fromkeys(name for table in tables for name in table)
     # What was changed is told fiber by fiber, even where it has become what it is in all others.
     several = changed.values() if len(fibers) > 1 else ()
     marked = {name for of_fiber in several if of_fiber for name in of_fiber[-1]}
     first = tables[0]
     common = {
         name: first[name]
-        for name in names
+        for name in variables
         if name in first and name not in marked and all(table.get(name) == first[name] for table in tables)
     }
-    varying = tuple(name for name in names if name not in common)
+    varying = tuple(name for name in variables if name not in common)
     if len(varying) > _COLUMNS:
         varying = tuple(sorted(varying, key=lambda name: name not in marked))
-    return Group(tuple(fibers), common, varying, changed, frozenset(fresh))
+    return Group(tuple(fibers), common, varying, changed, frozenset(fresh), names)
 
 
 def changed_in(fiber: FiberAt, old: FiberAt) -> tuple[frozenset[str], ...]:
@@ -162,15 +166,18 @@ def changed_in(fiber: FiberAt, old: FiberAt) -> tuple[frozenset[str], ...]:
 # HTML.
 
 
-def cards_html(scene: Scene, before: Scene | None, more: str = "moment.fibers") -> tuple[list[Markup], list[Markup]]:
+def cards_html(
+    scene: Scene, before: Scene | None, names: Mapping[str, str], more: str = "moment.fibers"
+) -> tuple[list[Markup], list[Markup]]:
     """Draw the cards, in two columns of about the same height, the root first.
 
     Args:
         scene: The run.
         before: What it was like one record before.
+        names: What the fibers of the run are called, by id.
         more: What the reader calls to see all fibers of a function.
     """
-    groups = groups_of(scene, before)
+    groups = groups_of(scene, before, names)
     columns: tuple[list[Markup], list[Markup]] = ([], [])
     heights = [0, 0]
     for group in groups[:_CARDS]:
@@ -213,22 +220,35 @@ def _card(group: Group, more: str) -> Markup:
 
 def _title(group: Group) -> str:
     fiber, *others = group.fibers
-    if others:
-        return count(len(group.fibers), "fiber")
-    return f"fiber {fiber.id}" if fiber.id else "the workflow"
+    return count(len(group.fibers), "fiber") if others else called(fiber.id, group.names)[0]
+
+
+def _beside(group: Group) -> str:
+    """Return what stands beside the title: the id of a fiber, and what its author called it."""
+    fiber, *others = group.fibers
+    if others or not fiber.id:
+        return ""
+    title, its_id = called(fiber.id, group.names)
+    own = _own(fiber)
+    return " ".join(filter(None, (its_id, elide(own, _CELL) if own not in (title, group.name) else "")))
+
+
+def _own(fiber: FiberAt) -> str:
+    """Return the name that the author gave a fiber; empty where its label is the function that it began with."""
+    return "" if fiber.label.startswith(f"{fiber.function}(") else fiber.label
 
 
 def _head(group: Group) -> Markup:
     fiber = group.fibers[0]
     name = group.name or fiber.label
-    named = fiber.label if len(group.fibers) == 1 and fiber.id and not fiber.label.startswith(f"{name}(") else ""
+    beside = _beside(group)
     place = group.frames[-1].place if group.frames else ""
     fresh = element("span", "new", class_="good") if len(group.fibers) == 1 and fiber.id in group.fresh else None
     return element(
         "div",
         element("b", "raised in" if fiber.raised else _title(group)),
+        element("span", beside, class_="dim") if beside else None,
         element("code", name),
-        element("span", elide(named, _CELL), class_="dim") if named and named != name else None,
         fresh,
         element("span", place, class_="dim place"),
         class_="at-head",
@@ -299,15 +319,19 @@ def _rows(group: Group, more: str) -> Markup:
         if has_until:
             cells.append(element("td", fiber.until, class_="dim"))
         fresh = element("span", " new", class_="good") if fiber.id in group.fresh else None
-        rows.append(element("tr", element("th", _called(fiber), fresh, scope="row"), cells))
+        name, beside = _called(fiber, group)
+        dim = element("span", f" {beside}", class_="dim") if beside else None
+        rows.append(element("tr", element("th", name, dim, fresh, scope="row"), cells))
     table = element("table", element("thead", element("tr", heads)), element("tbody", rows))
     return element("div", table, _and_more(group, len(listed), more), class_="at-wide")
 
 
-def _called(fiber: FiberAt) -> str:
-    """Name a fiber among others of its function: its id, and the name that the author gave it."""
-    own = fiber.label if fiber.label and not fiber.label.startswith(f"{fiber.function}(") else ""
-    return f"{fiber.id} {elide(own, _CELL)}".strip() if own != fiber.function else fiber.id
+def _called(fiber: FiberAt, group: Group) -> tuple[str, str]:
+    """Name a fiber among others: what it is called, and beside that its id and the name that the author gave it."""
+    title, its_id = called(fiber.id, group.names)
+    own = _own(fiber)
+    is_new = own not in (title, fiber.function)
+    return title, " ".join(filter(None, (its_id.removeprefix("fiber "), elide(own, _CELL) if is_new else "")))
 
 
 def _and_more(group: Group, listed: int, more: str) -> Markup | None:
@@ -358,16 +382,19 @@ def _waits(group: Group) -> str:
 # Text.
 
 
-def cards_text(scene: Scene, before: Scene | None, width: int = 120, more: str = "moment.fibers") -> Iterable[str]:
+def cards_text(
+    scene: Scene, before: Scene | None, names: Mapping[str, str], width: int = 120, more: str = "moment.fibers"
+) -> Iterable[str]:
     """Write the cards as lines.
 
     Args:
         scene: The run.
         before: What it was like one record before.
+        names: What the fibers of the run are called, by id.
         width: Longest line, in characters.
         more: What the reader calls to see all fibers of a function.
     """
-    groups = groups_of(scene, before)
+    groups = groups_of(scene, before, names)
     for group in groups[:_CARDS]:
         yield ""
         for line in _card_text(group, more):
@@ -377,7 +404,8 @@ def cards_text(scene: Scene, before: Scene | None, width: int = 120, more: str =
 
 
 def _card_text(group: Group, more: str) -> Iterable[str]:
-    raised = "raised in " if group.fibers[0].raised else f"{_title(group)}  "
+    beside = _beside(group)
+    raised = "raised in " if group.fibers[0].raised else f"{_title(group)}{f' ({beside})' if beside else ''}  "
     place = f"  {group.frames[-1].place}" if group.frames else ""
     yield f"{raised}{group.name or group.fibers[0].label}{place}"
     for depth, frame in enumerate(group.frames):
@@ -407,7 +435,13 @@ def _rows_text(group: Group, more: str) -> Iterable[str]:
     for fiber in listed:
         innermost = group.changed_at(fiber, len(fiber.frames) - 1)
         cells = [f"{'*' if name in innermost else ''}{elide(fiber.local.get(name, ''), 24)}" for name in columns]
-        table.append([_called(fiber), *cells, *([fiber.until] if len(table[0]) > len(columns) + 1 else [])])
+        table.append(
+            [
+                " ".join(_called(fiber, group)).strip(),
+                *cells,
+                *([fiber.until] if len(table[0]) > len(columns) + 1 else []),
+            ]
+        )
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         yield "    " + "  ".join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True))

@@ -9,10 +9,11 @@ import attrs
 
 from interp.events import Rejected, Resolved, Transition
 from interp.explore.cards import CARD_STYLE
-from interp.explore.happened import happened
 from interp.explore.markup import Markup, element
+from interp.explore.names import called
 from interp.explore.scenes import FiberAt, Scene
 from interp.explore.view import View
+from interp.outline.happened import happened
 from interp.outline.words import count, elide, span
 
 __all__ = ["Changes", "VariableChange", "changes_between"]
@@ -27,7 +28,7 @@ class VariableChange:
     """A variable that is not what it was.
 
     Attributes:
-        fiber: The fiber; empty for the root.
+        fiber: Its id; empty for the root.
         function: Name of the function that has the variable.
         name: Its name.
         old: What it was, as text; None for nothing.
@@ -59,6 +60,7 @@ class Changes(View):
         taken: Signals in the mailbox of the first one only.
         records: What happened in the records between, in words.
         outcome: How the run has ended in between; empty when it has not.
+        names: What the fibers of the run are called, by id.
     """
 
     old: int
@@ -74,6 +76,7 @@ class Changes(View):
     taken: tuple[tuple[str, str], ...]
     records: tuple[str, ...]
     outcome: str = ""
+    names: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def __bool__(self) -> bool:
         """Tell whether anything has changed."""
@@ -85,10 +88,13 @@ class Changes(View):
             (
                 "variables",
                 ("fiber", "variable", "old", "new"),
-                [(each.fiber or "root", f"{each.function}.{each.name}", each.old, each.new) for each in self.variables],
+                [
+                    (self._called(each.fiber), f"{each.function}.{each.name}", each.old, each.new)
+                    for each in self.variables
+                ],
             ),
-            ("fibers that began", ("fiber", "which", "waits for"), [_fiber(fiber) for fiber in self.begun]),
-            ("fibers that ended", ("fiber", "which", "waited for"), [_fiber(fiber) for fiber in self.ended]),
+            ("fibers that began", ("fiber", "which", "waits for"), [self._fiber(fiber) for fiber in self.begun]),
+            ("fibers that ended", ("fiber", "which", "waited for"), [self._fiber(fiber) for fiber in self.ended]),
             ("commands answered", ("command", "what came of it"), list(self.answered)),
             ("commands issued", ("command", "what"), list(self.issued)),
             ("annotated", ("name", "old", "new"), list(self.state)),
@@ -96,6 +102,13 @@ class Changes(View):
             ("taken from the mailbox", ("signal", "payload"), list(self.taken)),
             ("outcome", ("",), [(self.outcome,)] if self.outcome else []),
         ]
+
+    def _called(self, fiber_id: str) -> str:
+        name, its_id = called(fiber_id, self.names)
+        return f"{name} {its_id.removeprefix('fiber ')}".rstrip()
+
+    def _fiber(self, fiber: FiberAt) -> tuple[str, ...]:
+        return self._called(fiber.id), fiber.label, fiber.waits
 
     def __repr__(self) -> str:
         """Say on one line what it is."""
@@ -136,10 +149,6 @@ class Changes(View):
         return "\n".join(lines if self else [*lines, "nothing has changed"])
 
 
-def _fiber(fiber: FiberAt) -> tuple[str, ...]:
-    return fiber.id or "root", fiber.label, fiber.waits
-
-
 def _lines(columns: Sequence[str], rows: Sequence[tuple[str | None, ...]]) -> Iterable[str]:
     changes = columns[-2:] == ("old", "new")
     heads = len(columns) - 2 if changes else len(columns) - 1
@@ -173,11 +182,12 @@ def _cell(text: str | None, column: str) -> Markup:
 Stood = tuple[int, datetime, Scene]
 
 
-def changes_between(history: Sequence[Transition], one: Stood, two: Stood) -> Changes:
+def changes_between(history: Sequence[Transition], names: Mapping[str, str], one: Stood, two: Stood) -> Changes:
     """Compare two moments of a run.
 
     Args:
         history: The records of the run.
+        names: What its fibers are called, by id.
         one: A record, when it was written, and where the run stood.
         two: Another one; may be earlier.
     """
@@ -209,6 +219,7 @@ def changes_between(history: Sequence[Transition], one: Stood, two: Stood) -> Ch
         tuple(_without(old.mailbox, new.mailbox)),
         tuple(f"{each.index}: {happened(each, commands, 60)[1]}" for each in between),
         new.outcome if new.outcome != old.outcome else "",
+        names,
     )
 
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from interp.events import Failure
 from interp.explore.markup import Markup, element, joined, table
-from interp.explore.phrases import place_words
 from interp.outline.answers import short_path
 from interp.outline.nodes import Node, State, Try
+from interp.outline.phrases import place_words
 from interp.outline.rows import Item, Limits, Row, Tone, items_of
 from interp.outline.tree import Tree
 from interp.outline.words import clean, count, elide, failure_line, span

@@ -15,10 +15,9 @@ import attrs
 
 from interp.events import Failure, Record, Transition
 from interp.explore.frames import Frame, Kind
-from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
 from interp.outline.tree import tree_of
-from interp.outline.words import elide, failure_line, one_line
+from interp.outline.words import elide, failure_line, one_line, recorded
 
 __all__ = ["CALLS", "Attempts", "Past", "attempts_of", "commands_frame", "records_frame", "short_name"]
 

@@ -18,9 +18,8 @@ from interp.explore.run import Run
 from interp.explore.runs import Runs
 from interp.explore.statistics import Group, period
 from interp.explore.theme import hues_of
-from interp.explore.values import recorded
 from interp.outline.tree import Tree
-from interp.outline.words import clean, elide
+from interp.outline.words import clean, elide, recorded
 
 __all__ = ["to_altair", "to_plotly"]
 

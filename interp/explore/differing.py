@@ -20,11 +20,11 @@ from interp.explore.comparing import (
 from interp.explore.contrast import Cut, contrasted, values_contrasted
 from interp.explore.divergence import Divergence, Misfit
 from interp.explore.markup import Markup, element
-from interp.explore.names import fiber_names, root_name
-from interp.explore.phrases import answer_words, arguments_words, clock, command_words, outcome_words, verb
+from interp.explore.names import called, root_name
 from interp.explore.subject import Subject
 from interp.explore.view import View
 from interp.outline.nodes import Node, State
+from interp.outline.phrases import answer_words, arguments_words, clock, command_words, outcome_words, verb
 from interp.outline.words import LONG_BYTES, clean, count, elide, one_line, span
 from interp.sealing import REDACTED
 
@@ -98,7 +98,7 @@ class Difference(View):
     @functools.cached_property
     def names(self) -> dict[str, str]:
         """What the fibers are called."""
-        return {**fiber_names(self.b.tree), **fiber_names(self.a.tree)}
+        return {**self.b.fiber_names, **self.a.fiber_names}
 
     def __repr__(self) -> str:
         """Say on one line where they part."""
@@ -155,7 +155,7 @@ class Difference(View):
             kinds = {command_words(each.record, 40) for entry in fiber.entries for each in (entry.a, entry.b) if each}
             told = min(kinds) if len(kinds) == 1 else "its branches"
             return f"command {fiber.id}", told
-        return self.names.get(fiber.id, f"fiber {fiber.id}"), f"fiber {fiber.id}" if fiber.id in self.names else ""
+        return called(fiber.id, self.names)
 
     def _facts(self) -> Iterator[tuple[str, Cut, Cut, bool]]:
         """Give what is compared on top: a name, both sides, and whether they are the same."""

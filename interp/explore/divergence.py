@@ -14,7 +14,6 @@ from interp.errors import InterpError, NondeterminismError, UndecodableHistory
 from interp.events import Outcome, Transition
 from interp.explore.contrast import Cut, contrasted
 from interp.explore.markup import Markup, element, indented
-from interp.explore.phrases import answer_words, command_words, outcome_words
 from interp.explore.quiet import quiet
 from interp.explore.sources import SourceLine, around_lines, full_name, place_of
 from interp.explore.staleness import recorded_code
@@ -23,6 +22,7 @@ from interp.explore.view import View
 from interp.fibers import Issued
 from interp.frames import message
 from interp.interpreter import UnexpectedEvent
+from interp.outline.phrases import answer_words, command_words, outcome_words
 from interp.outline.words import clean, elide, one_line, reflowed
 from interp.replay import follow, opened
 

@@ -156,6 +156,9 @@ def _moment(name: str, value: datetime | timedelta | str | None, now: datetime) 
             value = now - value
         except OverflowError:
             return 0
+    if not isinstance(value, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]  nobody checks notebooks
+        told = "takes how long ago, such as timedelta(seconds=30) or '2h', or a moment"
+        raise UsageError(f"{name}={value!r}: {told}")
     if value.tzinfo is None:
         raise UsageError(f"{name}={value.isoformat()}: which zone? give an aware datetime, such as {value}Z in UTC")
     return microseconds(value)

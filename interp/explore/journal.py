@@ -48,7 +48,7 @@ class Journal:
             StoreError: The store cannot be opened: it is damaged, or something else than a store.
             UsageError: The file is no exported history, or it is `memory:` without a name.
         """
-        if url is not None and not isinstance(url, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if url is not None and not isinstance(url, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
             raise UsageError(
                 f"Journal({type(url).__name__}): expected a URL or a path; of an engine it is engine.store.url"
             )

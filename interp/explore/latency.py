@@ -154,8 +154,11 @@ def _at(ordered: tuple[float, ...], part: float) -> float | None:
 def _times(group: Group) -> tuple[str, str, str, str]:
     p50, p95, most = (_at(group.took, part) for part in (0.5, 0.95, 1.0))
     queued = _at(group.queued, 0.95)
-    told = tuple("–" if value is None else period(value) for value in (p50, p95, most))
-    return (*told[:3], period(queued) if queued and queued >= 0.0005 else "–")  # type: ignore[return-value]
+    return _told(p50), _told(p95), _told(most), _told(queued if queued and queued >= 0.0005 else None)
+
+
+def _told(value: float | None) -> str:
+    return "–" if value is None else period(value)
 
 
 def _sparks(counts: list[int]) -> str:

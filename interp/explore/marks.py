@@ -16,9 +16,8 @@ from interp.explore.markup import Markup, element
 from interp.explore.names import activity_name, command_line
 from interp.explore.picture import ink_on, paint, rect, words, words_width
 from interp.explore.theme import hues_of
-from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
-from interp.outline.words import count, elide, failure_line, heading, one_line
+from interp.outline.words import count, elide, failure_line, heading, one_line, recorded
 
 __all__ = ["clusters", "draw_lane", "hue_key", "hues_for", "least_of", "sample", "told"]
 

@@ -1,7 +1,8 @@
 """HTML and SVG, written so that nothing which a journal holds can become more than text.
 
 There is one way in: `element` escapes every child and every attribute that is not `Markup` already. No view writes a
-tag by hand around a value. No scripts, styles or addresses are ever made from recorded text.
+tag by hand around a value. No scripts, styles or addresses are ever made from recorded text. See
+docs/decisions/0031-views-are-our-own-markup.md.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from interp.events import Record, Transition
 from interp.explore.cards import CARD_STYLE, cards_html, cards_text, changed_in, in_columns
 from interp.explore.changes import Changes, changes_between
 from interp.explore.frames import Frame, Kind
-from interp.explore.happened import News, happened
 from interp.explore.markup import Markup, element, table
+from interp.explore.names import called
 from interp.explore.places import Lived, Where, index_of, length_of, record_of
 from interp.explore.scenes import FiberAt, Pending, Scene, scene_by_records
 from interp.explore.staleness import Staleness
@@ -25,6 +25,7 @@ from interp.explore.supposing import Known
 from interp.explore.values import shown
 from interp.explore.view import View
 from interp.explore.what_if import WhatIf, what_if
+from interp.outline.happened import News, happened
 from interp.outline.tree import Tree
 from interp.outline.words import count, elide, one_line, span, stamp
 from interp.runtime.live import moment
@@ -178,7 +179,10 @@ class Moment(View):
         if there.run.id != self.run.id:
             raise UsageError(f"a moment of run {there.run.id!r} is of another run than {self.run.id!r}")
         return changes_between(
-            self.run.history, (self.index, self.at, self.scene), (there.index, there.at, there.scene)
+            self.run.history,
+            self.run.fiber_names,
+            (self.index, self.at, self.scene),
+            (there.index, there.at, there.scene),
         )
 
     def __repr__(self) -> str:
@@ -231,7 +235,7 @@ class Moment(View):
 
     def cards(self) -> tuple[list[Markup], list[Markup]]:
         """Show each place at which fibers stand as a card, in two columns."""
-        return cards_html(self.scene, self.before, "moment.fibers")
+        return cards_html(self.scene, self.before, self.run.fiber_names)
 
     def rest_html(self) -> Markup:
         """Show the state, the mailbox and the commands that wait."""
@@ -274,7 +278,7 @@ class Moment(View):
             lines.append(f"! {self.warning}")
         if self.outcome:
             lines.append(elide(self.outcome, 120))
-        lines += cards_text(self.scene, self.before, 120, "moment.fibers")
+        lines += cards_text(self.scene, self.before, self.run.fiber_names)
         if self.state:
             lines += ["", elide("annotated: " + ", ".join(f"{name}={text}" for name, text in self.state.items()), 120)]
         lines += [elide(f"in the mailbox: {one_line(name)}: {text}", 120) for name, text in self.mailbox[:_LISTED]]
@@ -371,7 +375,8 @@ class Fibers(View, Sequence[FiberAt]):
         lines: list[str] = []
         for fiber in self[: 3 * _LISTED]:
             place = fiber.frames[-1].place if fiber.frames else ""
-            lines.append(elide(f"{fiber.id or 'root':8} {fiber.label}  {place}  {fiber.waits}", 120))
+            told = (*called(fiber.id, self._moment.run.fiber_names), fiber.label, place, fiber.waits)
+            lines.append(elide("  ".join(filter(None, dict.fromkeys(told))), 120))
         return "\n".join([*lines, *([f"… and {len(self) - len(lines):,} more"] if len(self) > len(lines) else [])])
 
     def html(self) -> Markup:

@@ -16,12 +16,11 @@ from typing import Any, TypeAlias, cast
 import msgspec
 
 from interp.events import Record
-from interp.explore.values import recorded
 from interp.outline.nodes import Node
 from interp.outline.tree import Tree
-from interp.outline.words import elide, heading, one_line
+from interp.outline.words import elide, heading, one_line, recorded
 
-__all__ = ["activity_name", "command_line", "fiber_names", "is_instant", "root_name"]
+__all__ = ["activity_name", "called", "command_line", "fiber_names", "is_instant", "root_name"]
 
 _Path: TypeAlias = "tuple[int | str, ...]"
 
@@ -74,6 +73,21 @@ def command_line(record: Record, width: int) -> str:
             inside = heading(record)[1]
     kind = "" if record.kind == "call" else f"{record.kind} "
     return elide(one_line(f"{kind}{name}({recorded(record.payload, width) if inside is None else inside})"), width)
+
+
+def called(fiber_id: str, names: Mapping[str, str]) -> tuple[str, str]:
+    """Return what a fiber is called, and its id where the name does not tell it: `("web-3", "fiber 4.2")`.
+
+    Args:
+        fiber_id: Its id; empty for the root.
+        names: What `fiber_names` gave.
+    """
+    if not fiber_id:
+        return "the workflow", ""
+    name = names.get(fiber_id, fiber_id)
+    if name == fiber_id:
+        return f"fiber {fiber_id}", ""
+    return name, "" if fiber_id in name.split() else f"fiber {fiber_id}"
 
 
 def fiber_names(tree: Tree) -> dict[str, str]:

@@ -39,8 +39,8 @@ def index_of(run: Lived, where: Where) -> int:
     """
     if not run.history and not run.damage:
         raise UsageError(f"run {run.id!r} has no records yet: it has not begun")
-    # In a notebook nobody checks types.
-    if isinstance(where, bool) or not isinstance(where, (int, datetime, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
+    known = isinstance(where, int | datetime | str)  # pyright: ignore[reportUnnecessaryIsInstance]  nobody checks notebooks
+    if isinstance(where, bool) or not known:
         raise UsageError(f"at({where!r}): give a record's index, a datetime, a time such as '14:03:11' or a command id")
     if isinstance(where, int):
         return _counted(run, where)

@@ -26,6 +26,7 @@ from interp.explore.divergence import Divergence, divergence_of
 from interp.explore.frames import Frame
 from interp.explore.markup import Markup
 from interp.explore.moments import Moment, moment_at
+from interp.explore.names import fiber_names
 from interp.explore.places import Where
 from interp.explore.run_page import run_html, run_text
 from interp.explore.stepper import live_stepper, stepper_of
@@ -92,6 +93,15 @@ class Run(View):
     @functools.cached_property
     def _tree(self) -> Tree:
         return tree_of(self.history)
+
+    @property
+    def fiber_names(self) -> Mapping[str, str]:
+        """What its fibers are called in all views, by id: by what sets their first commands apart; not the root."""
+        return self._fiber_names
+
+    @functools.cached_property
+    def _fiber_names(self) -> Mapping[str, str]:
+        return fiber_names(self._tree)
 
     @property
     def started(self) -> Started | None:

@@ -14,12 +14,11 @@ from interp.explore.blocked import quoted
 from interp.explore.command_tree import traceback
 from interp.explore.divergence import divergence_of
 from interp.explore.markup import Markup, element, table
-from interp.explore.phrases import place_words
 from interp.explore.subject import Stored
-from interp.explore.values import recorded
 from interp.explore.view import part
 from interp.explore.waits import Wait, waits_of
-from interp.outline.words import clean, count, elide, failure_line, one_line, reflowed, span
+from interp.outline.phrases import place_words
+from interp.outline.words import clean, count, elide, failure_line, one_line, recorded, reflowed, span
 from interp.runtime.attempts import idempotency_key
 from interp.runtime.repeated import RepeatedCall, repeated_calls
 from interp.store import Status

@@ -7,7 +7,7 @@ However long the history is, the page stays bounded.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -17,6 +17,7 @@ from rich.console import Console
 from interp.errors import InterpError
 from interp.events import (
     Completed,
+    Record,
     Started,
     Transition,
     WorkerLost,
@@ -28,12 +29,11 @@ from interp.explore.run_notes import NOTE_STYLE, damage_line, damaged, ended, pa
 from interp.explore.subject import Damage, Stored
 from interp.explore.theme import within
 from interp.explore.timeline import timeline_of
-from interp.explore.values import recorded
 from interp.explore.view import part
 from interp.outline.nodes import Letter, State
 from interp.outline.records import told
 from interp.outline.rows import Limits
-from interp.outline.words import clean, count, elide, one_line, span, stamp
+from interp.outline.words import clean, count, elide, one_line, recorded, span, stamp
 from interp.runtime.live import moment
 from interp.terminal import RunPage, show_page
 
@@ -257,10 +257,11 @@ def _records(run: Stored) -> Markup | None:
     if not places:
         return None
     hidden = len(places) - _FIRST_RECORDS - _LAST_RECORDS
-    rows = [_record(each) for each in (places if hidden <= 0 else places[:_FIRST_RECORDS])]
+    commands = {command.id: command for record in run.history for command in record.commands}
+    rows = [_record(each, commands) for each in (places if hidden <= 0 else places[:_FIRST_RECORDS])]
     if hidden > 0:
         rows.append(element("tr", element("td", f"… {count(hidden, 'more record')}", colspan=4, class_="dim")))
-        rows += [_record(each) for each in places[-_LAST_RECORDS:]]
+        rows += [_record(each, commands) for each in places[-_LAST_RECORDS:]]
     heads = ("record", "at (UTC)", "what happened", "what the workflow answered")
     return element(
         "details",
@@ -269,12 +270,12 @@ def _records(run: Stored) -> Markup | None:
     )
 
 
-def _record(record: Transition | Damage) -> Markup:
+def _record(record: Transition | Damage, commands: Mapping[str, Record]) -> Markup:
     number = element("th", record.index, scope="row", class_="num")
     if isinstance(record, Damage):
         why = f"cannot be read: {record.why} ({count(record.size, 'byte')})"
         return element("tr", number, element("td"), element("td", elide(why, 2 * _LINE), class_="bad"), element("td"))
-    happened, followed = told(record)
+    happened, followed = told(record, commands)
     at = record.at.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
     return element(
         "tr",

@@ -25,11 +25,10 @@ from interp.explore.markup import Markup, element
 from interp.explore.path_map import PathMap, path_map_of
 from interp.explore.run import Run, read_run
 from interp.explore.slowest import Slowest, slowest_of
-from interp.explore.values import recorded
 from interp.explore.view import View
 from interp.explore.ways import ways_of
 from interp.outline.answers import wait_line
-from interp.outline.words import clean, count, elide, one_line, span, stamp
+from interp.outline.words import clean, count, elide, one_line, recorded, span, stamp
 from interp.runtime.live import moment
 from interp.store import Reader, RunRow, Status
 

@@ -15,14 +15,14 @@ import attrs
 from interp.codec import ANY
 from interp.errors import CodecError
 from interp.events import Completed, ContinuedAs, Failed, Outcome, WasCancelled
-from interp.explore.values import recorded, shown
+from interp.explore.values import shown
 from interp.fibers import Fiber, Group, Issued, State
 from interp.frames import StackFrame, label, raised_at, stack, where
 from interp.interpreter import Interpreter
 from interp.outline.answers import wait_line
 from interp.outline.nodes import Node, Try
 from interp.outline.tree import Tree
-from interp.outline.words import count, elide, failure_line, one_line, rendered
+from interp.outline.words import count, elide, failure_line, one_line, recorded, rendered
 
 __all__ = ["FRAMES", "FiberAt", "FrameAt", "Memo", "Pending", "Scene", "scene_by_records", "scene_of"]
 

@@ -4,7 +4,8 @@ Two forms, one `mount` in `stepper.js`. The page in an `<iframe srcdoc>` holds e
 it works in exported notebooks, offline. The widget (`live=True`) asks the kernel for each record, and has no bound.
 
 What is recorded goes into the page as markup that `element` has escaped, carried as JSON that cannot end the script
-element it stands in. The frame is sandboxed and may run our script alone, named by its hash.
+element it stands in. The frame is sandboxed and may run our script alone, named by its hash. See
+docs/decisions/0028-the-stepper-has-two-forms.md.
 """
 
 from __future__ import annotations
@@ -19,21 +20,32 @@ from typing import Any
 
 from interp.errors import UsageError
 from interp.explore.cards import CARD_STYLE
-from interp.explore.markup import Markup, element, joined
-from interp.explore.moments import Moment, moment_at, moments
+from interp.explore.markup import Markup, element
+from interp.explore.moments import moment_at, moments
 from interp.explore.places import Lived, Where, failures, index_of, length_of, record_of
 from interp.explore.theme import STYLE
 from interp.explore.timeline import Timeline, timeline_of
 from interp.explore.view import View
 from interp.outline.words import count
 
-__all__ = ["Stepper", "live_stepper", "stepper_of"]
+__all__ = [
+    "MOST_RECORDS",
+    "MOST_VARIABLES",
+    "STEPPER_STYLE",
+    "Stepper",
+    "below_lanes",
+    "live_stepper",
+    "script_text",
+    "stepper_of",
+    "strip_of",
+    "x_in",
+]
 
 MOST_RECORDS = 500
 """How many records a page holds; a widget has no bound."""
 
-# How many variables can be chosen to be followed.
-_VARIABLES = 200
+MOST_VARIABLES = 200
+"""How many variables can be chosen to be followed."""
 
 # Lanes of the timeline above.
 _LANES = 12
@@ -125,7 +137,7 @@ class Stepper(View):
     @functools.cached_property
     def _data(self) -> dict[str, Any]:
         texts = _Texts()
-        strip = _strip(self._run)
+        strip = strip_of(self._run)
         steps: list[dict[str, Any]] = []
         variables: dict[str, list[int]] = {}
         for index, moment in zip(self._range, moments(self._run, self._range[0], self._range[-1]), strict=True):
@@ -134,12 +146,12 @@ class Stepper(View):
                     "head": texts.numbers(moment.head_html()),
                     "columns": [texts.numbers(*column) for column in moment.cards()],
                     "rest": texts.numbers(moment.rest_html()),
-                    "x": _x(self._run, strip, index),
+                    "x": x_in(self._run, strip, index),
                 }
             )
             if moment.index == index:
                 for name in moment.changed:
-                    if name in variables or len(variables) < _VARIABLES:
+                    if name in variables or len(variables) < MOST_VARIABLES:
                         variables.setdefault(name, []).append(index)
         return {
             "first": self._range[0],
@@ -150,7 +162,7 @@ class Stepper(View):
             "note": self._note(),
             "timeline": strip.svg() if strip is not None else "",
             "width": strip.width if strip is not None else 1,
-            "below": _below(strip),
+            "below": below_lanes(strip),
             "texts": texts.listed,
             "steps": steps,
         }
@@ -166,7 +178,7 @@ class Stepper(View):
 
     def page(self) -> str:
         """Return the page: one file, which loads nothing."""
-        script = f"{_script()}\nmount(document.getElementById('stepper'), fixed(JSON.parse("
+        script = f"{script_text()}\nmount(document.getElementById('stepper'), fixed(JSON.parse("
         script += "document.getElementById('records').textContent)));\n"
         told = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{told}'"
@@ -217,22 +229,24 @@ def _as_json(data: object) -> str:
     return text
 
 
-def _script() -> str:
+def script_text() -> str:
+    """Return the script that both forms share."""
     return resources.files("interp.explore").joinpath("stepper.js").read_text(encoding="utf-8")
 
 
-def _strip(run: Lived) -> Timeline | None:
+def strip_of(run: Lived) -> Timeline | None:
     """Draw the timeline above; a run whose beginning cannot be read has none."""
     first = run.history[0] if run.history else None
     return timeline_of(run, rows=_LANES) if first is not None and first.index == 0 else None
 
 
-def _below(strip: Timeline | None) -> float:
+def below_lanes(strip: Timeline | None) -> float:
     """Return which share of the timeline is below its lanes: the cursor ends there."""
     return 0.0 if strip is None else round(1 - strip.bottom / strip.height, 4)
 
 
-def _x(run: Lived, strip: Timeline | None, index: int) -> float:
+def x_in(run: Lived, strip: Timeline | None, index: int) -> float:
+    """Return where a record lies on the timeline, in its own pixels."""
     transition = record_of(run, index)
     return 0.0 if strip is None or transition is None else round(strip.x(transition.at), 1)
 
@@ -242,12 +256,6 @@ def stepper_of(run: Lived, at: Where | None = None, *, height: int = 800) -> Ste
     return Stepper(run, index_of(run, 0 if at is None else at), height=height)
 
 
-# Live.
-
-# How far a change of a variable is looked for, in records.
-_SEEK = 5_000
-
-
 def live_stepper(run: Lived, at: Where | None = None) -> Any:
     """Return the stepper as a widget that asks this process for each record; see `Run.step_through`.
 
@@ -255,101 +263,8 @@ def live_stepper(run: Lived, at: Where | None = None) -> Any:
         UsageError: The package anywidget is not installed, or there is no such record.
     """
     try:
-        anywidget: Any = import_module("anywidget")  # only for this one form, and it brings half of Jupyter
-        traitlets: Any = import_module("traitlets")  # comes with it
+        live = import_module("interp.explore.live")  # needs a package that brings half of Jupyter
     except ImportError:
         told = "the live stepper is a widget of the package anywidget, which is not installed here"
         raise UsageError(f"{told}: pip install 'interp[notebook]', or leave out live=True") from None
-
-    class LiveStepper(anywidget.AnyWidget):  # type: ignore[misc]  # neither package need be there
-        """A stepper that asks for each record.
-
-        Attributes:
-            step: The record that is shown; may be set.
-        """
-
-        _esm = f"{_script()}\nexport default {{ render: widget }};\n"
-        step = traitlets.Int(0).tag(sync=True)
-        card = traitlets.Dict().tag(sync=True)
-        shape = traitlets.Dict().tag(sync=True)
-        style = traitlets.Unicode(f"<style>{STYLE}{CARD_STYLE}{STEPPER_STYLE}</style>").tag(sync=True)
-
-        def __init__(self, run: Lived, at: int) -> None:
-            self.run = run
-            anywidget.AnyWidget.__init__(self, step=at, shape=_shape(run), card=_card(run, at))
-            self.on_msg(self._heard)
-
-        @traitlets.validate("step")  # type: ignore[untyped-decorator]  # neither package need be there
-        def _within(self, proposal: Any) -> int:
-            return min(max(int(proposal["value"]), 0), length_of(self.run) - 1)
-
-        @traitlets.observe("step")  # type: ignore[untyped-decorator]  # as above
-        def _stepped(self, _change: Any) -> None:
-            self.card = _card(self.run, self.step)
-
-        def _heard(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
-            if content.get("reread"):
-                self.reread()
-            elif "seek" in content:
-                self.seek(str(content["seek"]), 1 if content.get("direction") == 1 else -1)
-
-        def reread(self) -> None:
-            """Read the records that are new."""
-            self.run = self.run.refresh()
-            self.shape = _shape(self.run)
-            self.step = min(self.step, length_of(self.run) - 1)
-            self.card = _card(self.run, self.step)
-            self.send({"told": count(length_of(self.run), "record")})
-
-        def seek(self, name: str, direction: int) -> None:
-            """Go to where a variable has changed next, or before."""
-            found = _sought(self.run, name, self.step, direction)
-            if found is None:
-                self.send({"told": "no later change" if direction > 0 else "no earlier change"})
-            else:
-                self.step = found
-                self.send({"told": f"{name} changed"})
-
-    return LiveStepper(run, index_of(run, -1 if at is None else at))
-
-
-def _shape(run: Lived) -> dict[str, Any]:
-    strip, length = _strip(run), length_of(run)
-    return {
-        "last": length - 1,
-        "failures": failures(run),
-        "timeline": strip.svg() if strip is not None else "",
-        "width": strip.width if strip is not None else 1,
-        "below": _below(strip),
-        "xs": [_x(run, strip, index) for index in range(length)],
-        "note": "",
-    }
-
-
-def _card(run: Lived, index: int) -> dict[str, Any]:
-    moment = moment_at(run, index)
-    return {
-        "index": index,
-        "head": moment.head_html(),
-        "columns": [joined(column) for column in moment.cards()],
-        "rest": moment.rest_html(),
-        "names": sorted(set(_names(moment)))[:_VARIABLES],
-    }
-
-
-def _names(moment: Moment) -> list[str]:
-    return [f"{frame.name}.{name}" for fiber in moment.fibers for frame in fiber.frames for name in frame.local]
-
-
-def _sought(run: Lived, name: str, index: int, direction: int) -> int | None:
-    """Return the nearest record that has changed a variable, looked for as far as is bearable."""
-    first, last = (
-        (index + 1, min(index + _SEEK, length_of(run) - 1)) if direction > 0 else (max(index - _SEEK, 0), index - 1)
-    )
-    found = None
-    for sought, moment in enumerate(moments(run, first, last), first):
-        if moment.index == sought and name in moment.changed:
-            found = sought
-            if direction > 0:
-                break
-    return found
+    return live.LiveStepper(run, index_of(run, -1 if at is None else at))

@@ -59,6 +59,11 @@ class Subject(Protocol):
         ...
 
     @property
+    def fiber_names(self) -> Mapping[str, str]:
+        """What its fibers are called, by id; the root has no name."""
+        ...
+
+    @property
     def started(self) -> Started | None:
         """How it began."""
         ...

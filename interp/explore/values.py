@@ -1,7 +1,6 @@
-"""Values of users, shown: bounded in every direction, and safe whatever their `__repr__` does.
+"""Live objects of users (variables of a suspended workflow), shown: bounded, and safe whatever their `__repr__` does.
 
-Two kinds: live objects (variables of a suspended workflow) by `shown`, and recorded JSON by `recorded`. Both give one
-line of text, which is escaped when it becomes markup.
+Gives one line of text, which is escaped when it becomes markup. What was recorded is shown by `outline.words.recorded`.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import Any, cast
 import attrs
 
 from interp.frames import brief
-from interp.outline.words import LONG_BYTES, clean, elide, one_line, rendered
+from interp.outline.words import elide, one_line
 
-__all__ = ["recorded", "shown"]
+__all__ = ["shown"]
 
 # Items of one container, levels of nesting, characters of one string: enough to know a value again.
 _ITEMS = 8
@@ -100,17 +99,3 @@ def _fields(value: Any, depth: int) -> str:
     if len(told) > _ITEMS:
         told[_ITEMS:] = [f"… {len(told) - _ITEMS} more"]
     return f"{name}({', '.join(told)})"
-
-
-def recorded(payload: bytes, width: int = 90) -> str:
-    """Show a recorded value on one line of at most `width` characters; never raises.
-
-    Args:
-        payload: JSON, or whatever was recorded.
-        width: Longest text, in characters.
-    """
-    if len(payload) > LONG_BYTES:
-        begin = clean(" ".join(payload[: 4 * width].decode("utf-8", "replace").split()))
-        size = f" … ({len(payload):,} bytes)"
-        return elide(begin, max(width - len(size), 0)) + size
-    return elide(one_line(rendered(payload)), width)

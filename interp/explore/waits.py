@@ -22,7 +22,9 @@ from interp.frames import brief
 from interp.outline.nodes import Node
 from interp.outline.words import clean, elide, failure_line, heading, one_line, span
 from interp.replay import replay
+from interp.runtime.exported import ExportedReader
 from interp.runtime.live import microseconds, moment
+from interp.runtime.sealed import behind
 from interp.runtime.stores import hint
 from interp.schedules.book import CHANNEL
 from interp.schedules.book import NAME as KEEPER
@@ -116,7 +118,7 @@ def _parked(run: Stored) -> Wait:
         f"parked: {reason}",
         f"parked: {reason.replace(repr(row.id), '…').replace(row.id, '…')}",
         moment(row.updated_us),
-        wakes=f"{by_itself}`{clean(hint('retry', row.id, store=run.store))}`, when the cause is mended",
+        wakes=f"{by_itself}{_by(run, 'a retry', 'retry', row.id)}, when the cause is mended",
     )
 
 
@@ -128,7 +130,7 @@ def _pending(run: Stored, now: datetime) -> Wait:
         wakes = f"in {span(due - now)}, if a worker has {name!r} then"
     else:
         due = None
-        wakes = f"a worker that has {name!r}: `{clean(hint('worker', 'MODULE', store=run.store))}`"
+        wakes = f"a worker that has {name!r}: {_by(run, 'one', 'worker', 'MODULE')}"
     what = "a worker to take it up"
     return Wait(row.id, row.workflow, "worker", what, what, moment(row.created_us), due, wakes=wakes)
 
@@ -160,7 +162,7 @@ class _Told:
                 kind, detail, wakes = "signal", self.types.get(node.id, ""), self._signal(node)
             case "await_request":
                 kind, detail = "request", ""
-                wakes = f"`{clean(hint('ask', self.run.id, record.target[:_REASON], store=self.run.store))}`"
+                wakes = _by(self.run, "a request", "ask", self.run.id, record.target[:_REASON])
             case "child":
                 kind, (detail, wakes) = "child", self._child(node)
             case "send":
@@ -210,21 +212,22 @@ class _Told:
     def _signal(self, node: Node) -> str:
         given = {"bool": "true", "str": "TEXT", "int": "NUMBER", "float": "NUMBER", "None": "null"}
         if node.record.target == CHANNEL and self.run.row.workflow == KEEPER:
-            told = f"`{clean(hint('schedule', 'show', self.run.id, store=self.run.store))}`"
+            told = _by(self.run, "a change of it", "schedule", "show", self.run.id)
             if node.due is None:
                 return told
             return f"{'its next time, ' if node.due > self.now else ''}{self._time(node.due)}; {told}"
         value = given.get(self.types.get(node.id, ""), "VALUE")
-        command = clean(hint("signal", self.run.id, node.record.target[:_REASON], value, store=self.run.store))
+        command = _by(self.run, "a signal", "signal", self.run.id, node.record.target[:_REASON], value)
         if node.due is None:
-            return f"`{command}`"
-        return f"`{command}`, or {'its timeout ' if node.due > self.now else ''}{self._time(node.due)}"
+            return command
+        return f"{command}, or {'its timeout ' if node.due > self.now else ''}{self._time(node.due)}"
 
     def _child(self, node: Node) -> tuple[str, str]:
         run_id = _child_id(node)
         row = self.run.reader.run(run_id) if self.run.reader is not None and run_id else None
         if row is None:
-            return "there is no such run" if self.run.reader is not None else "", "its end"
+            is_known = self.run.reader is not None and not _is_exported(self.run)
+            return "there is no such run" if is_known else "", "its end"
         told = f"it is {row.status.value}" + (f": {one_line(row.reason.partition(_NEWLINE)[0])}" if row.reason else "")
         return elide(told, _VALUE), f"its end: `{clean(hint('show', run_id, store=self.run.store))}`"
 
@@ -236,6 +239,8 @@ class _Told:
         return f"a worker: its time came {span(self.now - due)} ago"
 
     def _worker(self, does: str) -> str:
+        if _is_exported(self.run):
+            return f"a worker {_ELSEWHERE}"
         owner = self.run.row.owner
         if owner is None:
             return "a worker: none has the run"
@@ -249,6 +254,18 @@ class _Told:
 
 
 _NEWLINE = "\n"
+
+# An exported history is a file: who wants the run to go on, or knows whose it is, must go to the store.
+_ELSEWHERE = "where its store is"
+
+
+def _is_exported(run: Stored) -> bool:
+    return isinstance(behind(run.reader), ExportedReader)
+
+
+def _by(run: Stored, what: str, *words: str) -> str:
+    """Return the command line that does something to a run; of a run whose store is elsewhere, what is to be done."""
+    return f"{what} {_ELSEWHERE}" if _is_exported(run) else f"`{clean(hint(*words, store=run.store))}`"
 
 
 def _child_id(node: Node) -> str:

@@ -16,10 +16,9 @@ from interp.definitions import WorkflowDefinition
 from interp.events import Completed, Event, Failed, Outcome, WasCancelled
 from interp.explore.commands import CALLS, Past, attempts_of
 from interp.explore.staleness import recorded_code
-from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
 from interp.outline.tree import Tree, tree_of
-from interp.outline.words import heading, one_line
+from interp.outline.words import heading, one_line, recorded
 from interp.yields import Yield, yield_of, yields_of
 
 __all__ = ["ENDS", "START", "Site", "Ways", "ways_of"]

@@ -18,13 +18,13 @@ from interp.explore.continuing import Answer, AnswerSource, Missing, Past, Suppo
 from interp.explore.differing import Difference, difference_of
 from interp.explore.divergence import whole
 from interp.explore.markup import Markup, element, table
-from interp.explore.phrases import command_words, outcome_words
 from interp.explore.subject import Subject
 from interp.explore.supposing import Known, by_name
-from interp.explore.values import recorded, shown
+from interp.explore.values import shown
 from interp.explore.view import View
+from interp.outline.phrases import command_words, outcome_words
 from interp.outline.tree import tree_of
-from interp.outline.words import clean, count, elide, one_line
+from interp.outline.words import clean, count, elide, one_line, recorded
 from interp.runtime.engine import Engine
 from interp.runtime.forking import fork
 from interp.runtime.stores import open_store

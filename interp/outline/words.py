@@ -16,6 +16,7 @@ from interp.sealing import REDACTED
 
 __all__ = [
     "LONG_BYTES",
+    "READ",
     "WHOLE",
     "clean",
     "count",
@@ -25,6 +26,7 @@ __all__ = [
     "long_history",
     "one_line",
     "parse_span",
+    "recorded",
     "reflowed",
     "rendered",
     "rendered_arguments",
@@ -37,6 +39,9 @@ WHOLE = 1 << 40
 
 # Longer JSON is not read where only its beginning is shown: that tells what it is.
 LONG_BYTES = 100_000
+
+# So much is read at least of what is shortened: more than is shown, since blanks are joined.
+READ = 1_000
 
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -123,6 +128,20 @@ def rendered(payload: bytes, width: int = WHOLE) -> str:
     if len(payload) > LONG_BYTES and width < LONG_BYTES:
         return f"{payload[:width].decode('utf-8', 'replace')}… ({count(len(payload), 'byte')})"
     return render_value(payload, width)
+
+
+def recorded(payload: bytes, width: int = 90) -> str:
+    """Show a recorded value on one line of at most `width` characters; never raises.
+
+    Args:
+        payload: JSON, or whatever was recorded.
+        width: Longest text, in characters.
+    """
+    if len(payload) > LONG_BYTES:
+        begin = clean(" ".join(payload[: 4 * width].decode("utf-8", "replace").split()))
+        size = f" … ({len(payload):,} bytes)"
+        return elide(begin, max(width - len(size), 0)) + size
+    return elide(one_line(rendered(payload, max(READ, 4 * width))), width)
 
 
 def rendered_arguments(payload: bytes, width: int = WHOLE) -> str:

@@ -42,6 +42,7 @@ from interp.runtime.vetting import vet
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
 from interp.schedules.specs import DAY, Overlap, checked, checked_id
 from interp.schedules.times import Timing
+from interp.spans import checked_span
 from interp.store import RUN_ID_BYTES, RunFilter, RunRow, Store, Transactional, Why
 from interp.tables import Transaction
 
@@ -117,6 +118,7 @@ class Engine:
             raise UsageError(f"Engine(poison_after={poison_after}): must be 1 or more, or None")
         if guard not in ("warn", "off", "error"):
             raise UsageError(f"Engine(guard={guard!r}): must be 'warn', 'off' or 'error'")
+        checked_span("Engine(grace", grace, UsageError)
         self._guard: GuardMode = guard
         self._owns_store = store is None or isinstance(store, str)
         opened: Store = open_store(store) if store is None or isinstance(store, str) else store
@@ -380,8 +382,9 @@ class Engine:
         """
         if self._closed.is_set():
             return
+        span = checked_span("close(grace", self._grace if grace is None else grace, UsageError)
         self._closed.set()
-        self._worker.stop((self._grace if grace is None else grace).total_seconds())
+        self._worker.stop(span.total_seconds())
         for thread in self._threads:
             thread.join()
         self._worker.bell.ring()  # those who read streams learn that nothing more will come

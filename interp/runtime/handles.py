@@ -23,6 +23,7 @@ from interp.errors import (
     RunParked,
     UnknownRun,
     UnknownWorkflow,
+    UsageError,
 )
 from interp.events import Asked, CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
 from interp.runtime.asking import answer
@@ -32,6 +33,7 @@ from interp.runtime.requests import Tell, Watch
 from interp.runtime.retrying import retry
 from interp.runtime.sealed import readable
 from interp.runtime.streams import Bell, Stream, Tail, looked, stream_of
+from interp.spans import checked_span
 from interp.store import Reader, RunRow, Status, Store
 from interp.streams import RESERVED
 
@@ -173,6 +175,8 @@ class Run(Generic[T]):
             NotDecodable: The answer does not fit the type.
         """
         request_id = secrets.token_hex(8) if id is None else check_request_id(id)
+        if timeout is not None:
+            checked_span("ask(timeout", timeout, UsageError)
         worker = self._worker
         seen = worker.bell.rings  # before the look that follows, so that no ring is missed
 

@@ -42,7 +42,7 @@ from interp.store import (
 from interp.streams import decode_emitted, encode_emitted
 from interp.tables import Transaction
 
-__all__ = ["Locked", "SealedStore", "readable", "sealed_reader", "sealed_store", "unreadable"]
+__all__ = ["Locked", "SealedStore", "behind", "readable", "sealed_reader", "sealed_store", "unreadable"]
 
 T = TypeVar("T")
 
@@ -390,6 +390,11 @@ class _SealedTables(SealedStore):
     def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
         """Open a transaction on the user's tables."""
         return self._tables.transaction(write=write)
+
+
+def behind(reader: Reader | None) -> Reader | None:
+    """Return the reader behind a codec, whose class tells what it can; one that has no codec itself."""
+    return reader._store if isinstance(reader, SealedStore) else reader  # pyright: ignore[reportPrivateUsage]  our own
 
 
 def sealed_reader(reader: Reader, codec: PayloadCodec | None, *, redacts: bool = False) -> Reader:

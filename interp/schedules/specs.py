@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from itertools import islice, pairwise
@@ -14,6 +13,7 @@ from cronsim import CronSim, CronSimError
 
 from interp.errors import UsageError
 from interp.schedules.times import Timing, fire_times
+from interp.spans import checked_span
 
 __all__ = ["DAY", "Overlap", "Spec", "aware", "checked", "checked_id"]
 
@@ -83,7 +83,7 @@ def checked(
     """
     if overlap not in get_args(Overlap):
         raise UsageError(f"schedule(overlap={overlap!r}): takes {', '.join(map(repr, get_args(Overlap)))}")
-    late = _span("catch_up", catch_up or timedelta(0))
+    late = _span("catch_up", timedelta(0) if catch_up is None else catch_up)
     if late < timedelta(0):
         raise UsageError(f"schedule(catch_up={catch_up!r}): must not be negative; None makes no missed fire good")
     return Spec(workflow, args.decode(), _checked_timing(timing), overlap, late)
@@ -146,9 +146,7 @@ def _checked_timing(timing: Timing) -> Timing:
 
 
 def _span(name: str, value: timedelta) -> timedelta:
-    if not isinstance(value, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]  for callers without types
-        raise UsageError(f"schedule({name}={value!r}): takes a timedelta; write timedelta(seconds={value!r})")
-    return value
+    return checked_span(f"schedule({name}", value, UsageError)
 
 
 def _check_every(every: timedelta, timing: Timing) -> None:
@@ -228,5 +226,4 @@ def _check_jitter(timing: Timing) -> None:
 def _shortest(timing: Timing) -> timedelta:
     """Return the shortest time between two fires that a sample finds."""
     found = fire_times(timing, datetime(2026, 1, 1, tzinfo=UTC))
-    between: Callable[[tuple[datetime, datetime]], timedelta] = lambda pair: pair[1] - pair[0]  # noqa: E731
-    return min(map(between, pairwise(islice(found, _SAMPLE))), default=timedelta.max)
+    return min((later - earlier for earlier, later in pairwise(islice(found, _SAMPLE))), default=timedelta.max)

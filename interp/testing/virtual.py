@@ -22,6 +22,7 @@ from interp.runtime.handles import Run
 from interp.runtime.requests import Start
 from interp.runtime.stores import opener_of
 from interp.runtime.worker import WorkerOptions
+from interp.spans import checked_span
 from interp.store import Store
 from interp.testing.driven import DrivenWorker
 from interp.testing.inline import Inline, Observer
@@ -54,7 +55,8 @@ class VirtualRun(Run[T]):
         """
         if timeout is None:
             return super().result()
-        return self._value(self._worker.wait_for(self.id, timeout).result())
+        within = checked_span("result(timeout", timeout, UsageError)
+        return self._value(self._worker.wait_for(self.id, within).result())
 
     def ask(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request, and let things happen until the workflow has answered; see `Run.ask`."""
@@ -141,7 +143,7 @@ class VirtualEngine(Engine):
         """
         if isinstance(when, datetime) and when.tzinfo is None:
             raise UsageError(f"engine.at({when!r}): it does not say in which time zone it is; add tzinfo=UTC")
-        moment = when if isinstance(when, datetime) else self.now + when
+        moment = when if isinstance(when, datetime) else self.now + checked_span("engine.at(when", when, UsageError)
         if moment < self.now:
             raise UsageError(f"engine.at({when}): that is past; it is {self.now} of virtual time")
         self._worker.at(moment, partial(act, *args, **kwargs))
@@ -156,7 +158,7 @@ class VirtualEngine(Engine):
             UsageError: It is negative.
             NothingHappens: There is more to come at once than in any test.
         """
-        if delta < timedelta(0):
+        if checked_span("engine.advance(delta", delta, UsageError) < timedelta(0):
             raise UsageError(f"engine.advance({delta}): time does not go back")
         self._worker.advance(self.now + delta)
 

@@ -54,7 +54,7 @@ def test_ask_prints_the_answer_or_why_there_is_none(inline: Interp, begin: Begin
     assert "reply to 'quote'" in shown.out and "request 'quote'" in shown.out
     assert "not taken" in shown.out
     listed = inline("show", "shop", "--records").out
-    assert "request 'quote' 3  ⇒  2 reply to 'quote'({'cents': 300}); 3 request 'quote'" in listed
+    assert "request 'quote' came: 3  ⇒  reply to 'quote'({'cents': 300}) [2]; request 'quote' [3]" in listed
 
     assert inline("ask", "shop", "quote", "0").is_error("answered request 'quote' with an error: nothing")
     assert 0 == shop.wait(PATIENCE_S)

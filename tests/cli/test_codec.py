@@ -40,7 +40,7 @@ def test_values_show_with_the_key_and_not_without(interp: Interp, keys: Path) ->
         assert "completed: ‹encrypted›" in shown
     assert "‹encrypted›" == interp("show", "q", "--json").json["outcome"]["result"]
     assert "q" in interp("list").out
-    assert "returned ‹encrypted›" in interp("show", "q", "--records").out
+    assert "→ ‹encrypted›" in interp("show", "q", "--records").out
 
 
 def test_what_needs_the_values_says_so_and_changes_nothing(interp: Interp, keys: Path) -> None:

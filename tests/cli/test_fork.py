@@ -23,8 +23,11 @@ def test_the_records_are_listed_with_their_index(inline: Interp, declined: str) 
 
     lines = [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "T", line) for line in told.out.splitlines()]
     assert [
-        """   0  T  started  ⇒  1 annotate(stage='charging'); 2 call charge({'id': '42', 'cents': 9999})""",
-        """   1  T  2 failed: flows.CardDeclined: limit  ⇒  completed: 'declined'""",
+        """   0  T  checkout began  ⇒  annotate(stage='charging') [1]; charge({'id': '42', 'cents': 9999}) [2]""",
+        (
+            """   1  T  charge({'id': '42', 'cents': 9999}) [2] failed: flows.CardDeclined: limit"""
+            """  ⇒  returned 'declined'"""
+        ),
     ] == lines
     records = inline("show", "d", "--records", "--json").json["records"]
     assert [("start", None, ["1", "2"], None), ("err", "2", [], "done")] == [
@@ -77,7 +80,7 @@ def test_retry_makes_a_failed_run_go_on_and_says_what_is_made_anew(interp: Inter
     assert 1 == interp("run", "flows.py:failing", "--id", "f").code  # it goes on, and fails again
     shown = interp("show", "f")
     assert "retried after  CallFailed: broken failed after 2 attempts" in shown.out
-    assert "retried after CallFailed" in interp("show", "f", "--records").out
+    assert "the run was tried again after CallFailed" in interp("show", "f", "--records").out
     again = interp("retry", "f", "--json").json
     assert ("f", True, "1") == (again["run"], again["released"], again["call"])
     events = interp("show", "f", "--json").json["events"]

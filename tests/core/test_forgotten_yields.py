@@ -196,10 +196,10 @@ def test_a_function_without_a_signature_is_refused_at_the_yield() -> None:
 def test_wrong_arguments_are_refused_where_they_are_written() -> None:
     untyped: Any = interp
     wrong: list[tuple[Callable[[], object], str]] = [
-        (lambda: untyped.sleep(5), "write sleep(timedelta(seconds=5))"),
+        (lambda: untyped.sleep(5), "write timedelta(seconds=5)"),
         (lambda: untyped.sleep_until(timedelta(5)), "there is sleep(timedelta(...))"),
         (lambda: untyped.sleep_until(datetime(2026, 1, 1)), "needs an aware datetime"),  # noqa: DTZ001  what is tested
-        (lambda: untyped.await_signal("a", timeout=5), "write timeout=timedelta(seconds=5)"),
+        (lambda: untyped.await_signal("a", timeout=5), "timeout=5): takes a timedelta; write timedelta(seconds=5)"),
         (lambda: untyped.await_signal(5), "takes a name, which is a string"),
         (lambda: untyped.await_signal("\ud800"), "has a lone surrogate"),
         (lambda: untyped.patched(5), "takes a name, which is a string"),

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from interp.events import AttemptFailed, Failure, Record, Started, Transition
+from interp.explore import Journal
 from interp.explore.blocked import Blocked
 from interp.explore.finding import query
 from interp.explore.run import read_run
 from interp.explore.runs import runs_of
 from interp.explore.waits import Wait, waits_of
+from interp.histories import ExportedHistory, dump_history
 from interp.runtime.live import microseconds
 from interp.runtime.stores import open_store
 from interp.schedules.book import CHANNEL, NAME
@@ -54,6 +57,34 @@ def test_a_signal_names_the_command_that_sends_it(store: Store) -> None:
     assert ("signal", "signal 'approve'", "x.py:7") == (wait.kind, wait.what, wait.where)
     assert "`interp signal run-0 approve VALUE --store memory:`" in wait.wakes
     assert timedelta(minutes=40) == NOW - wait.since
+
+
+@pytest.mark.parametrize(
+    ("command", "wakes"),
+    [
+        (
+            Record("1", "await_signal", "approve", b"[60]", "x.py:7"),
+            "a signal where its store is, or a worker: its time",
+        ),
+        (Record("1", "await_signal", "approve", b"[null]", "x.py:7"), "a signal where its store is"),
+        (Record("1", "await_request", "quote", b"[]", "x.py:7"), "a request where its store is"),
+        (Record("1", "call", "charge", b"[]", "x.py:7"), "a worker where its store is"),
+        (Record("1", "child", "mail", b'[[],"other","cancel"]', "x.py:7"), "its end"),
+    ],
+    ids=["signal with a timeout", "signal", "request", "call", "child"],
+)
+def test_of_an_exported_history_nothing_is_suggested_that_cannot_work(
+    tmp_path: Path, command: Record, wakes: str
+) -> None:
+    history = (Transition(0, BEGIN, Started("elsewhere", b"[]", bytes(16)), (command,)),)
+    path = tmp_path / "run.history.jsonl"
+    path.write_text(dump_history(ExportedHistory("run", "elsewhere", history)))
+    with Journal(path) as journal:
+        (wait,) = waits_of(journal["run"], NOW)
+
+    assert wait.wakes.startswith(wakes)
+    assert "`" not in wait.wakes
+    assert "" == wait.detail
 
 
 def test_the_type_of_a_signal_is_known_where_the_code_is(store: Store) -> None:

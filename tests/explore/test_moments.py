@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from interp import Command, activity, annotate, await_signal, call, spawn, workflow
+from interp import Command, activity, annotate, await_signal, call, join, spawn, workflow
 from interp.definitions import workflow_of
 from interp.errors import UsageError
 from interp.events import Resolved, Signalled, Started, Transition
@@ -145,6 +145,37 @@ def test_fibers_at_one_line_share_a_card_however_many_they_are() -> None:
     assert {100} == set(table["gib"])
     with pytest.raises(UsageError, match=r"no fiber of 'vm'.*there are provision_fleet, provision_vm"):
         moment.fibers("vm")
+
+
+def test_a_fiber_is_called_the_same_in_all_views_with_its_id_beside(run: Run) -> None:
+    moment = run.at(20)
+
+    assert "vm-2" == run.fiber_names["4.2"]
+    assert "\n  vm-2  " in str(run.timeline())
+    assert "vm-2  fiber 4.2  " in str(moment.fibers)
+    assert "\nvm-2 (fiber 4.2)  provision_vm  flows.py:" in str(moment)
+    assert '<b>vm-2</b><span class="dim">fiber 4.2</span><code>provision_vm</code>' in moment.html()
+    assert '<th scope="row">vm-0<span class="dim"> 4.0</span>' in moment.html()
+    assert "  vm-2 4.2  provision_vm.vm  " in str(run.at(19).diff(moment))
+
+
+@workflow
+def moments_spawning() -> Flow:
+    first = yield from spawn(moments_same(), name="left")
+    second = yield from spawn(moments_same())
+    yield from join(first)
+    yield from join(second)
+
+
+def moments_same() -> Flow:
+    yield await_signal("never")
+
+
+def test_fibers_that_nothing_sets_apart_are_called_by_their_ids_and_by_what_the_author_says() -> None:
+    text = str(run_of(moments_spawning, record(moments_spawning, until=timedelta(0))).at(-1))
+
+    assert "signal 'never' 1.0 left" in text
+    assert "signal 'never' 2.0\n" in text
 
 
 def test_what_a_record_changed_is_marked(run: Run) -> None:

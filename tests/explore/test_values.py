@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.explore.values import recorded, shown
+from interp.explore.values import shown
+from interp.outline.words import recorded
 
 
 @attrs.frozen

@@ -83,6 +83,9 @@ def not_a_generator() -> str:
     return "done"
 
 
+_ORDER = Order("42", 1)
+
+
 def undeclared() -> Workflow[str]:
     yield from await_signal("go")
     return "done"
@@ -94,6 +97,12 @@ def undeclared() -> Workflow[str]:
         (lambda engine: engine.start_json("shiping", b"[]"), UnknownWorkflow, ["'shiping'", "shipping", "Import"]),
         (lambda engine: engine.start(not_a_generator), InvalidDefinition, ["test_bad_input.py:", "never yields"]),
         (lambda engine: engine.start(undeclared), InvalidDefinition, ["test_bad_input.py:", "Write @workflow above"]),
+        (
+            lambda engine: engine.start(shipping(_ORDER)),
+            InvalidDefinition,
+            ["write `shipping, Order(id='42', cents=1)`"],
+        ),
+        (lambda engine: engine.start_many(shipping(_ORDER), []), InvalidDefinition, ["engine.start(shipping, "]),
         (lambda engine: engine.start(shipping, "42"), NotEncodable, ["order", "str", "expected Order"]),
         (lambda engine: engine.start(shipping, Order("42", cast("Any", "1"))), NotEncodable, ["order.cents", "int"]),
         (lambda engine: engine.start(shipping, object()), NotEncodable, ["order", "object", "expected Order"]),

@@ -8,9 +8,8 @@ import msgspec
 
 from interp.definitions import WorkflowDefinition
 from interp.events import Completed, ContinuedAs, Failed, Failure, Outcome, Record, WasCancelled
-from interp.explore.values import recorded
 from interp.outline.nodes import Node, State
-from interp.outline.words import LONG_BYTES, clean, elide, failure_line, heading, one_line, span
+from interp.outline.words import LONG_BYTES, READ, clean, elide, failure_line, heading, one_line, recorded, span
 
 __all__ = [
     "answer_words",
@@ -32,7 +31,7 @@ def command_words(record: Record, width: int = _CHARACTERS) -> str:
     kind = "" if record.kind == "call" else f"{record.kind} "
     if len(record.payload) > LONG_BYTES:
         return elide(clean(f"{kind}{record.target}({recorded(record.payload, min(width, 120))})"), width)
-    head, inside = heading(record)
+    head, inside = heading(record, max(READ, 4 * width))
     if inside is None:
         return elide(one_line(head), width)
     return elide(one_line(f"{head.removeprefix('call ')}({inside})"), width)

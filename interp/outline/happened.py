@@ -1,4 +1,8 @@
-"""What a record tells, on one line: its cause in words, and what kind of news it is."""
+"""What a record tells, on one line: its cause in words, and what kind of news it is. Pure.
+
+The words of every view that tells a record: `interp show --records`, time travel and pages of `interp.explore`, the
+demo. Only `interp.testing` tells histories in another form, as a table of verbs.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +32,8 @@ from interp.events import (
     WasCancelled,
     WorkerLost,
 )
-from interp.explore.phrases import command_words, failure_words
-from interp.explore.values import recorded
-from interp.outline.words import elide, long_history, one_line, span
+from interp.outline.phrases import command_words, failure_words
+from interp.outline.words import elide, long_history, one_line, recorded, span
 
 __all__ = ["News", "happened"]
 
@@ -56,7 +59,11 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
 
     def name(command_id: str) -> str:
         record = commands.get(command_id)
-        return f"command {command_id}" if record is None else f"{command_words(record, _COMMAND)} [{command_id}]"
+        return (
+            f"command {command_id}"
+            if record is None
+            else f"{command_words(record, min(width, _COMMAND))} [{command_id}]"
+        )
 
     match cause:
         case Started():
@@ -90,7 +97,8 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
                 if cause.successor
                 else ""
             )
-            return "bad", one_line(f"worker {_name(cause.worker) or '?'} was lost{taken}")
+            lost = f"worker {_name(cause.worker)} was lost" if cause.worker else "the run was taken up again"
+            return "bad", one_line(f"{lost}{taken}")
         case ChildEnded():
             return _child(cause, name(cause.id), width)
         case Delivered():
@@ -99,7 +107,8 @@ def happened(transition: Transition, commands: Mapping[str, Record], width: int 
         case Refused():
             return "bad", one_line(f"{name(cause.id)} was refused: {elide(cause.why, width)}")
         case Retried():
-            return "odd", f"the run was tried again after {failure_words(cause.failure, width)}"
+            anew = f"; {name(cause.rejected.id)} is made anew" if cause.rejected is not None else ""
+            return "odd", f"the run was tried again after {failure_words(cause.failure, width)}{anew}"
         case Outgrown():
             return "odd", f"the history is long: {long_history(cause)}"
         case _:
