@@ -60,6 +60,11 @@ def _waited_virtually(given: Any) -> None:
         engine.start(spanned).result(given)
 
 
+def _waited(given: Any) -> None:
+    with Engine(URL) as engine:
+        engine.start(spanned).result(given)
+
+
 def _looked(what: str, name: str) -> Callable[[Any], object]:
     def looks(given: Any) -> None:
         with Engine(URL), Journal(URL) as journal:
@@ -111,6 +116,7 @@ TAKES: dict[str, Callable[[Any], object]] = {
     "Engine.__init__(grace": lambda given: Engine(URL, grace=given),
     "Engine.close(grace": _closed,
     "Run.ask(timeout": _asked,
+    "Run.result(timeout": _waited,
     "VirtualRun.result(timeout": _waited_virtually,
     "VirtualEngine.at(when": _act_virtually("at", print),
     "VirtualEngine.advance(delta": _act_virtually("advance"),
@@ -129,7 +135,6 @@ _OWN = {
     "CommandDifference.__init__",
     "FiberDifference.__init__",
     "HistoryBudget.is_too_slow",
-    "Run.result",
     "ScheduleInfo.__init__",
 }
 

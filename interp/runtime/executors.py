@@ -11,7 +11,7 @@ from typing import Protocol
 
 from interp.runtime.attempts import Attempt, Deliver, perform, perform_async
 
-__all__ = ["GROWTH_S", "Executor", "Executors", "LoopExecutor", "ThreadExecutor"]
+__all__ = ["GROWTH_S", "Executor", "Executors", "LoopExecutor", "ThreadExecutor", "is_spare"]
 
 # How long calls may wait without movement until threads are added, in seconds.
 GROWTH_S = 0.002
@@ -66,6 +66,26 @@ class Executors:
         self._loop.close()
 
 
+class _Mine(threading.local):
+    """What a thread of a `ThreadExecutor` knows of itself.
+
+    Attributes:
+        is_spare: Whether its activity has ended and it delivers that, with nothing else to do.
+        attempt: What it is to run next, handed to it while it was spare.
+    """
+
+    is_spare = False
+    attempt: Attempt | None = None
+
+
+_mine = _Mine()
+
+
+def is_spare() -> bool:
+    """Whether this thread has run an activity that has ended, and may do something else before it runs the next."""
+    return _mine.is_spare
+
+
 class ThreadExecutor:
     """Threads that are started when they are needed, up to a limit, and kept.
 
@@ -92,14 +112,18 @@ class ThreadExecutor:
         self._looked = 0.0
 
     def submit(self, attempts: Iterable[Attempt]) -> None:
-        """Queue attempts; called from one thread only."""
+        """Queue attempts; called from one thread at a time. A spare one of ours takes the first itself."""
+        kept = 0
         for attempt in attempts:
-            self._queue.put(attempt)
-        if self._count < self._most and self._queue.qsize() > self._count - len(self._running):
+            if _mine.is_spare and _mine.attempt is None:
+                _mine.attempt, kept = attempt, 1
+            else:
+                self._queue.put(attempt)
+        if self._count < self._most and self._queue.qsize() > self._count - len(self._running) - kept:
             self._add_one()
 
     def grow(self) -> bool:
-        """Add threads when calls wait and nothing moves; tells whether calls wait. Called from the same one thread."""
+        """Add threads when calls wait and nothing moves; tells whether calls wait. Called like `submit`."""
         waiting = self._queue.qsize()
         if waiting == 0 or self._count == self._most:
             return False
@@ -137,19 +161,24 @@ class ThreadExecutor:
         threading.Thread(target=self._work, name="interp-activity", daemon=True).start()
 
     def _work(self) -> None:
-        while True:
-            attempt = self._queue.get()
+        is_ours = True
+        while is_ours:
+            attempt = _mine.attempt or self._queue.get()
             if attempt is None:
                 return
+            _mine.attempt = None
             self._taken += 1
             self._running.add(attempt)  # before it begins, so that it can be abandoned as soon as it has
-            if attempt.take():
-                self._deliver(perform(attempt))
+            completion = perform(attempt) if attempt.take() else None
             try:
                 self._running.remove(attempt)
             except KeyError:
-                return  # abandoned: another thread has this one's place
-            del attempt  # what it holds must not live until the next one comes
+                is_ours = False  # abandoned: another thread has this one's place
+            if completion is not None:
+                _mine.is_spare = is_ours
+                self._deliver(completion)
+                _mine.is_spare = False
+            del attempt, completion  # what they hold must not live until the next one comes
 
 
 class LoopExecutor:

@@ -83,7 +83,10 @@ class Run(Generic[T]):
             RunParked: The run is set aside until someone acts.
             TimeoutError: The time was up.
             EngineClosed: The engine was closed meanwhile; the run goes on when another one opens the store.
+            UsageError: The timeout is no `timedelta`.
         """
+        if timeout is not None:
+            checked_span("result(timeout", timeout, UsageError)
         return self._value(self._worker.ended(self.id) or self._awaited(timeout))
 
     def _awaited(self, timeout: timedelta | None) -> RunRow:

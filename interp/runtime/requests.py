@@ -12,7 +12,7 @@ from interp.events import Asked, CancelRequested, Signalled, Started
 from interp.runtime.attempts import Beat, Completion, Told
 from interp.store import Create, RunRow, Why
 
-__all__ = ["Input", "Start", "Stop", "Tell", "Wake", "Watch"]
+__all__ = ["Input", "Nudge", "Start", "Stop", "Tell", "Wake", "Watch"]
 
 
 @attrs.define(eq=False)
@@ -54,4 +54,9 @@ class Stop:
     grace_s: float
 
 
-Input: TypeAlias = Completion | Beat | Told | Start | Tell | Watch | Wake | Stop
+@attrs.frozen
+class Nudge:
+    """A turn was given on another thread: there may be something to do sooner than it seemed."""
+
+
+Input: TypeAlias = Completion | Beat | Told | Start | Tell | Watch | Wake | Stop | Nudge

@@ -1,6 +1,9 @@
-"""The worker: one loop on one thread that owns runs and moves them.
+"""The worker: one loop that owns runs and moves them.
 
     take what came in -> feed interpreters -> one batch -> commit -> dispatch
+
+One such round is a turn, and one thread at a time gives it: the worker's own, or that of an activity which has just
+ended while nothing else was in flight (`_turn_here`).
 
 The order is the promise. An event is fed, its record is committed, and only then does anything happen in the outside
 world because of it: calls are dispatched, and waiting callers are told, after the commit that holds them is durable.
@@ -11,13 +14,15 @@ by themselves (group commit).
 from __future__ import annotations
 
 import logging
+import math
 import random
+import sys
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context, copy_context
 from datetime import datetime, timedelta
-from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 import attrs
@@ -43,10 +48,11 @@ from interp.runtime.asking import ANSWERED_BEFORE_THE_FORK, has_answer, objectio
 from interp.runtime.attempts import Attempt, Beat, Completion, Deliver, Told, later
 from interp.runtime.capture import Capture, capturing
 from interp.runtime.dispatcher import Dispatcher
-from interp.runtime.executors import Executor, Executors
+from interp.runtime.executors import Executor, Executors, is_spare
 from interp.runtime.guard import GuardMode, enter, watch
+from interp.runtime.inbox import Inbox
 from interp.runtime.live import LiveRun, microseconds, moment
-from interp.runtime.requests import Input, Start, Stop, Tell, Wake, Watch
+from interp.runtime.requests import Input, Nudge, Start, Stop, Tell, Wake, Watch
 from interp.runtime.sealed import unreadable
 from interp.runtime.streams import Bell
 from interp.runtime.transacting import ADVICE, LONG_S, Holding, Performance, Stage, broken, refused
@@ -86,6 +92,9 @@ _LEASE_US = _LEASE // timedelta(microseconds=1)
 
 # Which kind of command hears of a refusal. `exists` is no refusal: a child that was made before is the same child.
 _ASKED: dict[Why, str] = {"differs": "child", "unknown": "send", "ended": "send"}
+
+# How long the thread of an activity waits for another one's turn to end, before it leaves its completion to that one.
+_PATIENT_S = 0.005
 
 # An idle worker looks at the store so often anyway, in case that a wake-up was lost.
 _IDLE_S = 5.0
@@ -138,10 +147,10 @@ class Worker:
         self.bell = Bell()
         self._options = options
         self._clock = options.clock
-        self._inputs: SimpleQueue[Input] = SimpleQueue()
+        self._inbox: Inbox[Input] = Inbox()
         self._taken: deque[Input] = deque()
         self._dispatcher = Dispatcher(
-            options.threads, self._inputs.put, options.clock, options.capture_logs, options.executor
+            options.threads, self._deliver, options.clock, options.capture_logs, options.executor
         )
         self._capture = None if options.capture_logs is None else Capture(options.capture_logs)
         self._live: dict[str, LiveRun] = {}
@@ -153,7 +162,11 @@ class Worker:
         self._renew_at = self._clock()
         self._hold_until: datetime | None = None
         self._drain_until: datetime | None = None
-        self._thread: int | None = None
+        self._thread: int | None = None  # which gives a turn just now
+        self._turning = threading.Lock()
+        self._planned: datetime | None = None
+        self._lost: BaseException | None = None
+        self._workplace: Context | None = None
         self._stage: Stage | None = None
         self._warned: Holding | None = None
         # What was started here by its function is meant, where the name alone would not say.
@@ -168,7 +181,7 @@ class Worker:
             UsageError: By a workflow, which runs on the very thread that would have to answer it.
         """
         self._check_caller()
-        self._inputs.put(request)
+        self._inbox.put(request)
         if self.trouble is not None:  # the loop has ended, perhaps without seeing the request
             self._refuse_inputs(self.trouble)
 
@@ -206,7 +219,7 @@ class Worker:
 
     def wake(self) -> None:
         """Make the worker look at the store."""
-        self._inputs.put(Wake())
+        self._inbox.put(Wake())
 
     def warn(self) -> None:
         """Tell of a function that holds the write lock right now, once; what hangs would never be told about else."""
@@ -220,18 +233,21 @@ class Worker:
 
     def stop(self, grace_s: float) -> None:
         """Ask the worker to stop; attempts in flight get `grace_s` seconds to end."""
-        self._inputs.put(Stop(grace_s))
+        self._inbox.put(Stop(grace_s))
 
     # The loop.
 
     def run(self) -> None:
         """Work until stopped. Whatever ends the loop is told to everyone who waits."""
         trouble: BaseException = EngineClosed(CLOSED)
-        self._thread = threading.get_ident()
+        patience_s: float | None = 0.0
         try:
             self.begin()
-            while not self._stopped():
-                self.turn(min(self._patience(), self._dispatcher.grow()))
+            while patience_s is not None:
+                is_called = self._inbox.wait(patience_s)
+                with self._turning:
+                    self._woken = self._woken or (patience_s == _IDLE_S and not is_called)
+                    patience_s = self._turn_and_plan()
                 self.ready.set()
         except BaseException as error:  # noqa: BLE001  handed to all who wait
             trouble = error
@@ -244,10 +260,12 @@ class Worker:
         """Make ready for the first turn, on the thread that will give all of them."""
         capturing.set(self._capture)  # for this thread alone
         enter(self._options.guard)
+        self._workplace = copy_context()
         self.store.register(self.name)
 
     def end(self, trouble: BaseException) -> None:
         """Drop everything after the last turn, and tell those who wait why nothing more will come."""
+        self._turning.acquire()  # for good
         try:
             self._shut_down()
         except Exception:  # noqa: BLE001  the loop is over; those who wait are told why it ended, not how the tidying went
@@ -257,14 +275,60 @@ class Worker:
             self.ready.set()
             self._refuse_all(trouble)
 
-    def turn(self, patience_s: float = 0.0) -> None:
+    def turn(self, *more: Input) -> None:
         """Do one turn: take what came in, move the runs, commit, and let happen what follows.
 
         Args:
-            patience_s: How long to wait for the first thing that comes in, in seconds.
+            *more: What came in just now, on this thread.
         """
-        self._taken.extend(self._take_inputs(patience_s))
-        now = self._clock()
+        self._thread = threading.get_ident()
+        try:
+            self._taken += self._inbox.take(_MOST_INPUTS)
+            self._taken += more
+            self._move(self._clock())
+        finally:
+            self._thread = None
+
+    def _turn_and_plan(self) -> float | None:
+        """Do a turn; returns for how many seconds to wait for the next one if nothing comes in, None for ever."""
+        if self._lost is not None:
+            raise self._lost
+        self.turn()
+        self._planned = self.next_moment
+        return None if self._stopped() else min(self._patience(), self._dispatcher.grow())
+
+    def _deliver(self, told: Completion | Beat | Told) -> None:
+        """Take what an attempt tells; called on its thread."""
+        is_alone = isinstance(told, Completion) and self._dispatcher.in_flight == 1 and is_spare()
+        if not (is_alone and self._turn_here(told)):
+            self._inbox.put(told)
+
+    def _turn_here(self, completion: Input) -> bool:
+        """Do a turn on the thread of an activity that has ended, when nothing else is in flight.
+
+        So a chain of calls stays on one thread, and the worker's own sleeps on. Handing over between two threads and
+        back costs four wake-ups by the kernel. With more in flight the worker's thread takes many ends at once.
+
+        Returns:
+            Whether the turn was done; not if somebody else is at it for long.
+        """
+        if not self._turning.acquire(timeout=_PATIENT_S):
+            return False
+        try:
+            if self._lost is not None or self._workplace is None:
+                return False
+            self._workplace.run(self.turn, completion)
+            is_due = self.next_moment != self._planned or self.has_work or self._drain_until is not None
+            if is_due or self._dispatcher.grow() is not math.inf:
+                self._inbox.put(Nudge())
+        except BaseException as error:  # noqa: BLE001  the worker's own thread raises it
+            self._lost = error
+            self._inbox.put(Nudge())
+        finally:
+            self._turning.release()
+        return True
+
+    def _move(self, now: datetime) -> None:
         while self._taken:
             self._take(self._taken[0], now)
             self._taken.popleft()
@@ -286,18 +350,6 @@ class Worker:
             self._turn.refuse_new(error)
             self._hold_until = now + _FULL_PAUSE
         self._evict()
-
-    def _take_inputs(self, patience_s: float) -> list[Input]:
-        """Wait for the first input, then take what else is there."""
-        inputs: list[Input] = []
-        try:
-            inputs.append(self._inputs.get(timeout=patience_s) if patience_s > 0 else self._inputs.get_nowait())
-            while len(inputs) < _MOST_INPUTS:
-                inputs.append(self._inputs.get_nowait())
-        except Empty:
-            if patience_s == _IDLE_S:
-                self._woken = True
-        return inputs
 
     def _patience(self) -> float:
         """How long nothing has to be done unless something comes in, in seconds."""
@@ -342,6 +394,8 @@ class Worker:
                     self._watches.look(taken.run_id)
             case Wake():
                 self._woken = True
+            case Nudge():
+                pass
             case Stop():
                 self._drain_until = now + timedelta(seconds=taken.grace_s)
 
@@ -774,11 +828,8 @@ class Worker:
 
     def _refuse_inputs(self, trouble: BaseException) -> None:
         """Refuse what nobody will take in any more; called from any thread."""
-        try:
-            while True:
-                _refuse(self._inputs.get_nowait(), trouble)
-        except Empty:
-            pass
+        for taken in self._inbox.take(sys.maxsize):
+            _refuse(taken, trouble)
 
 
 def _refuse(taken: Input, trouble: BaseException) -> None:

@@ -172,7 +172,7 @@ class DrivenWorker(Worker):
 
     def _step(self, until: datetime | None) -> bool:
         """Let the next thing happen; False when there is none, or none up to a moment."""
-        if self.has_work or not self._inputs.empty():
+        if self.has_work or self._inbox:
             self._give_turn()
             return True
         if self._performer.work():
@@ -190,13 +190,9 @@ class DrivenWorker(Worker):
         return True
 
     def _give_turn(self) -> None:
-        self._thread = self._owner  # a workflow that asks its own engine is refused, as in production
-        try:
-            self._context.run(self.turn)
-            if self.store.changed(0.0):  # it has written something that it may have to take up itself, such as a child
-                self.wake()
-        finally:
-            self._thread = None
+        self._context.run(self.turn)
+        if self.store.changed(0.0):  # it has written something that it may have to take up itself, such as a child
+            self.wake()
 
     def _soonest(self) -> datetime | None:
         """When something is due next; None for never."""

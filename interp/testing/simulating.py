@@ -475,7 +475,7 @@ class _Inside(Worker):
     @property
     def is_ready(self) -> bool:
         """Whether there is something to take in or to do now."""
-        return self.has_work or not self._inputs.empty() or bool(self._taken)
+        return self.has_work or bool(self._inbox or self._taken)
 
     @property
     def next_moment_of_live(self) -> datetime | None:

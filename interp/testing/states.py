@@ -120,10 +120,11 @@ def _issued(reader: Reader, issued: Issued) -> None:
 
 
 def _fields(reader: Reader, value: Any, silent: frozenset[str]) -> None:
-    fields: tuple[attrs.Attribute[Any], ...] = value.__attrs_attrs__
-    for field in fields:
-        if field.name not in silent:
-            reader.read(getattr(value, field.name))
+    struct: tuple[str, ...] | None = getattr(value, "__struct_fields__", None)
+    names = [field.name for field in attrs.fields(type(value))] if struct is None else struct
+    for name in names:
+        if name not in silent:
+            reader.read(getattr(value, name))
 
 
 READERS[Fiber] = _fiber

@@ -39,7 +39,7 @@ def test_an_execution_takes_some_ways() -> None:
 
 
 def test_a_check_reaches_everything_that_can_be_reached() -> None:
-    assert [] == check_determinism(trip, max_examples=300).missed
+    assert [] == check_determinism(trip, max_examples=1_000).missed
 
 
 def test_a_way_that_the_source_does_not_tell_is_counted_too() -> None:
