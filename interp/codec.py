@@ -133,6 +133,7 @@ class _Plan:
         parameters: In the order of the signature; each has one slot in the array.
         forms: One for each parameter.
         lowers: The forms' `lower`, for the loop of the hot path.
+        lifts: Likewise `lift`.
         fewest: How many positional arguments fill the slots directly, at least.
         most: ... and at most; -1 where keyword-only or variadic parameters need binding.
         result: The codec of what the function returns.
@@ -141,6 +142,7 @@ class _Plan:
     parameters: tuple[inspect.Parameter, ...]
     forms: tuple[Form, ...]
     lowers: tuple[Callable[[Any], Any], ...]
+    lifts: tuple[Callable[[Any], Any], ...]
     fewest: int
     most: int
     result: ValueCodec[Any]
@@ -210,8 +212,15 @@ class ArgumentsCodec:
         """
         plan = self._plan or self._make_plan()
         plains = self._read_slots(data)
-        self._check_count(plan, plains)
         args: list[Any] = []
+        if plan.fewest <= len(plains) <= plan.most:
+            try:
+                for lift, plain in zip(plan.lifts, plains, strict=False):
+                    args.append(lift(plain))
+            except Misfit as misfit:
+                raise _not_decodable(plan.parameters[len(args)].name, misfit) from None
+            return tuple(args), {}
+        self._check_count(plan, plains)
         kwargs: dict[str, Any] = {}
         for parameter, form, plain in zip(plan.parameters, plan.forms, plains, strict=False):
             value = _lift_argument(parameter, form, plain)
@@ -255,6 +264,7 @@ class ArgumentsCodec:
             parameters=parameters,
             forms=forms,
             lowers=tuple(form.lower for form in forms),
+            lifts=tuple(form.lift for form in forms),
             fewest=sum(parameter.default is parameter.empty for parameter in parameters),
             most=len(parameters) if is_simple else -1,
             result=codec_for(result_type(self.signature, names, is_generator=scope.is_generator)),

@@ -159,19 +159,16 @@ class Change:
         # LMDB carries open cursors into the inner transaction and back; a fresh one does not depend on that.
         self._journal = self._txn.cursor(self._tables.journal)
 
-    def finish(self) -> int:
-        """Write the counters; return the number of changes that others may wait for."""
+    def finish(self) -> None:
+        """Write the counters."""
         if self._last_run is not None:
             self._set_counter(_LAST_RUN, self._last_run)
         for number, owned in self._owned.items():
             worker = self.view.worker(number)
             assert worker is not None, "a run is owned by a worker without a row"
             self._put_worker(number, attrs.evolve(worker, owned=worker.owned + owned))
-        changes = self.view.counter(CHANGES)
         if self.wakes:
-            changes += 1
-            self._set_counter(CHANGES, changes)
-        return changes
+            self._set_counter(CHANGES, self.view.counter(CHANGES) + 1)
 
     # --- runs ---
 

@@ -16,18 +16,19 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._moved = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()  # used as it is where nobody waits: a Condition adds calls of its own
+        self._moved = threading.Condition(self._lock)
         self._inside = 0
         self._barred = False
 
     def __enter__(self) -> None:
-        with self._moved:
+        with self._lock:
             while self._barred:
                 self._moved.wait()
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
-        with self._moved:
+        with self._lock:
             self._inside -= 1
             if self._barred:
                 self._moved.notify_all()

@@ -105,6 +105,11 @@ class Dispatcher:
         return GROWTH_S if self._executor.grow() else math.inf
 
     @property
+    def has_moments(self) -> bool:
+        """Whether `next_deadline` tells of any: nothing is overdue, or to be recorded, where it does not."""
+        return bool(self._deadlines or self._beats)
+
+    @property
     def next_deadline(self) -> datetime | None:
         """When an attempt may have taken too long, or a heartbeat is to be recorded; None for never."""
         return min((heap[0][0] for heap in (self._deadlines, self._beats) if heap), default=None)

@@ -60,7 +60,9 @@ class Inbox(Generic[T]):
             most: How many items at most.
         """
         taken: list[T] = []
-        with contextlib.suppress(IndexError):
+        try:
             while len(taken) < most:
                 taken.append(self._items.popleft())
+        except IndexError:
+            pass
         return taken

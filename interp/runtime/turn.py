@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import attrs
 
@@ -29,6 +28,7 @@ class Turn:
         parked: Runs that could not be loaded.
         ready: Runs with transacts to perform within the commit, by id.
         telling: Runs whose activities emitted something, by id.
+        performed: Runs whose transacts were performed within the commit.
     """
 
     starts: dict[str, tuple[Start, LiveRun]] = attrs.field(factory=dict[str, tuple[Start, LiveRun]])
@@ -39,14 +39,16 @@ class Turn:
     parked: list[Append] = attrs.field(factory=list[Append])
     ready: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
     telling: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
+    performed: list[LiveRun] = attrs.field(factory=list[LiveRun])
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
         return bool(self.starts or self.tells or self.dirty or self.parked or self.ready or self.telling)
 
-    def runs(self) -> Iterator[LiveRun]:
-        """Give the runs that have something to write, the new ones first."""
-        return itertools.chain((run for _, run in self.starts.values()), self.dirty.values())
+    def runs(self) -> list[LiveRun]:
+        """Return the runs that have something to write, the new ones first."""
+        moved = list(self.dirty.values())
+        return [*(run for _, run in self.starts.values()), *moved] if self.starts else moved
 
     def batch(self, now_us: int, transacts: Sequence[Transact] = (), *, draining: bool) -> Batch:
         """Return everything as one batch, with what is performed within it."""
@@ -60,6 +62,8 @@ class Turn:
 
     def acknowledge(self, refusals: list[Refusal], store: Store) -> list[LiveRun]:
         """Tell those who asked for something that it is durable, or why it is not; returns the runs that are new."""
+        if not (self.starts or self.tells):
+            return []
         why: dict[str, Why] = {
             refusal.run_id: refusal.why for refusal in refusals if refusal.why in ("exists", "differs")
         }

@@ -332,8 +332,9 @@ class Worker:
         while self._taken:
             self._take(self._taken[0], now)
             self._taken.popleft()
-        self._record_beats(now)
-        self._expire(now)
+        if self._dispatcher.has_moments:
+            self._record_beats(now)
+            self._expire(now)
         if self._hold_until is not None and now < self._hold_until:
             return
         self._hold_until = None
@@ -709,9 +710,11 @@ class Worker:
                 self._watches.look(run.run_id)
             else:
                 calls += self._written(run, now, dispatch=not draining)
-                self._check_length(run, now)  # what a transact led to was fed by nobody here
                 if run.asked:
                     self._answer(run, refused, now)
+        for run in turn.performed:  # fed by nobody here
+            if self._live.get(run.run_id) is run:
+                self._check_length(run, now)
         self._dispatcher.begin(calls)
         for run in turn.telling.values():
             run.told = []
@@ -722,13 +725,11 @@ class Worker:
 
     def _store_turn(self, turn: Turn, now: datetime, *, draining: bool) -> list[Refusal]:
         """Commit a turn, with the transacts that are ready performed in it; the turn stays whole when that raises."""
-        self._refuse_transacts(turn, now)
-        self._stage = stage = Stage(self.store, self._clock, self._capture, draining=draining)
-        turn.ready = {run_id: run for run_id, run in turn.ready.items() if run.can_perform}
-        performances = [Performance(run, stage) for run in turn.ready.values()]
-        batch = turn.batch(microseconds(now), [performance.entry() for performance in performances], draining=draining)
+        performances = self._performances(turn, now, draining=draining) if turn.ready else []
+        now_us = microseconds(now)
+        batch = turn.batch(now_us, [performance.entry() for performance in performances], draining=draining)
         try:
-            refusals = self.store.commit(batch, microseconds(now))
+            refusals = self.store.commit(batch, now_us)
         except (StoreFull, StoreReadOnly, TryAgain):
             for performance in performances:
                 performance.undo()
@@ -736,19 +737,27 @@ class Worker:
                     turn.dirty[performance.run.run_id] = performance.run
             raise
         self._turn = Turn()
-        fenced = {refusal.run_id for refusal in refusals if refusal.why == "fenced"}
+        fenced = {refusal.run_id for refusal in refusals if refusal.why == "fenced"} if performances else ()
         for performance in performances:
             run = performance.run
             if performance.is_over or run.run_id in fenced:
                 for issued in performance.settle():
                     self._dispatcher.call_off(run, issued.id)
                 turn.dirty[run.run_id] = run
+                turn.performed.append(run)
                 del turn.ready[run.run_id]
         return refusals
 
+    def _performances(self, turn: Turn, now: datetime, *, draining: bool) -> list[Performance]:
+        """Prepare the transacts that are ready, for this commit."""
+        self._refuse_transacts(turn, now)
+        self._stage = stage = Stage(self.store, self._clock, self._capture, draining=draining)
+        turn.ready = {run_id: run for run_id, run in turn.ready.items() if run.can_perform}
+        return [Performance(run, stage) for run in turn.ready.values()]
+
     def _refuse_transacts(self, turn: Turn, now: datetime) -> None:
         """Fail the transacts that the store cannot perform, whose author meant another one."""
-        if turn.ready and not isinstance(self.store, Transactional):
+        if not isinstance(self.store, Transactional):
             for run in turn.ready.values():
                 for issued in run.transacts[:]:
                     if issued in run.transacts:  # not withdrawn by the failure of another
