@@ -165,44 +165,30 @@ __all__ = [
     "workflow",
 ]
 
-# What is above is enough to write workflows, and a module of workflows is imported by programs that run none: by tests,
+# What is above is enough to write workflows, and modules of workflows are imported by programs that run none: by tests,
 # linters, whoever starts runs for other processes. The other half, which runs them, is imported with the first of these
-# names, that is when a program says `from interp import Engine`: `import interp` takes half the time without it.
+# names, as by `from interp import Engine`: without it `import interp` takes half the time.
 if TYPE_CHECKING:
-    from interp.runtime import (
-        CallInfo,
-        Engine,
-        RepeatedCall,
-        Run,
-        RunLogger,
-        Schedule,
-        ScheduleInfo,
-        Stream,
-        StreamItem,
-        current_call,
-        get_logger,
-        run,
-    )
+    from interp.runtime.attempts import CallInfo, current_call
+    from interp.runtime.engine import Engine, run
+    from interp.runtime.handles import Run
+    from interp.runtime.logs import RunLogger, get_logger
+    from interp.runtime.repeated import RepeatedCall
+    from interp.runtime.schedules import Schedule, ScheduleInfo
+    from interp.runtime.streams import Stream, StreamItem
     from interp.schedules.book import Fire
     from interp.store import RunFilter, RunRow, Status
 else:
     __getattr__ = names_later(
         globals(),
         {
-            "interp.runtime": (
-                "CallInfo",
-                "Engine",
-                "RepeatedCall",
-                "Run",
-                "RunLogger",
-                "Schedule",
-                "ScheduleInfo",
-                "Stream",
-                "StreamItem",
-                "current_call",
-                "get_logger",
-                "run",
-            ),
+            "interp.runtime.attempts": ("CallInfo", "current_call"),
+            "interp.runtime.engine": ("Engine", "run"),
+            "interp.runtime.handles": ("Run",),
+            "interp.runtime.logs": ("RunLogger", "get_logger"),
+            "interp.runtime.repeated": ("RepeatedCall",),
+            "interp.runtime.schedules": ("Schedule", "ScheduleInfo"),
+            "interp.runtime.streams": ("Stream", "StreamItem"),
             "interp.schedules.book": ("Fire",),
             "interp.store": ("RunFilter", "RunRow", "Status"),
         },
