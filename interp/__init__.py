@@ -1,7 +1,8 @@
 """Durable execution as a Python library: workflows are generators, and what they did is never done twice."""
 
-from typing import TYPE_CHECKING  # noqa: TID251  # it hides no circle here
+from typing import TYPE_CHECKING  # noqa: TID251  # beside `names_later`
 
+from interp import runtime as runtime  # for `interp.runtime.open_store`; it imports nothing by itself
 from interp._later import names_later
 from interp.asking import Request
 from interp.branching import cancel, gather, join, map_, race, shield, spawn, timeout
@@ -196,4 +197,4 @@ else:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__} - {"TYPE_CHECKING", "names_later"})

@@ -12,6 +12,7 @@ in a plain import beside it, which never runs:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -48,7 +49,9 @@ def names_later(module: dict[str, Any], sources: Mapping[str, tuple[str, ...]]) 
 
     def found(name: str) -> Any:
         if name not in places:
-            raise AttributeError(f"module {module['__name__']!r} has no attribute {name!r}")
+            here = module["__name__"]
+            # With these two Python can ask whether another name was meant.
+            raise AttributeError(f"module {here!r} has no attribute {name!r}", name=name, obj=sys.modules[here])
         value = module[name] = getattr(import_module(places[name]), name)
         return value
 

@@ -15,7 +15,7 @@ import inspect
 import weakref
 from collections.abc import Callable, Mapping
 from typing import (
-    TYPE_CHECKING,  # noqa: TID251  # it hides no circle here
+    TYPE_CHECKING,  # noqa: TID251  # beside `names_later`
     Any,
     Generic,
     TypeVar,
