@@ -65,7 +65,6 @@ from interp.errors import (
     UsageError,
     WorkflowError,
 )
-from interp.payloads import Compressed, Encrypted, PayloadCodec
 from interp.policies import Retry
 from interp.saga import Saga
 from interp.tables import Table, Transaction
@@ -170,6 +169,7 @@ __all__ = [
 # linters, whoever starts runs for other processes. The other half, which runs them, is imported with the first of these
 # names, as by `from interp import Engine`: without it `import interp` takes half the time.
 if TYPE_CHECKING:
+    from interp.payloads import Compressed, Encrypted, PayloadCodec
     from interp.runtime.attempts import CallInfo, current_call
     from interp.runtime.engine import Engine, run
     from interp.runtime.handles import Run
@@ -183,6 +183,7 @@ else:
     __getattr__ = names_later(
         globals(),
         {
+            "interp.payloads": ("Compressed", "Encrypted", "PayloadCodec"),
             "interp.runtime.attempts": ("CallInfo", "current_call"),
             "interp.runtime.engine": ("Engine", "run"),
             "interp.runtime.handles": ("Run",),

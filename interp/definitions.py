@@ -8,22 +8,27 @@ run as `__main__` finds the runs that it started when it was imported.
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import reprlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import timedelta
 from types import GeneratorType
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload  # noqa: TID251  # beside a `Later`
 from weakref import WeakKeyDictionary
 
 import attrs
 
+from interp._later import Later
 from interp.codec import ArgumentsCodec
 from interp.commands import CallOptions, Command, Compare, OnUnknown
 from interp.errors import InvalidDefinition, UnknownWorkflow
 from interp.policies import Retry
 from interp.versions import explicit, family_of, split, tag_of
+
+if TYPE_CHECKING:
+    import hashlib
+else:
+    hashlib = Later("hashlib")  # loads OpenSSL
 
 __all__ = [
     "ActivityDefinition",
