@@ -26,7 +26,7 @@ from interp.constructors import (
     transact,
     uuid,
 )
-from interp.definitions import activity, workflow
+from interp.definitions import activity, defined_in, workflow
 from interp.errors import (
     ActivityError,
     AskError,
@@ -196,6 +196,9 @@ else:
         },
     )
 
+# The workflow behind schedules: checks and tests replay it, too, in programs that have no engine.
+defined_in("interp.schedules.keeper", "interp.schedule")
+
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__} - {"TYPE_CHECKING", "names_later"})
+    return sorted({*globals(), *__all__} - {"TYPE_CHECKING", "defined_in", "names_later"})

@@ -10,6 +10,7 @@ import pytest
 
 import interp
 from interp import codec
+from interp.schedules.book import NAME
 
 # Each takes 2 ms or more, with what it brings; most of these are for running workflows alone.
 HEAVY = frozenset(
@@ -90,6 +91,13 @@ def test_a_program_that_awaits_nothing_never_loads_an_event_loop() -> None:
 
     assert "interp.runtime.worker" in modules
     assert set() == {"asyncio", "cattrs", "lmdb", "ssl"} & modules
+
+
+def test_the_workflow_of_schedules_is_known_to_programs_without_an_engine() -> None:
+    modules = loaded(f"from interp.definitions import find_workflow; find_workflow({NAME!r})")
+
+    assert "interp.schedules.keeper" in modules
+    assert "interp.runtime.engine" not in modules
 
 
 def test_what_is_loaded_later_says_what_it_has_not() -> None:
