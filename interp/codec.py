@@ -14,14 +14,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Mapping
-from typing import (
-    TYPE_CHECKING,  # noqa: TID251  # beside `names_later`
-    Any,
-    Generic,
-    TypeVar,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload  # noqa: TID251  # beside `names_later`
 
 import attrs
 import msgspec

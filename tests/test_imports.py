@@ -12,7 +12,7 @@ import interp
 from interp import codec
 from interp.schedules.book import NAME
 
-# Each takes 2 ms or more, with what it brings; most of these are for running workflows alone.
+# What takes its time, with what it brings, and is needed where workflows run, or not even there.
 HEAVY = frozenset(
     {
         "asyncio",
