@@ -1,8 +1,8 @@
 """Imports that wait until somebody needs them: what makes `import interp` cheap.
 
-Used where it is worth the lines. Of the 200 ms that `import interp` took on a machine of two slow processors, the engine
-was 100 with asyncio (20) and the metadata of packages (14), cattrs 14 and OpenSSL 3; 40 are attrs and msgspec, which
-stay. tests/test_imports.py holds on to what is left out.
+Used where it is worth the lines. Of the 200 ms that `import interp` took on a slow machine, 100 were for what runs
+workflows (asyncio 20, the metadata of packages 15), 10 for cattrs and OpenSSL; attrs and msgspec, 40, stay.
+tests/test_imports.py holds on to what is left out.
 
 Type checkers, Sphinx and the contract of the layers do not see through this. So that they need not, the same is said
 in a plain import beside it, which never runs:
