@@ -9,16 +9,21 @@ import pathlib
 import types
 import typing
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any  # noqa: TID251  # beside a `Later`
 
 import attrs
 
 from interp import _codec_classes as classes
 from interp._codec_containers import dict_form, sequence_form, set_form, tuple_form, union_form
-from interp._codec_foreign import foreign_form
 from interp._codec_form import ANYTHING, Form, name_of, refusing_form
 from interp._codec_scalars import ANY_FORM, SCALAR_FORMS, enum_form, literal_form, path_form
 from interp._codec_typing import Unresolved, resolve, strip_qualifiers, substitute
+from interp._later import Later
+
+if TYPE_CHECKING:
+    from interp import _codec_foreign as foreign
+else:
+    foreign = Later("interp._codec_foreign")  # imports cattrs, which few need
 
 _ARRAYS: dict[Any, tuple[type, tuple[type, ...]]] = {
     list: (list, (list,)),
@@ -180,7 +185,7 @@ def _class_form(annotation: Any, cls: Any) -> Form:
         return classes.named_tuple_form(annotation, cls, form_of)
     if classes.is_typed_dict(cls):
         return classes.typed_dict_form(annotation, cls, form_of)
-    return foreign_form(annotation)
+    return foreign.foreign_form(annotation)
 
 
 def _special_form(annotation: Any) -> Form:
@@ -197,7 +202,7 @@ def _special_form(annotation: Any) -> Form:
         return form_of(resolve(annotation, {}))
     if isinstance(annotation, Unresolved):
         return refusing_form(annotation.text, f"its annotation cannot be resolved ({annotation.reason})")
-    return foreign_form(annotation)
+    return foreign.foreign_form(annotation)
 
 
 def _alias_form(annotation: Any) -> Form:

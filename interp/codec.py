@@ -14,15 +14,15 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload  # noqa: TID251  # beside `names_later`
 
 import attrs
 import msgspec
 
 from interp._codec_dispatch import form_of
-from interp._codec_foreign import converter
 from interp._codec_form import Form, Misfit, is_array
 from interp._codec_functions import Scope, parameter_form, result_type
+from interp._later import names_later
 from interp.errors import NotDecodable, NotEncodable
 
 __all__ = [
@@ -35,6 +35,11 @@ __all__ = [
     "encode_payload",
     "render_value",
 ]
+
+if TYPE_CHECKING:
+    from interp._codec_foreign import converter
+else:
+    __getattr__ = names_later(globals(), {"interp._codec_foreign": ("converter",)})
 
 T = TypeVar("T")
 

@@ -8,22 +8,28 @@ run as `__main__` finds the runs that it started when it was imported.
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import reprlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import timedelta
+from importlib import import_module
 from types import GeneratorType
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload  # noqa: TID251  # beside a `Later`
 from weakref import WeakKeyDictionary
 
 import attrs
 
+from interp._later import Later
 from interp.codec import ArgumentsCodec
 from interp.commands import CallOptions, Command, Compare, OnUnknown
 from interp.errors import InvalidDefinition, UnknownWorkflow
 from interp.policies import Retry
 from interp.versions import explicit, family_of, split, tag_of
+
+if TYPE_CHECKING:
+    import hashlib
+else:
+    hashlib = Later("hashlib")  # loads OpenSSL
 
 __all__ = [
     "ActivityDefinition",
@@ -33,6 +39,7 @@ __all__ = [
     "activity",
     "activity_of",
     "by_name",
+    "defined_in",
     "find_workflow",
     "newest_workflow",
     "registered",
@@ -477,6 +484,9 @@ def _arguments(generator: GeneratorType[Any, Any, Any]) -> list[str]:
 # By name and version, then by the file that defines it. More than one file: these alone do not say which is meant.
 _registry: dict[str, dict[str, WorkflowDefinition]] = {}
 
+# By name, the module that registers it once it is imported.
+_elsewhere: dict[str, str] = {}
+
 
 def _register(new: WorkflowDefinition) -> None:
     """Add a workflow to the registry.
@@ -489,6 +499,11 @@ def _register(new: WorkflowDefinition) -> None:
         for file in [file for file, other in found.items() if _is_passing(other)]:
             del found[file]
     found[new.fn.__code__.co_filename] = new
+
+
+def defined_in(module: str, name: str) -> None:
+    """Say which module defines a workflow: it is imported when a history, or somebody, asks for that by its name."""
+    _elsewhere[name] = module
 
 
 def _is_passing(definition: WorkflowDefinition) -> bool:
@@ -504,6 +519,8 @@ def find_workflow(name: str) -> WorkflowDefinition:
         UnknownWorkflow: There is none of this version.
         InvalidDefinition: Several files define one; starting a run with the function itself is still possible.
     """
+    if name in _elsewhere and name not in _registry:
+        import_module(_elsewhere[name])
     found = [*_registry.get(name, {}).values()]
     if not found:
         # `checkout` alone would read as if the whole workflow were unknown, where only its version 1 is.

@@ -61,11 +61,17 @@ def test_the_package_of_stores_holds_a_docstring_and_nothing_else() -> None:
 
 
 def test_the_package_of_the_library_only_lists_its_public_names() -> None:
-    *imports, listing = body(ROOT / "interp" / "__init__.py")
+    statements = body(ROOT / "interp" / "__init__.py")
+    listing, later, schedules, names = [
+        statement for statement in statements if not isinstance(statement, ast.ImportFrom)
+    ]
 
-    assert all(isinstance(statement, ast.ImportFrom) for statement in imports)
     assert isinstance(listing, ast.Assign)
     assert ["__all__"] == [ast.unparse(target) for target in listing.targets]
+    assert isinstance(later, ast.If)  # what it imports, and when: tests/test_imports.py
+    assert ast.unparse(schedules).startswith("defined_in(")
+    assert isinstance(names, ast.FunctionDef)
+    assert "__dir__" == names.name
 
 
 @pytest.mark.parametrize("module", PURE_MODULES)

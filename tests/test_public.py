@@ -42,7 +42,7 @@ def test_the_tree_in_the_docstring_is_the_real_one() -> None:
 
 
 def test_all_lists_exactly_what_the_package_exports() -> None:
-    public = {name for name, value in vars(interp).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    public = {name for name, value in inspect.getmembers(interp) if name[0] != "_" and not inspect.ismodule(value)}
 
     assert public == set(interp.__all__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib.metadata import version
 
 import click
 
@@ -55,7 +54,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("interp"), prog_name="interp")
+@click.version_option(package_name="interp", prog_name="interp")
 def app() -> None:
     """Durable execution: workflows whose finished work is never done twice.
 

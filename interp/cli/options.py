@@ -15,9 +15,8 @@ from interp.cli.target import codec_in
 from interp.errors import UnknownStore
 from interp.outline.words import parse_span
 from interp.payloads import PayloadCodec
-from interp.runtime import default_url, open_store
 from interp.runtime.sealed import sealed_reader, sealed_store
-from interp.runtime.stores import open_reader
+from interp.runtime.stores import default_url, open_reader, open_store
 from interp.store import Reader, Store
 
 __all__ = [

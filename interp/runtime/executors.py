@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol  # noqa: TID251  # beside a `Later`
 
+from interp._later import Later
 from interp.runtime.attempts import Attempt, Deliver, perform, perform_async
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Later("asyncio")
 
 __all__ = ["GROWTH_S", "Executor", "Executors", "LoopExecutor", "ThreadExecutor", "is_spare"]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from datetime import timedelta
-from typing import Any, Generic, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload  # noqa: TID251  # beside a `Later`
 
 import attrs
 
+from interp._later import Later
 from interp.asking import answer_topic, check_request_id
 from interp.codec import ANY, ValueCodec, codec_for, encode_payload
 from interp.definitions import find_workflow
@@ -36,6 +36,11 @@ from interp.runtime.streams import Bell, Stream, Tail, looked, stream_of
 from interp.spans import checked_span
 from interp.store import Reader, RunRow, Status, Store
 from interp.streams import RESERVED
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Later("asyncio")
 
 __all__ = ["Run", "outcome_of", "result_codec"]
 

@@ -7,12 +7,17 @@ import shlex
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast  # noqa: TID251  # beside a `Later`
 
+from interp._later import Later
 from interp.errors import UnknownStore
 from interp.histories import SUFFIX
-from interp.runtime.exported import ExportedReader
 from interp.store import Reader, Store
+
+if TYPE_CHECKING:
+    from interp.runtime import exported
+else:
+    exported = Later("interp.runtime.exported")
 
 __all__ = ["DEFAULT_STORE", "default_url", "hint", "open_reader", "open_store", "opener_of"]
 
@@ -74,7 +79,7 @@ def _at_path(path: Path) -> Reader:
     if not path.exists():
         raise UnknownStore(str(path), "there is no such file or directory")
     is_store = path.is_dir() and ((path / _DATA).exists() or not any(path.glob(f"*{SUFFIX}")))
-    return open_reader(f"lmdb://{path.absolute()}") if is_store else ExportedReader(path)
+    return open_reader(f"lmdb://{path.absolute()}") if is_store else exported.ExportedReader(path)
 
 
 def opener_of(url: str) -> Callable[[str], Store]:

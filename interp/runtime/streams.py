@@ -6,24 +6,29 @@ whichever process it is, and however often the worker that writes was restarted.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from copy import copy
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar  # noqa: TID251  # beside a `Later`
 
 import attrs
 import msgspec
 
+from interp._later import Later
 from interp.codec import ValueCodec
 from interp.errors import EngineClosed, NotDecodable, RunParked, UnknownRun, UsageError
 from interp.runtime.sealed import readable, unreadable
 from interp.store import Item, RunRow, Status, Store
 from interp.store import Reader as StoreReader
 from interp.streams import Emitted, decode_emitted
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Later("asyncio")
 
 __all__ = ["Bell", "Reader", "Stream", "StreamItem", "Tail", "looked", "recorded", "stream_of"]
 

@@ -104,3 +104,41 @@ def test_a_store_without_runs_fits(interp: Interp, waiting: None) -> None:
 
 def test_a_store_that_is_not_there_is_an_error(interp: Interp) -> None:
     assert interp("check", "flows.py", "--store", "lmdb:nowhere").is_error("there is no such directory")
+
+
+SCHEDULED = """
+from interp import Workflow, sleep, workflow
+from datetime import timedelta
+
+@workflow
+def hourly() -> Workflow[None]:
+    yield from sleep(timedelta(0))
+"""
+
+SCHEDULER = """
+import time
+from datetime import timedelta
+import scheduled
+from interp import Engine
+
+with Engine() as engine:
+    engine.schedule(scheduled.hourly, id="hours", every=timedelta(hours=1))
+    while not any(row.length > 1 for row in engine.runs()):
+        time.sleep(0.01)
+"""
+
+
+def test_schedules_are_checked_though_the_module_needs_no_engine(interp: Interp, place: Path) -> None:
+    (place / "scheduled.py").write_text(SCHEDULED)
+    subprocess.run([sys.executable, "-c", SCHEDULER], cwd=place, env=environment(), timeout=PATIENCE_S, check=True)
+
+    told = interp("check", "scheduled.py")
+
+    assert (0, "1 run: 1 fit") == (told.code, told.out.splitlines()[-1])
+    assert "interp.schedule  fits" in told.out
+
+
+def test_a_module_without_workflows_is_refused(interp: Interp, place: Path) -> None:
+    (place / "empty.py").write_text("x = 1\n")
+
+    assert interp("check", "empty.py").is_error("empty.py has no workflow", "@workflow")

@@ -21,7 +21,7 @@ from interp.cli.target import workflow_in
 from interp.cli.waiting import Stopped, stop_on_signals, wait_for_end
 from interp.definitions import WorkflowDefinition
 from interp.outline.words import span
-from interp.runtime import Engine
+from interp.runtime.engine import Engine
 from interp.runtime.handles import outcome_of
 from interp.runtime.live import moment
 from interp.store import RunRow

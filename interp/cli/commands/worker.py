@@ -13,7 +13,7 @@ from interp.cli.output import note, write_document
 from interp.cli.target import TargetError, import_target
 from interp.cli.waiting import Stopped, stop_on_signals
 from interp.definitions import workflows
-from interp.runtime import Engine
+from interp.runtime.engine import Engine
 
 __all__ = ["command"]
 
