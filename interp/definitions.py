@@ -13,7 +13,7 @@ import reprlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import timedelta
 from importlib import import_module
-from types import GeneratorType
+from types import GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload  # noqa: TID251  # beside a `Later`
 from weakref import WeakKeyDictionary
 
@@ -214,7 +214,7 @@ def activity_of(fn: Callable[..., Any]) -> ActivityDefinition:
     """
     declared: ActivityDefinition | None = getattr(fn, "__interp_activity__", None)
     if declared is not None:
-        if inspect.ismethod(fn):  # bound: its `self` is no argument to record
+        if isinstance(fn, MethodType):  # bound: its `self` is no argument to record
             return attrs.evolve(declared, fn=fn, arguments=ArgumentsCodec.of(fn))
         return declared
     definition = _plain.get(fn)

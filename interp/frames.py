@@ -77,7 +77,26 @@ def where(generator: GeneratorType[Any, Any, Any]) -> str:
     if found is None:
         return ""
     frame = found.gi_frame
-    return f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}" if frame is not None else ""
+    return "" if frame is None else _place(frame.f_code, frame)
+
+
+_MOST_CODES = 10_000
+
+# By the address of the code, which is kept alive here: hashing a code object hashes all that it consists of.
+_places: dict[int, tuple[CodeType, dict[int, str]]] = {}
+
+
+def _place(code: CodeType, frame: FrameType) -> str:
+    """Return `file:line` where a frame stands; remembered, since finding the line of an instruction reads a table."""
+    known = _places.get(id(code))
+    if known is None:
+        if len(_places) >= _MOST_CODES:  # code that is made anew all the time
+            _places.clear()
+        known = _places[id(code)] = (code, {})
+    place = known[1].get(frame.f_lasti)
+    if place is None:
+        place = known[1][frame.f_lasti] = f"{_short(code.co_filename)}:{frame.f_lineno}"
+    return place
 
 
 def defined(generator: GeneratorType[Any, Any, Any]) -> str:

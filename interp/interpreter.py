@@ -492,9 +492,11 @@ class Interpreter:
         return issued, issued.definition
 
     def _resolved(self, event: Resolved) -> None:
-        issued, activity = self._awaited_call(event.id)
+        issued = self.pending.get(event.id)
+        if issued is None or issued.definition is None:
+            raise UnexpectedEvent(event.id)
         try:
-            value = activity.arguments.result.decode(event.payload)
+            value = issued.definition.arguments.result.decode(event.payload)
         except CodecError as error:
             what = f"result of {issued.record.target} (command {issued.id})"
             raise UndecodableHistory(self.run_id, self.length, what, str(error)) from None

@@ -117,7 +117,10 @@ def follow(interpreter: Interpreter, transition: Transition) -> int:
 
 
 def _fed(interpreter: Interpreter, transition: Transition) -> Step:
-    patches = tuple(command.target for command in transition.commands if command.kind == "patched")
+    patches: tuple[str, ...] = ()
+    for command in transition.commands:
+        if command.kind == "patched":
+            patches += (command.target,)
     if interpreter.outcome is not None:
         raise _outcome_differs(interpreter, transition, "the run goes on", interpreter.outcome)
     if transition.index == 0:
@@ -140,9 +143,10 @@ def _fed(interpreter: Interpreter, transition: Transition) -> Step:
 
 def _compare(interpreter: Interpreter, step: Step, transition: Transition) -> int:
     """Compare an answer with the record; returns how many differences the policy accepts."""
+    recorded, yielded = transition.commands, step.commands
+    if len(recorded) == len(yielded) == 1 and recorded[0] == yielded[0].record and transition.outcome is step.outcome:
+        return 0  # most records, compared as structs; the line of the yield is a part of them, which may differ
     tolerated = 0
-    recorded = transition.commands
-    yielded = step.commands
     if len(recorded) != len(yielded) or any(command.kind == "patched" for command in recorded):
         recorded = tuple(command for command in recorded if command.kind != "patched")
         yielded = tuple(issued for issued in yielded if issued.record.kind != "patched")
