@@ -97,8 +97,7 @@ class Issued(msgspec.Struct, eq=False):
 Waits: TypeAlias = "Issued | Group | Fiber | None"
 
 
-@attrs.define(eq=False)
-class Fiber:
+class Fiber(msgspec.Struct, eq=False):
     """A generator that runs beside others inside one run.
 
     Attributes:
@@ -130,8 +129,8 @@ class Fiber:
     count: int = 0
     state: State = State.NEW
     waits: Waits = None
-    spawned: dict[str, Fiber] = attrs.field(factory=dict[str, "Fiber"])
-    joiners: list[Fiber] = attrs.field(factory=list["Fiber"])
+    spawned: dict[str, Fiber] = {}
+    joiners: list[Fiber] = []
     cancelled: bool = False
     interrupt: bool = False
     failure: Exception | None = None
@@ -147,8 +146,7 @@ class Fiber:
         return f"{self.id}.{self.count}" if self.id else str(self.count)
 
 
-@attrs.define(eq=False)
-class Group:
+class Group(msgspec.Struct, eq=False):
     """The fibers of one gather, race, timeout or shield.
 
     Attributes:
@@ -171,7 +169,7 @@ class Group:
     names: tuple[str, ...]
     where: str
     waiting: deque[Code]
-    members: list[Fiber] = attrs.field(factory=list[Fiber])
+    members: list[Fiber] = []
     active: int = 0
     decided: Ended | None = None
     winner: int | None = None

@@ -7,6 +7,7 @@ from the last one of each to the command after them.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
@@ -131,7 +132,7 @@ def ways_of(pasts: Iterable[Past], definition: WorkflowDefinition | None = None)
         runs += 1
         damaged += past.damaged
         tree = tree_of(past.history)
-        for node in tree.nodes.values():
+        for node in itertools.chain.from_iterable(tree.fibers.values()):  # a damaged history may use an id twice
             key = _key(node)
             if key not in sites:
                 sites[key] = Site(key, node.record.kind, node.record.target, node.record.where)

@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-import attrs
 import msgspec
 
 from interp.asking import Answer, answer_topic
@@ -87,8 +86,7 @@ def decoded(run_id: str, records: Iterable[bytes]) -> Iterator[Transition]:
         yield transition
 
 
-@attrs.define(eq=False)
-class LiveRun:
+class LiveRun(msgspec.Struct, eq=False):
     """A run in memory.
 
     Between two commits it collects what happened: `records` to append, messages `consumed`, `calls` to dispatch once
@@ -129,26 +127,26 @@ class LiveRun:
     interpreter: Interpreter
     token: int
     written: int = 0
-    records: list[bytes] = attrs.field(factory=list[bytes])
-    consumed: list[int] = attrs.field(factory=list[int])
+    records: list[bytes] = []
+    consumed: list[int] = []
     seen: int = -1
     begun_by: int = -1
-    calls: list[Issued] = attrs.field(factory=list[Issued])
-    transacts: list[Issued] = attrs.field(factory=list[Issued])
-    backoff: dict[str, datetime] = attrs.field(factory=dict[str, datetime])
-    attempts: dict[str, Attempt] = attrs.field(factory=dict[str, Attempt])
+    calls: list[Issued] = []
+    transacts: list[Issued] = []
+    backoff: dict[str, datetime] = {}
+    attempts: dict[str, Attempt] = {}
     restart: bool = False
     annotated: bool = False
     left: bool = False
     parked: str = ""
     misfit: bool = False
     round: int = 0
-    creates: list[Create] = attrs.field(factory=list[Create])
-    posts: list[Post] = attrs.field(factory=list[Post])
-    emits: list[Emit] = attrs.field(factory=list[Emit])
-    told: list[Emit] = attrs.field(factory=list[Emit])
-    asked: list[Issued] = attrs.field(factory=list[Issued])
-    open: set[str] = attrs.field(factory=set[str])
+    creates: list[Create] = []
+    posts: list[Post] = []
+    emits: list[Emit] = []
+    told: list[Emit] = []
+    asked: list[Issued] = []
+    open: set[str] = set()
     parent: tuple[str, int, str] | None = None
     tells: tuple[str, str] | None = None
 
@@ -304,7 +302,7 @@ class LiveRun:
 
         Either `catch_up` with it follows, or `rewind`.
         """
-        return attrs.evolve(
+        return msgspec.structs.replace(
             self,
             written=self.written + len(self.records),
             records=[],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
+import msgspec
 
 from interp.errors import RunEnded, UnknownRun
 from interp.events import encode_event
@@ -15,8 +15,7 @@ from interp.store import Append, Batch, Emission, Post, Refusal, Store, Transact
 __all__ = ["Turn"]
 
 
-@attrs.define(eq=False)
-class Turn:
+class Turn(msgspec.Struct, eq=False):
     """What is to be written.
 
     Attributes:
@@ -31,15 +30,15 @@ class Turn:
         performed: Runs whose transacts were performed within the commit.
     """
 
-    starts: dict[str, tuple[Start, LiveRun]] = attrs.field(factory=dict[str, tuple[Start, LiveRun]])
-    repeated: list[Start] = attrs.field(factory=list[Start])
-    tells: list[Tell] = attrs.field(factory=list[Tell])
-    told: list[Tell] = attrs.field(factory=list[Tell])
-    dirty: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
-    parked: list[Append] = attrs.field(factory=list[Append])
-    ready: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
-    telling: dict[str, LiveRun] = attrs.field(factory=dict[str, LiveRun])
-    performed: list[LiveRun] = attrs.field(factory=list[LiveRun])
+    starts: dict[str, tuple[Start, LiveRun]] = {}
+    repeated: list[Start] = []
+    tells: list[Tell] = []
+    told: list[Tell] = []
+    dirty: dict[str, LiveRun] = {}
+    parked: list[Append] = []
+    ready: dict[str, LiveRun] = {}
+    telling: dict[str, LiveRun] = {}
+    performed: list[LiveRun] = []
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""

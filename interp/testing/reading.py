@@ -55,6 +55,7 @@ from typing import Any, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 import attrs
+import msgspec
 
 from interp.definitions import ActivityDefinition, WorkflowDefinition
 
@@ -460,6 +461,7 @@ def _by_reduction(reader: Reader, value: Any) -> None:
 # Classes written in C whose objects keep more than a dictionary and slots, and what that is.
 _MORE: dict[type, _ReadOne] = {
     object: lambda reader, value: None,
+    msgspec.Struct.__mro__[-2]: lambda reader, value: None,  # the class in C behind all structs, whose fields are slots
     int: lambda reader, value: reader.read(int(value)),
     float: lambda reader, value: reader.read(float.__float__(value)),
     str: lambda reader, value: reader.read(str.__str__(value)),

@@ -120,8 +120,10 @@ def _issued(reader: Reader, issued: Issued) -> None:
 
 
 def _fields(reader: Reader, value: Any, silent: frozenset[str]) -> None:
-    struct: tuple[str, ...] | None = getattr(value, "__struct_fields__", None)
-    names = [field.name for field in attrs.fields(type(value))] if struct is None else struct
+    names: tuple[str, ...] | None = getattr(value, "__struct_fields__", None)
+    if names is None:
+        fields: tuple[attrs.Attribute[Any], ...] = value.__attrs_attrs__
+        names = tuple(field.name for field in fields)
     for name in names:
         if name not in silent:
             reader.read(getattr(value, name))

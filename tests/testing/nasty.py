@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import Any
 
 import attrs
+import msgspec
 from hypothesis import strategies as st
 
 import interp
@@ -31,6 +32,13 @@ def ask(number: int) -> int:
 @interp.activity(name="nasty_try", raises=Boom)
 def attempt(number: int) -> int:
     raise NotImplementedError
+
+
+class Order(msgspec.Struct):
+    """An object whose fields are in slots made by a class in C."""
+
+    total: int
+    lines: list[int] = []
 
 
 # What a fiber does next; `{k}` is a small number.
@@ -57,6 +65,8 @@ STATEMENTS = (
     "mine = [box]\nyield call(ask, {k})\nmine[0]['n'] += {k}",
     "log.append(shared[0]) if box['n'] else log.append(list(shared[0]))\nyield call(ask, {k})\nshared[0].append({k})",
     "one = one_object if box['n'] % 2 else other_object\nyield call(ask, {k})\nlog.append(one is one_object)",
+    "order.lines, order.total = [*order.lines, {k}], order.total * 2 + (yield call(ask, {k}))",
+    "yield call(ask, {k})\nlog.append((order.total, len(order.lines)))",
     # Closures and cells.
     "nonlocal total\ntotal = total * 2 + (yield call(ask, {k}))",
     "def peek(): return total + box['n']\nyield call(ask, {k})\nlog.append(peek())",
@@ -109,7 +119,7 @@ def nasty() -> Workflow[Any]:
     items, log, fns, total = [1], [], [], 0
     table, seen, line = {{"a": 1, "b": 2}}, {{1, 2, 3}}, deque([0], maxlen=3)
     shared = [items]
-    one_object, other_object = object(), object()
+    one_object, other_object, order = object(), object(), Order(1)
     numbers, walk, evens = count_up(), iter(items), (n for n in range(0, 99, 2))
     def other():
         got = yield call(ask, 5)
@@ -133,6 +143,7 @@ NAMES: dict[str, Any] = {
     **{name: getattr(interp, name) for name in interp.__all__},
     "Any": Any,
     "Boom": Boom,
+    "Order": Order,
     "ask": ask,
     "attempt": attempt,
     "count_up": count_up,

@@ -159,6 +159,11 @@ TRAPS = {
         ["yield call(ask, 2)", "box['n'] = 0", "yield call(ask, 2)"],
         result="str(table['a'])",
     ),
+    "what a struct holds": program(
+        ["yield call(ask, 1)\norder.total = box['n']\nbox['n'] = 0", "yield call(ask, 1)"],
+        ["yield call(ask, 2)", "box['n'] = 0", "yield call(ask, 2)"],
+        result="order.total",
+    ),
     "what a closure holds": program(
         ["yield call(ask, 1)", "held = box['n']\nbox['n'] = 0\nfns[:] = [lambda: held]", "yield call(ask, 1)"],
         ["yield call(ask, 2)", "box['n'] = 0", "yield call(ask, 2)"],
