@@ -348,6 +348,14 @@ class Batch:
 
     Creates, posts, emissions, and appends, each of these with what it emits, starts and sends; last come the transacts,
     each with the append that follows from it.
+
+    Attributes:
+        creates: Runs to create.
+        posts: Messages to send.
+        appends: What runs add to their journals.
+        transacts: What runs do to the users' tables.
+        emissions: Items that activities emit.
+        by: The worker that writes it, which `Store.changed` need not tell; empty for nobody.
     """
 
     creates: Sequence[Create] = ()
@@ -355,6 +363,7 @@ class Batch:
     appends: Sequence[Append] = ()
     transacts: Sequence[Transact] = ()
     emissions: Sequence[Emission] = ()
+    by: str = ""
 
 
 @attrs.frozen
@@ -527,6 +536,15 @@ class Store(Reader, Protocol):
     nothing was written and the same call may be made again; after `StoreFailed` the outcome is unknown and the store
     must be reopened.
     """
+
+    def changed(self, timeout_s: float, but: str = "") -> bool:
+        """Wait as a reader does.
+
+        Args:
+            timeout_s: How long to wait at most, in seconds.
+            but: A worker of this process whose batches do not count: it knows what it wrote.
+        """
+        ...
 
     def create(self, run: Create, now_us: int) -> bool:
         """Create a run, durably.

@@ -11,6 +11,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,6 +123,8 @@ class Environment:
         self._rung = threading.Condition(threading.Lock())
         self._rings = 0
         self._deaths = 0
+        self._waiting: list[str] = []
+        self._written_by: Counter[str] = Counter()
         self._bell = Doorbell(self.path / WAKE, self._on_ring, self._on_death)
 
     # --- opening and closing ---
@@ -297,12 +300,13 @@ class Environment:
         with env.begin() as txn:
             return ask(txn)
 
-    def write(self, work: Callable[[Change], T], *, once: bool = False) -> T:
+    def write(self, work: Callable[[Change], T], *, once: bool = False, by: str = "") -> T:
         """Do work within one write transaction; committed when this returns, and nothing of it when this raises.
 
         Args:
             work: What to do; done again when the map had to grow.
             once: Raise `TryAgain` instead of doing it again.
+            by: The worker whose batch it is; empty for nobody.
         """
         self._check_free()
         for _ in range(_TRIES):
@@ -310,7 +314,7 @@ class Environment:
                 raise StoreFailed(str(self.path), self._failed)
             try:
                 with self._gate:
-                    return self._written(self._live(), work)
+                    return self._written(self._live(), work, by)
             except lmdb.MapResizedError:
                 self._adopt()
             except lmdb.MapFullError:
@@ -361,7 +365,7 @@ class Environment:
                 "  Do it before or after the transaction."
             )
 
-    def _written(self, env: lmdb.Environment, work: Callable[[Change], T]) -> T:
+    def _written(self, env: lmdb.Environment, work: Callable[[Change], T], by: str) -> T:
         txn = self._begun(env)
         number = txn.id()
         standing = self._standing.take(number)
@@ -380,7 +384,7 @@ class Environment:
         self._commit(env, txn)
         if change.appended:
             self._standing.leave(number, standing, change.stood)
-        self._learn(change)
+        self._learn(change, by)
         return answer
 
     def _begun(self, env: lmdb.Environment) -> lmdb.Transaction[bytes]:
@@ -422,12 +426,12 @@ class Environment:
         self._failed = str(error)
         return StoreFailed(str(self.path), self._failed)
 
-    def _learn(self, change: Change) -> None:
+    def _learn(self, change: Change, by: str) -> None:
         if len(self._known) > _KNOWN:
             self._known.clear()
         self._known.update(change.found)
         if change.wakes:
-            self._on_ring()
+            self._on_ring(by)
             self._bell.ring()
 
     def flush(self) -> None:
@@ -458,29 +462,39 @@ class Environment:
 
     # --- waiting ---
 
-    def wait(self, seen: int, timeout_s: float, given_up: Callable[[], bool]) -> int:
-        """Wait until the number of changes is not `seen`, the time is up or it is given up; return the number then."""
+    def wait(self, seen: int, timeout_s: float, given_up: Callable[[], bool], but: str = "") -> int:
+        """Wait until the number of changes is not `seen`, the time is up or it is given up; return the number then.
+
+        What the worker `but` has written here does not count, and does not wake.
+        """
         end_s = time.monotonic() + timeout_s
         while True:
             rings = self._rings  # before the look: what is written after it rings again
-            changes = self.read(lambda view: view.counter(CHANGES)) + self._deaths
+            own = self._written_by[but] if but else 0  # before the look, too: rather heard once too often
+            changes = self.read(lambda view: view.counter(CHANGES)) + self._deaths - own
             left_s = end_s - time.monotonic()
             if changes != seen or left_s <= 0 or given_up():
                 return changes
             look_s = _LOOK_S if self._bell.listen() else _POLL_S
             with self._rung:
                 if self._rings == rings and not given_up():
+                    self._waiting.append(but)
                     self._rung.wait(min(left_s, look_s))
+                    self._waiting.remove(but)
 
     def interrupt(self) -> None:
         """Make those who wait look whether they should give up."""
         with self._rung:
             self._rung.notify_all()
 
-    def _on_ring(self) -> None:
+    def _on_ring(self, by: str = "") -> None:
         with self._rung:
             self._rings += 1
-            self._rung.notify_all()
+            if by:
+                self._written_by[by] += 1
+            # A thread that wakes up takes the interpreter from the one that goes on: nobody is woken for nothing.
+            if not by or any(but != by for but in self._waiting):
+                self._rung.notify_all()
 
     def _on_death(self) -> None:
         # Counted as a change of this process's own: nothing was written, and yet there is something to claim.

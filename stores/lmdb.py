@@ -134,7 +134,9 @@ class LmdbStore(LmdbReader):
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch."""
         encoded = [encode_records(append.records, append.index, append.at_us) for append in batch.appends]
-        return self._env.write(lambda change: change.commit(batch, encoded, now_us), once=bool(batch.transacts))
+        return self._env.write(
+            lambda change: change.commit(batch, encoded, now_us), once=bool(batch.transacts), by=batch.by
+        )
 
     def transaction(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
         """Open a transaction on the users' tables."""
@@ -216,11 +218,11 @@ class LmdbStore(LmdbReader):
 
     # --- waiting ---
 
-    def changed(self, timeout_s: float) -> bool:
+    def changed(self, timeout_s: float, but: str = "") -> bool:
         """Wait until somebody wrote, or the time is up."""
         seen: int = getattr(self._seen, "changes", 0)
         try:
-            changes = self._env.wait(seen, timeout_s, lambda: self._closed)
+            changes = self._env.wait(seen, timeout_s, lambda: self._closed, but)
         except UsageError:
             if self._closed:
                 return False

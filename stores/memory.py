@@ -136,7 +136,7 @@ class _Cells:
 
 @attrs.define
 class _Contents:
-    """What all handles of one store share. `changes` counts the writes that others wait for.
+    """What all handles of one store share. `changes` counts the writes that others wait for, `written_by` by worker.
 
     `engaged` tells that a user's transaction is open; who sees that, while holding the lock, is the user's own thread.
     """
@@ -146,6 +146,7 @@ class _Contents:
     tables: dict[str, _Table] = attrs.field(factory=dict[str, _Table])
     engaged: bool = False
     changes: int = 0
+    written_by: Counter[str] = attrs.field(factory=Counter[str])
     changed: threading.Condition = attrs.field(factory=threading.Condition)
 
 
@@ -272,26 +273,33 @@ class MemoryStore:
         """Write a batch."""
         with self._lock:
             self._check_free()
-            refusals = [Refusal(new.run_id, why) for new in batch.creates if (why := self._create(new, now_us))]
-            barred = {refusal.run_id for refusal in refusals}
-            refusals += [Refusal(post.run_id, why) for post in batch.posts if (why := self._post(post, now_us))]
-            for emission in batch.emissions:
-                if why := "fenced" if emission.run_id in barred else self._emission(emission):
-                    refusals.append(Refusal(emission.run_id, why))
-            for append in batch.appends:
-                if why := "fenced" if append.run_id in barred else self._append(append):
-                    refusals.append(Refusal(append.run_id, why))
-                    barred.add(append.run_id)
-                else:
-                    refusals += self._ask(append, now_us)
-            for transact in batch.transacts:
-                if transact.run_id in barred or not self._owns(transact):
-                    refusals.append(Refusal(transact.run_id, "fenced"))
-                elif answer := transact.work(self._nest):
-                    refused = self._append(answer)
-                    assert refused is None, "the work of a transact answered with an append that does not follow"
-                    refusals += self._ask(answer, now_us)
-            return refusals
+            before = self._contents.changes
+            try:
+                return self._commit(batch, now_us)
+            finally:
+                self._contents.written_by[batch.by] += self._contents.changes - before
+
+    def _commit(self, batch: Batch, now_us: int) -> list[Refusal]:
+        refusals = [Refusal(new.run_id, why) for new in batch.creates if (why := self._create(new, now_us))]
+        barred = {refusal.run_id for refusal in refusals}
+        refusals += [Refusal(post.run_id, why) for post in batch.posts if (why := self._post(post, now_us))]
+        for emission in batch.emissions:
+            if why := "fenced" if emission.run_id in barred else self._emission(emission):
+                refusals.append(Refusal(emission.run_id, why))
+        for append in batch.appends:
+            if why := "fenced" if append.run_id in barred else self._append(append):
+                refusals.append(Refusal(append.run_id, why))
+                barred.add(append.run_id)
+            else:
+                refusals += self._ask(append, now_us)
+        for transact in batch.transacts:
+            if transact.run_id in barred or not self._owns(transact):
+                refusals.append(Refusal(transact.run_id, "fenced"))
+            elif answer := transact.work(self._nest):
+                refused = self._append(answer)
+                assert refused is None, "the work of a transact answered with an append that does not follow"
+                refusals += self._ask(answer, now_us)
+        return refusals
 
     def _ask(self, append: Append, now_us: int) -> list[Refusal]:
         refusals = [Refusal(new.run_id, why) for new in append.creates if (why := self._create(new, now_us))]
@@ -469,13 +477,18 @@ class MemoryStore:
             streams = self._find(run_id).streams
             return tuple(sorted((topic for topic in streams if streams[topic].items), key=str.encode))
 
-    def changed(self, timeout_s: float) -> bool:
+    def changed(self, timeout_s: float, but: str = "") -> bool:
         """Wait until somebody wrote, or the time is up."""
+        contents = self._contents
+
+        def changes() -> int:
+            return contents.changes - (contents.written_by[but] if but else 0)
+
         with self._lock:
             seen: int = getattr(self._seen, "changes", 0)
-            self._lock.wait_for(lambda: self._closed or self._contents.changes > seen, timeout_s)
-            self._seen.changes = self._contents.changes
-            return self._contents.changes > seen
+            self._lock.wait_for(lambda: self._closed or changes() > seen, timeout_s)
+            found = self._seen.changes = changes()
+            return found > seen
 
     def close(self) -> None:
         """End the waits of this handle; what is stored stays for the other handles of the name."""

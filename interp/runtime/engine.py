@@ -392,10 +392,10 @@ class Engine:
             self.store.close()
 
     def _listen(self, worker: Worker) -> None:
-        """Ring the worker when another process, or another thread, wrote to the store."""
+        """Ring the worker when somebody else wrote to the store."""
         while not self._closed.is_set() and worker.trouble is None:
             try:
-                if self.store.changed(_LISTEN_S):
+                if self.store.changed(_LISTEN_S, self.name):
                     worker.wake()
                     worker.bell.ring()
                 worker.warn()

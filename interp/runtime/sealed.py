@@ -135,6 +135,7 @@ class SealedStore:
             appends=[self._appended(append, digests) for append in batch.appends],
             transacts=[self._transacting(transact, creates) for transact in batch.transacts],
             emissions=[attrs.evolve(each, emits=self._all_emitted(each.emits)) for each in batch.emissions],
+            by=batch.by,
         )
         refusals = self._store.commit(sealed, now_us)
         return [self._compared(creates, each) if each.why == "differs" else each for each in refusals]
@@ -362,9 +363,9 @@ class SealedStore:
         """Return when everything committed is durable."""
         self._store.flush()
 
-    def changed(self, timeout_s: float) -> bool:
+    def changed(self, timeout_s: float, but: str = "") -> bool:
         """Wait until somebody wrote."""
-        return self._store.changed(timeout_s)
+        return self._store.changed(timeout_s, but)
 
     def close(self) -> None:
         """Close the store behind."""

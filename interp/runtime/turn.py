@@ -49,7 +49,7 @@ class Turn(msgspec.Struct, eq=False):
         moved = list(self.dirty.values())
         return [*(run for _, run in self.starts.values()), *moved] if self.starts else moved
 
-    def batch(self, now_us: int, transacts: Sequence[Transact] = (), *, draining: bool) -> Batch:
+    def batch(self, now_us: int, by: str, transacts: Sequence[Transact] = (), *, draining: bool) -> Batch:
         """Return everything as one batch, with what is performed within it."""
         return Batch(
             creates=[start.create for start, _ in self.starts.values()],
@@ -57,6 +57,7 @@ class Turn(msgspec.Struct, eq=False):
             appends=[run.append(now_us, draining=draining) for run in self.runs()] + self.parked,
             transacts=transacts,
             emissions=[Emission(run.run_id, run.token, run.told) for run in self.telling.values()],
+            by=by,
         )
 
     def acknowledge(self, refusals: list[Refusal], store: Store) -> list[LiveRun]:

@@ -60,7 +60,7 @@ from interp.runtime.turn import Turn
 from interp.runtime.verdicts import poison, refusal, verdict
 from interp.runtime.vetting import warn
 from interp.runtime.watches import Watches
-from interp.store import Append, Claim, Create, Message, Refusal, RunRow, Status, Store, Transactional, Why
+from interp.store import Append, Batch, Claim, Create, Message, Refusal, RunRow, Status, Store, Transactional, Why
 from interp.tables import is_open_here
 
 __all__ = ["CLOSED", "Clock", "Worker", "WorkerOptions"]
@@ -727,7 +727,8 @@ class Worker:
         """Commit a turn, with the transacts that are ready performed in it; the turn stays whole when that raises."""
         performances = self._performances(turn, now, draining=draining) if turn.ready else []
         now_us = microseconds(now)
-        batch = turn.batch(now_us, [performance.entry() for performance in performances], draining=draining)
+        transacts = [performance.entry() for performance in performances]
+        batch = turn.batch(now_us, self.name, transacts, draining=draining)
         try:
             refusals = self.store.commit(batch, now_us)
         except (StoreFull, StoreReadOnly, TryAgain):
@@ -737,6 +738,7 @@ class Worker:
                     turn.dirty[performance.run.run_id] = performance.run
             raise
         self._turn = Turn()
+        self._heed(batch)
         fenced = {refusal.run_id for refusal in refusals if refusal.why == "fenced"} if performances else ()
         for performance in performances:
             run = performance.run
@@ -747,6 +749,14 @@ class Worker:
                 turn.performed.append(run)
                 del turn.ready[run.run_id]
         return refusals
+
+    def _heed(self, batch: Batch) -> None:
+        """Do what others do who hear of a batch: the store does not tell its own worker."""
+        appends = batch.appends
+        if batch.transacts or batch.emissions or any(map(_is_heard, appends)):
+            self.bell.ring()
+        if batch.transacts or batch.posts or any(each.creates or each.posts or each.release for each in appends):
+            self._woken = True
 
     def _performances(self, turn: Turn, now: datetime, *, draining: bool) -> list[Performance]:
         """Prepare the transacts that are ready, for this commit."""
@@ -839,6 +849,11 @@ class Worker:
         """Refuse what nobody will take in any more; called from any thread."""
         for taken in self._inbox.take(sys.maxsize):
             _refuse(taken, trouble)
+
+
+def _is_heard(append: Append) -> bool:
+    """Whether readers of the run's streams, or of its end, have something to hear."""
+    return bool(append.emits) or append.restart or append.status not in (Status.RUNNING, Status.WAITING)
 
 
 def _refuse(taken: Input, trouble: BaseException) -> None:
