@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import attrs
 
 from interp.errors import UnknownStore
-from interp.store import Append, Batch, Create, Post, RunFilter, Status
+from interp.store import Append, Batch, Create, Post, RunFilter, Status, Store
 from stores import _lmdb_env, lmdb
 
 RUNS = ("a", "b", "c")
@@ -32,6 +32,12 @@ class Child:
     def rest(self) -> list[str]:
         assert self.process.stdout is not None
         return self.process.stdout.read().splitlines()
+
+    def ask(self, line: str) -> str:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return self.line()
 
     def go_on(self) -> None:
         assert self.process.stdin is not None
@@ -118,6 +124,39 @@ def watch(url: str) -> None:
     say(store.changed(60))
 
 
+def perform(store: Store, worker: str, deed: str, run_id: str, now_us: int) -> str:
+    """Do one thing to a run, as it stands; say what came of it."""
+    row = store.run(run_id)
+    length = 0 if row is None else row.length
+    tokens = {"append": row.token if row else 0, "stale": row.token - 1 if row else 0, "ahead": row.token if row else 0}
+    match deed:
+        case "create":
+            return str(store.commit(Batch(creates=[Create(run_id, "w", b"", b"start", worker=worker)]), now_us))
+        case "post":
+            return str(store.commit(Batch(posts=[Post(run_id, b"message")]), now_us))
+        case "claim":
+            return str(store.claim(worker, 10, now_us, 5))
+        case "wait":
+            append = Append(run_id, tokens["append"], length, [b"waits"], Status.WAITING, now_us + 20, now_us)
+        case "end":
+            append = Append(run_id, tokens["append"], length, [b"ends"], Status.COMPLETED, None, now_us)
+        case "anew":
+            append = Append(run_id, tokens["append"], 0, [b"anew"], Status.RUNNING, None, now_us, restart=True)
+        case _:
+            index = length + (deed == "ahead")
+            append = Append(run_id, tokens[deed], index, [b"one", b"two"], Status.RUNNING, None, now_us)
+    return str(store.commit(Batch(appends=[append], by=worker), now_us))
+
+
+def obey(url: str, worker: str) -> None:
+    """Do what the lines on the input say, on a store that stays open."""
+    store = lmdb.open(url)
+    say("ready")
+    for line in sys.stdin:
+        deed, run_id, now_us = line.split()
+        say(perform(store, worker, deed, run_id, int(now_us)))
+
+
 def read(url: str) -> None:
     """Stop in the middle of a read transaction."""
     store = lmdb.open(url)
@@ -183,6 +222,6 @@ def hold(url: str) -> None:
 
 if __name__ == "__main__":
     programs: dict[str, Callable[..., None]] = {
-        program.__name__: program for program in (commit, make, work, watch, read, look, look_still, fork, hold)
+        program.__name__: program for program in (commit, make, work, watch, read, look, look_still, fork, hold, obey)
     }
     programs[sys.argv[1]](*sys.argv[2:])
