@@ -75,9 +75,9 @@ _EVERYWHERE: dict[str, dict[str, float]] = {
 }
 # What is a call differs between versions of Python: from 3.12 on comprehensions are none.
 _CALLS: dict[tuple[int, int], dict[str, dict[str, float]]] = {
-    (3, 11): {"1 x 200": {"calls": 197, "builtins": 117}, "20 x 10": {"calls": 148, "builtins": 99}},
-    (3, 12): {"1 x 200": {"calls": 168, "builtins": 117}, "20 x 10": {"calls": 136, "builtins": 99.5}},
-    (3, 13): {"1 x 200": {"calls": 168, "builtins": 117}, "20 x 10": {"calls": 136, "builtins": 99.5}},
+    (3, 11): {"1 x 200": {"calls": 149, "builtins": 103}, "20 x 10": {"calls": 110, "builtins": 85}},
+    (3, 12): {"1 x 200": {"calls": 135, "builtins": 103}, "20 x 10": {"calls": 107, "builtins": 86}},
+    (3, 13): {"1 x 200": {"calls": 135, "builtins": 103}, "20 x 10": {"calls": 107, "builtins": 86}},
 }
 
 

@@ -220,12 +220,12 @@ class LmdbStore(LmdbReader):
 
     def changed(self, timeout_s: float, but: str = "") -> bool:
         """Wait until somebody wrote, or the time is up."""
-        seen: int = getattr(self._seen, "changes", 0)
+        seen: int = vars(self._seen).get(but, 0)
         try:
             changes = self._env.wait(seen, timeout_s, lambda: self._closed, but)
         except UsageError:
             if self._closed:
                 return False
             raise
-        self._seen.changes = changes
+        vars(self._seen)[but] = changes
         return changes != seen

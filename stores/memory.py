@@ -485,9 +485,9 @@ class MemoryStore:
             return contents.changes - (contents.written_by[but] if but else 0)
 
         with self._lock:
-            seen: int = getattr(self._seen, "changes", 0)
+            seen: int = vars(self._seen).get(but, 0)
             self._lock.wait_for(lambda: self._closed or changes() > seen, timeout_s)
-            found = self._seen.changes = changes()
+            found = vars(self._seen)[but] = changes()
             return found > seen
 
     def close(self) -> None:

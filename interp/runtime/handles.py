@@ -330,7 +330,7 @@ def outcome_of(row: RunRow, store: Reader, decode: Callable[[bytes], T]) -> T:
     """
     if row.status is Status.PARKED:
         raise RunParked(row.id, row.reason)
-    *_, last = decoded(row.id, store.history(row.id, row.length - 1))
+    last = next(decoded(row.id, store.history(row.id, row.length - 1)))
     match last.outcome:
         case Completed():
             return decode(last.outcome.payload)

@@ -1,5 +1,6 @@
 """The rules of `interp.store` by example, on every store: what the contract checks, in sentences."""
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -289,6 +290,45 @@ def test_what_others_may_wait_for_wakes_them(store: Store, telling: Append) -> N
     store.commit(Batch(appends=[telling]), 3)
 
     assert store.changed(0)
+
+
+def test_a_worker_is_not_woken_by_its_own_batches_but_everybody_else_is(store: Store) -> None:
+    create = attrs.evolve(RUN, worker="ann")
+    for but in ("", "ann", "bob"):
+        store.changed(0, but)
+    store.commit(Batch(creates=[create], by="ann"), 1)
+
+    assert [True, False, True] == [store.changed(0, but) for but in ("", "ann", "bob")]
+    store.commit(Batch(posts=[Post(RUN.run_id, b"from bob")], by="bob"), 2)
+    store.commit(Batch(posts=[Post(RUN.run_id, b"from ann")], by="ann"), 3)
+    assert [True, True, True] == [store.changed(0, but) for but in ("", "ann", "bob")]
+    store.post(Post(RUN.run_id, b"from nobody"), 4)
+    assert [True, True, True] == [store.changed(0, but) for but in ("", "ann", "bob")]
+    assert [False, False, False] == [store.changed(0, but) for but in ("", "ann", "bob")]
+
+
+@pytest.mark.parametrize("waits", ["ann", "bob", ""])
+def test_who_waits_is_woken_by_the_batches_of_others(store: Store, waits: str) -> None:
+    answers: list[bool] = []
+
+    def wait() -> None:
+        while store.changed(0, waits):
+            pass
+        begun.set()
+        answers.append(store.changed(60, waits))
+
+    begun = threading.Event()
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    begun.wait()
+    store.commit(Batch(creates=[RUN], by="ann"), 1)
+    if waits == "ann":  # it sleeps on until somebody else writes
+        waiting.join(0.05)
+        assert [] == answers
+        store.commit(Batch(posts=[Post(RUN.run_id, b"hello")], by="bob"), 2)
+    waiting.join(60)
+
+    assert [True] == answers
 
 
 @pytest.mark.parametrize("run_id", ["never made", "", "x" * 1000])
