@@ -69,6 +69,7 @@ __all__ = [
     "Transactional",
     "Why",
     "WorkerRow",
+    "is_run_id",
     "is_topic",
 ]
 
@@ -144,10 +145,17 @@ class Message:
     body: bytes
 
 
+def is_run_id(text: str) -> bool:
+    """Whether a store can keep a run under this id."""
+    try:
+        return 0 < len(text.encode()) <= RUN_ID_BYTES and "\0" not in text
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+
+
 def _fits(create: Create, field: attrs.Attribute[str], run_id: str) -> None:
     """Refuse a run id that a store cannot keep as a key."""
-    size = len(run_id.encode(errors="replace"))
-    if not 0 < size <= RUN_ID_BYTES or "\0" in run_id or any("\ud800" <= char <= "\udfff" for char in run_id):
+    if not is_run_id(run_id):
         raise UsageError(f"run_id={run_id!r}: expected text of 1 to {RUN_ID_BYTES} bytes, without NUL and surrogates")
 
 

@@ -300,6 +300,10 @@ class Environment:
         with env.begin() as txn:
             return ask(txn)
 
+    def key_of(self, run_id: str) -> bytes | None:
+        """Return the key of a run that was written here lately, or None; the run keeps it."""
+        return self._known.get(run_id)
+
     def write(self, work: Callable[[Change], T], *, once: bool = False, by: str = "") -> T:
         """Do work within one write transaction; committed when this returns, and nothing of it when this raises.
 

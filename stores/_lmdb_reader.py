@@ -75,7 +75,8 @@ class LmdbReader:
 
     def history(self, run_id: str, start: int = 0) -> Iterator[bytes]:
         """Give the records from index `start` on; no transaction is open between two of them."""
-        run = self._env.read(lambda view: key_of(view, run_id, self.url))
+        env = self._env
+        run = env.key_of(run_id) or env.read(lambda view: key_of(view, run_id, self.url))
         return self._records(run, start)
 
     def _records(self, run: bytes, start: int) -> Iterator[bytes]:

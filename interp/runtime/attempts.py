@@ -244,7 +244,7 @@ class Completion(msgspec.Struct, frozen=True, eq=False):
 Deliver: TypeAlias = Callable[["Completion | Beat | Told"], None]
 
 
-@attrs.frozen
+@attrs.define
 class CallInfo:
     """What an activity may know of the call that it serves; see `current_call`."""
 

@@ -43,7 +43,7 @@ from interp.runtime.worker import CLOSED, Worker, WorkerOptions
 from interp.schedules.specs import DAY, Overlap, checked, checked_id
 from interp.schedules.times import Timing
 from interp.spans import checked_span
-from interp.store import RUN_ID_BYTES, RunFilter, RunRow, Store, Transactional, Why
+from interp.store import RUN_ID_BYTES, RunFilter, RunRow, Store, Transactional, Why, is_run_id
 from interp.tables import Transaction
 
 __all__ = ["Engine", "run"]
@@ -334,7 +334,7 @@ class Engine:
         Raises:
             UnknownRun: There is no such run.
         """
-        row = self.store.run(run_id) if _possible(run_id) else None
+        row = self.store.run(run_id) if is_run_id(run_id) else None
         if row is None:
             raise UnknownRun(run_id, self.store.url)
         return self._handle(run_id, result_codec(row.workflow), row.workflow)
@@ -443,17 +443,10 @@ class Engine:
 
 
 def _checked(run_id: str) -> str:
-    if not _possible(run_id):
+    if not is_run_id(run_id):
         shown = repr(run_id if len(run_id) <= 40 else run_id[:40] + "...")
         raise UsageError(f"run id {shown}: it must have 1 to {RUN_ID_BYTES} bytes of UTF-8, without NUL and surrogates")
     return run_id
-
-
-def _possible(run_id: str) -> bool:
-    try:
-        return 0 < len(run_id.encode()) <= RUN_ID_BYTES and "\0" not in run_id
-    except UnicodeEncodeError:
-        return False
 
 
 def run(

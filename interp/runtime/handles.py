@@ -330,14 +330,15 @@ def outcome_of(row: RunRow, store: Reader, decode: Callable[[bytes], T]) -> T:
     """
     if row.status is Status.PARKED:
         raise RunParked(row.id, row.reason)
-    last = next(decoded(row.id, store.history(row.id, row.length - 1)))
-    match last.outcome:
+    last = next(decoded(row.id, store.history(row.id, row.length - 1)), None)
+    outcome = None if last is None else last.outcome
+    match outcome:
         case Completed():
-            return decode(last.outcome.payload)
+            return decode(outcome.payload)
         case Failed():
-            failure = last.outcome.failure
+            failure = outcome.failure
             raise RunFailed(row.id, failure.type_name, failure.message, failure.traceback)
         case WasCancelled():
-            raise RunCancelled(row.id, last.outcome.reason)
+            raise RunCancelled(row.id, outcome.reason)
         case _:
             raise JournalCorrupt(f"run {row.id!r}", f"it is {row.status}, but its last record has no outcome")

@@ -50,13 +50,15 @@ class Turn(msgspec.Struct, eq=False):
         return [*(run for _, run in self.starts.values()), *moved] if self.starts else moved
 
     def batch(self, now_us: int, by: str, transacts: Sequence[Transact] = (), *, draining: bool) -> Batch:
-        """Return everything as one batch, with what is performed within it."""
+        """Return everything as one batch, with what is performed within it; most turns have nothing but appends."""
         return Batch(
-            creates=[start.create for start, _ in self.starts.values()],
-            posts=[Post(tell.run_id, encode_event(tell.event)) for tell in self.tells],
+            creates=[start.create for start, _ in self.starts.values()] if self.starts else (),
+            posts=[Post(tell.run_id, encode_event(tell.event)) for tell in self.tells] if self.tells else (),
             appends=[run.append(now_us, draining=draining) for run in self.runs()] + self.parked,
             transacts=transacts,
-            emissions=[Emission(run.run_id, run.token, run.told) for run in self.telling.values()],
+            emissions=[Emission(run.run_id, run.token, run.told) for run in self.telling.values()]
+            if self.telling
+            else (),
             by=by,
         )
 

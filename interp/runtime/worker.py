@@ -152,6 +152,7 @@ class Worker:
         self._dispatcher = Dispatcher(
             options.threads, self._deliver, options.clock, options.capture_logs, options.executor
         )
+        self._long = sys.maxsize if options.budget.records is None else options.budget.records
         self._capture = None if options.capture_logs is None else Capture(options.capture_logs)
         self._live: dict[str, LiveRun] = {}
         self._idle: OrderedDict[str, LiveRun] = OrderedDict()
@@ -257,7 +258,7 @@ class Worker:
     # What `run` is made of, for whoever gives the turns himself: a test in virtual time.
 
     def begin(self) -> None:
-        """Make ready for the first turn, on the thread that will give all of them."""
+        """Make ready for the first turn, on the worker's own thread."""
         capturing.set(self._capture)  # for this thread alone
         enter(self._options.guard)
         self._workplace = copy_context()
@@ -429,8 +430,10 @@ class Worker:
                 self._dispatcher.call_off(run, issued.id)
             if run.misfit:
                 _log.error("run %s is parked: %s", run.run_id, run.parked)
-            self._check_length(run, at)
-        self._keep_lines(run)
+            if run.interpreter.length >= self._long:
+                self._check_length(run, at)
+        if self._capture is not None:
+            self._keep_lines(run)
         return run.took_in
 
     def _check_length(self, run: LiveRun, at: datetime) -> None:
@@ -467,9 +470,10 @@ class Worker:
         if run_id in self._live:
             start.done.set_result(self._compared(start.create))
             return
-        self._started[start.definition.name] = start.definition
+        if self._started.get(start.definition.name) is not start.definition:
+            self._guard(start.definition)
+            self._started[start.definition.name] = start.definition
         started = self._signed(start.started, start.definition)
-        self._guard(start.definition)
         try:
             run = LiveRun.begin(run_id, start.definition, started, 1, now)
         except BaseException as error:  # noqa: BLE001  user code may do anything; the caller hears of it
@@ -694,7 +698,7 @@ class Worker:
             self._live[run.run_id] = run
         for start in turn.repeated:
             self._start(start, now)
-        fenced = {refusal.run_id for refusal in refusals if refusal.why == "fenced"}
+        fenced = {refusal.run_id for refusal in refusals if refusal.why == "fenced"} if refusals else ()
         for tell in turn.told:
             if tell.run_id in fenced:  # the run was not ours any more: its inbox takes the message
                 self._turn.tells.append(tell)

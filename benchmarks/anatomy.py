@@ -1,0 +1,116 @@
+"""Takes a durable step apart: how long the store's commits take, and how long what lies between them.
+
+    python -m benchmarks.anatomy [--rounds 5] [--store DIR]
+
+A chain of 1,000 calls in one run, with syncs and without, and runs of one step from start to result. Beside them a loop
+of LMDB commits of one put. What lies between two commits is ours: feeding, encoding, dispatching, the activity. Without
+syncs it is faster, as no core goes to sleep meanwhile and its caches stay warm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.limits import lmdb_commit, raw_sync
+from interp import Engine, Workflow, activity, call, workflow
+from stores._lmdb_env import Environment
+
+_STEPS = 1_000
+_RUNS = 200
+
+
+@activity
+def increment(number: int) -> int:
+    """Do the least that an activity can do."""
+    return number + 1
+
+
+@workflow(name="anatomy_count")
+def count(steps: int) -> Workflow[int]:
+    """Take so many steps, one after the other."""
+    number = 0
+    for _ in range(steps):
+        number = yield from call(increment, number)
+    return number
+
+
+@contextmanager
+def _commits() -> Iterator[list[tuple[float, float]]]:
+    """Note when each commit of LMDB begins and ends."""
+    seen: list[tuple[float, float]] = []
+    commit = Environment._commit  # pyright: ignore[reportPrivateUsage]  # what is measured
+
+    def timed(*args: Any) -> None:
+        begin = time.perf_counter()
+        commit(*args)
+        seen.append((begin, time.perf_counter()))
+
+    Environment._commit = timed  # type: ignore[method-assign, assignment]  # for as long as it is measured
+    try:
+        yield seen
+    finally:
+        Environment._commit = commit  # type: ignore[method-assign]  # as it was
+
+
+def chain(url: str) -> dict[str, float]:
+    """Take a chain of calls apart; microseconds per step."""
+    with Engine(url) as engine, _commits() as seen:
+        engine.start(count, _STEPS).result()
+    steps = seen[len(seen) // 10 : -2]
+    between = [later - end for (_, end), (later, _) in itertools.pairwise(steps)]
+    return {
+        "commit": statistics.median(end - begin for begin, end in steps) * 1e6,
+        "between two commits": statistics.median(between) * 1e6,
+    }
+
+
+def one_step(url: str) -> dict[str, float]:
+    """Take runs of one step apart; microseconds."""
+    rows: list[tuple[float, ...]] = []
+    with Engine(url) as engine, _commits() as seen:
+        for _ in range(_RUNS):
+            seen.clear()
+            begin = time.perf_counter()
+            engine.start(count, 1).result()
+            end = time.perf_counter()
+            if len(seen) == 2:
+                (first, first_end), (last, last_end) = seen
+                rows.append((first - begin, first_end - first, last - first_end, last_end - last, end - last_end))
+    names = ("until its first commit", "first commit", "between", "last commit", "until the result is there")
+    return {name: statistics.median(column) * 1e6 for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def main() -> None:
+    """Measure in turns, and print medians."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--store", type=Path, default=Path.cwd(), help="where to make temporary directories")
+    options = parser.parse_args()
+    found: dict[tuple[str, str], list[float]] = {}
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory(prefix="interp-anatomy-", dir=options.store) as directory:
+            place = Path(directory).resolve()
+            parts = {
+                "rulers": {"write + fdatasync": raw_sync(place) * 1e6, "LMDB commit": lmdb_commit(place) * 1e6},
+                "a chain, each step": chain(f"lmdb://{place}/chain"),
+                "the same without syncs": chain(f"lmdb://{place}/unsynced?durability=none"),
+                "a run of one step": one_step(f"lmdb://{place}/one"),
+            }
+            for what, numbers in parts.items():
+                for part, us in numbers.items():
+                    found.setdefault((what, part), []).append(us)
+    print(f"{'':<26}{'':<28}{'us':>8}{'min':>8}{'max':>8}")
+    for (what, part), values in found.items():
+        print(f"{what:<26}{part:<28}{statistics.median(values):>8.0f}{min(values):>8.0f}{max(values):>8.0f}")
+
+
+if __name__ == "__main__":
+    main()
