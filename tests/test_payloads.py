@@ -161,7 +161,7 @@ def test_every_field_of_a_row_is_known_to_the_store_behind_the_codec() -> None:
             "creates posts workflow misfit emits"
         ),
         "Reopen": "run_id length record messages attributes",
-        "Batch": "creates posts appends transacts emissions",
+        "Batch": "creates posts appends transacts emissions by",
         "Claim": "run messages lost",
     } == fields
 

@@ -365,7 +365,7 @@ class SealedStore:
 
     def changed(self, timeout_s: float, but: str = "") -> bool:
         """Wait until somebody wrote."""
-        return self._store.changed(timeout_s, but)
+        return self._store.changed(timeout_s, but) if but else self._store.changed(timeout_s)  # which may only read
 
     def close(self) -> None:
         """Close the store behind."""
