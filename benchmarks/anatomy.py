@@ -2,9 +2,9 @@
 
     python -m benchmarks.anatomy [--rounds 5] [--store DIR]
 
-A chain of 1,000 calls in one run, with syncs and without, and runs of one step from start to result. Beside them a loop
-of LMDB commits of one put. What lies between two commits is ours: feeding, encoding, dispatching, the activity. Without
-syncs it is faster, as no core goes to sleep meanwhile and its caches stay warm.
+A chain of 1,000 calls in one run, with syncs and without; runs of one step, from start to result; and what steps leave
+on the disk. Beside them a loop of LMDB commits of one put. What lies between two commits is ours: feeding, encoding,
+dispatching, the activity. Without syncs it is faster, as no core goes to sleep meanwhile and its caches stay warm.
 """
 
 from __future__ import annotations
@@ -88,6 +88,22 @@ def one_step(url: str) -> dict[str, float]:
     return {name: statistics.median(column) * 1e6 for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
+def disk(url: str, place: Path) -> dict[str, float]:
+    """Return by how many bytes per step the store grows with 200 runs of 10 steps, and with the same again."""
+    with Engine(url) as engine:
+        sizes = [_size(place)]
+        for again in range(4):
+            runs = engine.start_many(count, [(f"{again}-{number}", (10,)) for number in range(_RUNS)])
+            assert {run.result() for run in runs} == {10}
+            sizes.append(_size(place))
+    first, *later = [(after - before) / (10 * _RUNS) for before, after in itertools.pairwise(sizes)]
+    return {"the first time, bytes": first, "each time after, bytes": statistics.mean(later)}
+
+
+def _size(place: Path) -> int:
+    return sum(path.lstat().st_size for path in place.rglob("*"))
+
+
 def main() -> None:
     """Measure in turns, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -103,6 +119,7 @@ def main() -> None:
                 "a chain, each step": chain(f"lmdb://{place}/chain"),
                 "the same without syncs": chain(f"lmdb://{place}/unsynced?durability=none"),
                 "a run of one step": one_step(f"lmdb://{place}/one"),
+                "200 x 10, disk per step": disk(f"lmdb://{place}/disk", place / "disk"),
             }
             for what, numbers in parts.items():
                 for part, us in numbers.items():
