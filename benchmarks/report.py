@@ -56,7 +56,7 @@ _BOUNDS = """\
   valid, so that a bare one takes 2.3 to 2.9 raw syncs here: 2.5 is out of reach for anything that commits to LMDB at
   full durability before the next call is made.
 - **A run of one step.** It needs two commits: the start must be durable before the call is made, and the result before
-  it is told. Each writes nine or ten pages in places of their own (row, id, journal, three indexes, counters), a step of
+  it is told. Each writes nine or ten pages in places of their own (row, id, journal, indexes, counters), a step of
   a chain four: together they take 667 us, 2.4 to 3 bare commits, and the goal leaves little or nothing for the rest.
 - **Disk.** The first 200 runs grow the file by 516 to 559 bytes per step, as each commit copies the pages of all runs
   before the old ones are free. The next 200 runs find them: 178 bytes per step, each time.
