@@ -64,6 +64,7 @@ class Change:
         found: Keys of the run ids met on the way; valid for others only once the transaction is committed.
         stood: Runs as this transaction leaves them; None for those of which nothing is to be remembered.
         appended: Whether a record was put, so that the transaction takes a number of its own.
+        news: Its number among the changes that others may wait for; 0 when it is none.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Change:
         self.found: dict[str, bytes] = {}
         self.stood: dict[bytes, Stood | None] = {}
         self.appended = False
+        self.news = 0
         self._txn = txn
         self._tables = tables
         self._journal = txn.cursor(tables.journal)
@@ -168,7 +170,8 @@ class Change:
             assert worker is not None, "a run is owned by a worker without a row"
             self._put_worker(number, attrs.evolve(worker, owned=worker.owned + owned))
         if self.wakes:
-            self._set_counter(CHANGES, self.view.counter(CHANGES) + 1)
+            self.news = self.view.counter(CHANGES) + 1
+            self._set_counter(CHANGES, self.news)
 
     # --- runs ---
 

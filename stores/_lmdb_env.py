@@ -11,11 +11,11 @@ import os
 import random
 import threading
 import time
-from collections import Counter
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import attrs
 import lmdb
@@ -39,9 +39,12 @@ from stores._lmdb_tables import CHANGES, TABLES, Tables, View
 from stores._lmdb_wake import Doorbell
 from stores._lmdb_workers import WorkerLocks
 
-__all__ = ["DURABILITIES", "Environment", "Options", "acquire", "release"]
+__all__ = ["DURABILITIES", "Changes", "Environment", "Options", "acquire", "release"]
 
 T = TypeVar("T")
+
+Changes: TypeAlias = tuple[int, int]
+"""How many changes a store has seen that others may wait for, and how many ends of processes this one has."""
 
 # Reserving address space costs nothing; a machine that does not give that much gets less, and growth.
 _MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 28)
@@ -62,6 +65,9 @@ _POLL_S = 0.01
 
 # Run ids whose keys are kept in memory, some 150 bytes each.
 _KNOWN = 100_000
+
+# Changes of a worker that its own listener need not hear of: older ones it hears of after all.
+_OWN = 1_000
 
 # What each level asks of LMDB, see docs/decisions/0012.
 _SYNC = {
@@ -124,7 +130,7 @@ class Environment:
         self._rings = 0
         self._deaths = 0
         self._waiting: list[str] = []
-        self._written_by: Counter[str] = Counter()
+        self._own: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_OWN))
         self._bell = Doorbell(self.path / WAKE, self._on_ring, self._on_death)
 
     # --- opening and closing ---
@@ -385,7 +391,14 @@ class Environment:
             raise
         finally:
             self._engaged.discard(threading.get_ident())
-        self._commit(env, txn)
+        if by and change.news:
+            self._own[by].append(change.news)  # before anybody can see it, so that it is never taken for another's
+        try:
+            self._commit(env, txn)
+        except BaseException:
+            if by and change.news:
+                self._own[by].remove(change.news)  # the next one to write has this number
+            raise
         if change.appended:
             self._standing.leave(number, standing, change.stood)
         self._learn(change, by)
@@ -466,25 +479,34 @@ class Environment:
 
     # --- waiting ---
 
-    def wait(self, seen: int, timeout_s: float, given_up: Callable[[], bool], but: str = "") -> int:
-        """Wait until the number of changes is not `seen`, the time is up or it is given up; return the number then.
+    def wait(
+        self, seen: Changes, timeout_s: float, given_up: Callable[[], bool], but: str = ""
+    ) -> tuple[bool, Changes]:
+        """Wait until there are other changes than `seen`, the time is up or it is given up.
 
         What the worker `but` has written here does not count, and does not wake.
+
+        Returns:
+            Whether there are others, and what is seen now.
         """
         end_s = time.monotonic() + timeout_s
         while True:
             rings = self._rings  # before the look: what is written after it rings again
-            own = self._written_by[but] if but else 0  # before the look, too: rather heard once too often
-            changes = self.read(lambda view: view.counter(CHANGES)) + self._deaths - own
+            now = (self.read(lambda view: view.counter(CHANGES)), self._deaths)
+            is_news = now[1] != seen[1] or now[0] - seen[0] != self._of(but, seen[0], now[0])
             left_s = end_s - time.monotonic()
-            if changes != seen or left_s <= 0 or given_up():
-                return changes
+            if is_news or left_s <= 0 or given_up():
+                return is_news, now
             look_s = _LOOK_S if self._bell.listen() else _POLL_S
             with self._rung:
                 if self._rings == rings and not given_up():
                     self._waiting.append(but)
                     self._rung.wait(min(left_s, look_s))
                     self._waiting.remove(but)
+
+    def _of(self, worker: str, after: int, until: int) -> int:
+        """Count the changes with numbers behind `after`, up to `until`, that a worker has written here."""
+        return sum(after < number <= until for number in tuple(self._own[worker])) if worker else 0
 
     def interrupt(self) -> None:
         """Make those who wait look whether they should give up."""
@@ -494,8 +516,6 @@ class Environment:
     def _on_ring(self, by: str = "") -> None:
         with self._rung:
             self._rings += 1
-            if by:
-                self._written_by[by] += 1
             # A thread that wakes up takes the interpreter from the one that goes on: nobody is woken for nothing.
             if not by or any(but != by for but in self._waiting):
                 self._rung.notify_all()

@@ -29,7 +29,7 @@ from interp.store import (
 from interp.tables import Transaction
 from stores._lmdb_change import Change
 from stores._lmdb_claim import ready
-from stores._lmdb_env import DURABILITIES, Options, acquire
+from stores._lmdb_env import DURABILITIES, Changes, Options, acquire
 from stores._lmdb_reader import LmdbReader, key_of
 from stores._lmdb_rows import encode_records
 from stores._lmdb_tables import View
@@ -220,12 +220,12 @@ class LmdbStore(LmdbReader):
 
     def changed(self, timeout_s: float, but: str = "") -> bool:
         """Wait until somebody wrote, or the time is up."""
-        seen: int = vars(self._seen).get(but, 0)
+        seen: Changes = vars(self._seen).get(but, (0, 0))
         try:
-            changes = self._env.wait(seen, timeout_s, lambda: self._closed, but)
+            is_news, now = self._env.wait(seen, timeout_s, lambda: self._closed, but)
         except UsageError:
             if self._closed:
                 return False
             raise
-        vars(self._seen)[but] = changes
-        return changes != seen
+        vars(self._seen)[but] = now
+        return is_news

@@ -3,13 +3,14 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.store import RunFilter, Status, Store
-from stores import lmdb, memory
+from interp.store import Batch, Create, RunFilter, Status, Store
+from stores import _lmdb_env, lmdb, memory
 from stores._lmdb_rows import Row
 from stores._lmdb_standing import Standing, Stood
 from tests.stores.children import Child, child, perform
@@ -116,4 +117,26 @@ def test_a_store_that_was_opened_anew_knows_nothing(tmp_path: Path) -> None:
 
     store = lmdb.open(url)
     assert [b"one", b"two"] * 2 == list(store.history("first"))
+    store.close()
+
+
+def test_a_look_between_a_workers_commit_and_its_ring_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = lmdb.open(f"lmdb://{tmp_path}/store")
+    store.changed(0, "ann")
+    looks: list[bool] = []
+    learn = _lmdb_env.Environment._learn  # pyright: ignore[reportPrivateUsage]  # the moment before the ring
+
+    def looked(*args: Any) -> None:
+        looks.append(store.changed(0, "ann"))
+        learn(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_lmdb_env.Environment, "_learn", looked)
+        store.commit(Batch(creates=[Create("a", "w", b"", b"")], by="ann"), 1)
+    store.commit(Batch(creates=[Create("b", "w", b"", b"")], by="bob"), 2)
+
+    assert [False] == looks
+    assert store.changed(0, "ann")
     store.close()

@@ -307,6 +307,15 @@ def test_a_worker_is_not_woken_by_its_own_batches_but_everybody_else_is(store: S
     assert [False, False, False] == [store.changed(0, but) for but in ("", "ann", "bob")]
 
 
+def test_a_change_by_another_is_heard_however_it_lies_among_the_workers_own(store: Store) -> None:
+    store.changed(0, "ann")
+    for number in range(40):
+        by = "bob" if number % 4 == 3 else "ann"
+        store.commit(Batch(creates=[attrs.evolve(RUN, run_id=f"order-{number}")], by=by), number)
+
+        assert (by == "bob") == store.changed(0, "ann")
+
+
 @pytest.mark.parametrize("waits", ["ann", "bob", ""])
 def test_who_waits_is_woken_by_the_batches_of_others(store: Store, waits: str) -> None:
     answers: list[bool] = []
