@@ -173,7 +173,7 @@ def test_a_worker_leaves_the_runs_of_other_programs_alone(
 
 def test_show_needs_no_code(interp: Interp, inline: Interp, begin: Begin, place: Path) -> None:
     process = begin("run", "flows.py:busy", "--id", "b")
-    wait_until(inline, "b", waits_for("end"))
+    wait_until(inline, "b", lambda document: waits_for("end")(document) and is_in("waiting")(document))
     process.kill()
     process.wait()
     (place / "flows.py").unlink()

@@ -108,7 +108,9 @@ def test_a_signal_is_taken_while_a_chain_goes_on_elsewhere() -> None:
         assert 3 == holding.result(WAIT)
 
 
-def test_a_timer_that_a_chain_sets_fires_though_the_workers_own_thread_sleeps() -> None:
+def test_a_timer_that_a_chain_sets_fires_though_the_workers_own_thread_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interp.runtime.worker._IDLE_S", 3_600.0)  # it never looks by itself
+
     @workflow
     def rests() -> Workflow[int]:
         number = yield from call(step, 1)
@@ -116,11 +118,8 @@ def test_a_timer_that_a_chain_sets_fires_though_the_workers_own_thread_sleeps() 
         return (yield from call(step, number))
 
     with Engine("memory:turns-timer") as engine:
-        time.sleep(0.05)  # the worker's own thread has gone to sleep, for seconds
-        begin = time.monotonic()
+        time.sleep(0.05)  # the worker's own thread has gone to sleep
         assert 3 == engine.start(rests).result(WAIT)
-
-    assert time.monotonic() - begin < 4  # not only when the worker looks by itself
 
 
 def test_a_retry_after_a_pause_in_a_chain_is_made() -> None:
