@@ -22,7 +22,6 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import CodeType, FrameType
@@ -35,6 +34,7 @@ from interp.definitions import workflow_of
 from interp.errors import EngineClosed
 from interp.runtime.attempts import Attempt, Deliver, perform
 from interp.runtime.creating import new_run
+from interp.runtime.receipt import Receipt
 from interp.runtime.requests import Start
 from interp.runtime.stores import open_store
 from interp.runtime.worker import Worker, WorkerOptions
@@ -168,7 +168,7 @@ def _run(
     contextvars.copy_context().run(worker.begin)
     with _profiled(seen, tell):
         for new in news:
-            worker.put(Start(new.create, definition, new.started, Future()))
+            worker.put(Start(new.create, definition, new.started, Receipt()))
         # Each turn takes what the one before has caused: two more than there are steps begin and end the runs.
         for _ in range(length + 2):
             worker.turn()

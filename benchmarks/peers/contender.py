@@ -144,6 +144,7 @@ class Contender:
         """Run a part of the driver in a process of its own, and of its own group, until it answers or is ready."""
         command = [python or self.python, str(_DRIVERS / (driver or self.driver)), part, str(size), place]
         variables = {**os.environ, **self.variables(), **({"BENCH_BLOCKS": "1"} if is_killed else {})}
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)  # else our tree, which nobody installed, is compiled each time
         log = ROOT / ".peers" / "logs" / f"{self.name}-{part}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as errors:

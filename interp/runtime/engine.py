@@ -7,7 +7,6 @@ import platform
 import secrets
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -27,6 +26,7 @@ from interp.runtime.deploys import Deploy
 from interp.runtime.forking import fork
 from interp.runtime.guard import GuardMode
 from interp.runtime.handles import Run, result_codec
+from interp.runtime.receipt import Receipt
 from interp.runtime.requests import Start, Tell
 from interp.runtime.schedules import (
     HEARD_WITHIN_S,
@@ -277,7 +277,7 @@ class Engine:
         return [Schedule(row.id, self.store, self._post, HEARD_WITHIN_S) for row in find_schedules(self.store)]
 
     def _post(self, run_id: str, event: Signalled) -> None:
-        done: Future[None] = Future()
+        done = Receipt[None]()
         self._worker.put(Tell(run_id, event, done))
         done.result()
 
@@ -417,7 +417,7 @@ class Engine:
         vet(definition, self._guard)
         run_id = secrets.token_hex(8) if run_id is None else _checked(run_id)
         new = new_run(definition, args, run_id, start_at=start_at, worker=self.name)
-        return Start(new.create, definition, new.started, Future())
+        return Start(new.create, definition, new.started, Receipt())
 
     def _request(self, starts: list[Start]) -> list[Run[Any]]:
         """Hand starts to the worker, all at once, and wait until they are durable."""

@@ -28,8 +28,9 @@ from interp.errors import (
 from interp.events import Asked, CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
 from interp.runtime.asking import answer
 from interp.runtime.live import decoded
+from interp.runtime.receipt import Receipt
 from interp.runtime.repeated import RepeatedCall, repeated_calls
-from interp.runtime.requests import Tell, Watch
+from interp.runtime.requests import Tell
 from interp.runtime.retrying import retry
 from interp.runtime.sealed import readable
 from interp.runtime.streams import Bell, Stream, Tail, looked, stream_of
@@ -55,7 +56,9 @@ class _Worker(Protocol):
     bell: Bell
     trouble: BaseException | None
 
-    def put(self, request: Tell | Watch) -> None: ...
+    def put(self, request: Tell) -> None: ...
+
+    def watch(self, run_id: str) -> Future[RunRow]: ...
 
     def ended(self, run_id: str) -> RunRow | None: ...
 
@@ -96,7 +99,7 @@ class Run(Generic[T]):
 
     def _awaited(self, timeout: timedelta | None) -> RunRow:
         """Wait for the run to end."""
-        watch = self._watch()
+        watch = self._worker.watch(self.id)
         try:
             return watch.result(None if timeout is None else timeout.total_seconds())
         except TimeoutError:
@@ -108,7 +111,7 @@ class Run(Generic[T]):
         """Wait for the run to end, on an event loop; raises what `result` raises."""
         row = self._worker.ended(self.id)
         if row is None:
-            row = yield from asyncio.wrap_future(self._watch()).__await__()
+            row = yield from asyncio.wrap_future(self._worker.watch(self.id)).__await__()
         return self._value(row)
 
     def signal(self, name: str, payload: Any = None, *, type: Any = None) -> None:
@@ -297,14 +300,9 @@ class Run(Generic[T]):
         return repeated_calls(self.history())
 
     def _tell(self, event: Signalled | Asked | CancelRequested) -> None:
-        done: Future[None] = Future()
+        done = Receipt[None]()
         self._worker.put(Tell(self.id, event, done))
         done.result()
-
-    def _watch(self) -> Future[RunRow]:
-        watch: Future[RunRow] = Future()
-        self._worker.put(Watch(self.id, watch))
-        return watch
 
     def _value(self, row: RunRow) -> T:
         # A run may have begun under an older version than it was asked for, or have gone on in a newer one.

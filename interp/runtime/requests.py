@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from typing import TypeAlias
 
 import attrs
@@ -10,9 +9,10 @@ import attrs
 from interp.definitions import WorkflowDefinition
 from interp.events import Asked, CancelRequested, Signalled, Started
 from interp.runtime.attempts import Beat, Completion, Told
-from interp.store import Create, RunRow, Why
+from interp.runtime.receipt import Receipt
+from interp.store import Create, Why
 
-__all__ = ["Input", "Nudge", "Start", "Stop", "Tell", "Wake", "Watch"]
+__all__ = ["Input", "Look", "Nudge", "Start", "Stop", "Tell", "Wake"]
 
 
 @attrs.define(eq=False)
@@ -22,7 +22,7 @@ class Start:
     create: Create
     definition: WorkflowDefinition
     started: Started
-    done: Future[Why | None]
+    done: Receipt[Why | None]
 
 
 @attrs.define(eq=False)
@@ -31,15 +31,14 @@ class Tell:
 
     run_id: str
     event: Signalled | Asked | CancelRequested
-    done: Future[None]
+    done: Receipt[None]
 
 
-@attrs.define(eq=False)
-class Watch:
-    """Wait for a run. `done` gets its row when it has ended or is parked."""
+@attrs.frozen
+class Look:
+    """Somebody waits for a run that is not in the worker's memory: it may have ended, or be another one's."""
 
     run_id: str
-    done: Future[RunRow]
 
 
 @attrs.frozen
@@ -59,4 +58,4 @@ class Nudge:
     """A turn was given on another thread: there may be something to do sooner than it seemed."""
 
 
-Input: TypeAlias = Completion | Beat | Told | Start | Tell | Watch | Wake | Stop | Nudge
+Input: TypeAlias = Completion | Beat | Told | Start | Tell | Look | Wake | Stop | Nudge

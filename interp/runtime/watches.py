@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future
 
 from interp.errors import UnknownRun
-from interp.runtime.requests import Watch
 from interp.store import RunRow, Status, Store
 
 __all__ = ["Watches"]
 
 
 class Watches:
-    """The callers that wait for runs; used by the worker's thread alone."""
+    """The callers that wait for runs. They come on any thread; the one that gives a turn looks for them."""
 
     def __init__(self, store: Store, worker: str) -> None:
         """Begin with nobody waiting.
@@ -23,13 +23,17 @@ class Watches:
         """
         self._store = store
         self._worker = worker
+        self._lock = threading.Lock()
         self._waiting: dict[str, list[Future[RunRow]]] = {}
         self._foreign: set[str] = set()
 
-    def add(self, watch: Watch) -> None:
-        """Let a caller wait."""
-        others = [done for done in self._waiting.get(watch.run_id, ()) if not done.cancelled()]
-        self._waiting[watch.run_id] = [*others, watch.done]
+    def add(self, run_id: str) -> Future[RunRow]:
+        """Let a caller wait, from now on; returns what gets the row of the run when it has ended or is parked."""
+        done: Future[RunRow] = Future()
+        with self._lock:
+            others = [other for other in self._waiting.get(run_id, ()) if not other.cancelled()]
+            self._waiting[run_id] = [*others, done]
+        return done
 
     def look(self, run_id: str) -> None:
         """Tell those who wait for a run, if it has ended or is parked; else note whether somebody else will end it."""
@@ -57,11 +61,13 @@ class Watches:
             self.look(run_id)
 
     def refuse(self, trouble: BaseException) -> None:
-        """Tell everyone that nothing more will come."""
+        """Tell everyone that nothing more will come; called on any thread."""
         for run_id in list(self._waiting):
             for done in self._taken(run_id):
                 done.set_exception(trouble)
 
     def _taken(self, run_id: str) -> list[Future[RunRow]]:
         """Take out those who still wait for a run: an await may have been given up."""
-        return [done for done in self._waiting.pop(run_id) if done.set_running_or_notify_cancel()]
+        with self._lock:
+            waiting = self._waiting.pop(run_id, ())
+        return [done for done in waiting if done.set_running_or_notify_cancel()]

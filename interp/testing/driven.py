@@ -16,7 +16,7 @@ from interp.definitions import find_workflow
 from interp.errors import EngineClosed, UsageError
 from interp.fibers import Issued
 from interp.runtime.live import LiveRun
-from interp.runtime.requests import Start, Tell, Watch
+from interp.runtime.requests import Start, Tell
 from interp.runtime.streams import Bell
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
 from interp.store import RunRow, Status, Store
@@ -79,17 +79,18 @@ class DrivenWorker(Worker):
 
     # What handles ask for.
 
-    def put(self, request: Start | Tell | Watch) -> None:
+    def put(self, request: Start | Tell) -> None:
         """Hand a request in, and let happen what answers it."""
-        if threading.get_ident() != self._owner:
-            raise UsageError("a test's engine works on the thread that made it, and cannot be asked by another one")
+        self._check_owner()
         super().put(request)
-        if isinstance(request, Watch):
-            self._await(request, None)
-            return
         with self.clock.held():
-            while not request.done.done():
+            while not request.done.done:
                 self._give_turn()
+
+    def watch(self, run_id: str) -> Future[RunRow]:
+        """Let things happen until a run has ended."""
+        self._check_owner()
+        return self._awaited(run_id, None)
 
     def wait_for(self, run_id: str, within: timedelta) -> Future[RunRow]:
         """Let things happen until a run has ended.
@@ -98,18 +99,19 @@ class DrivenWorker(Worker):
             TimeoutError: It has not ended within so much virtual time.
             NothingHappens: It never will.
         """
-        watch = Watch(run_id, Future())
-        super().put(watch)
-        self._await(watch, within)
-        return watch.done
+        return self._awaited(run_id, within)
 
-    def _await(self, watch: Watch, within: timedelta | None) -> None:
-        run_id, done = watch.run_id, watch.done
+    def _check_owner(self) -> None:
+        if threading.get_ident() != self._owner:
+            raise UsageError("a test's engine works on the thread that made it, and cannot be asked by another one")
+
+    def _awaited(self, run_id: str, within: timedelta | None) -> Future[RunRow]:
+        done = super().watch(run_id)
         until = None if within is None else self.clock.now + within
         with self.clock.held():
             for _ in range(_MOST_STEPS):
                 if done.done():
-                    return
+                    return done
                 if not self._step(until):
                     if until is None:
                         raise NothingHappens(self._why_stuck(run_id))

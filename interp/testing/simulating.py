@@ -16,7 +16,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -35,6 +34,7 @@ from interp.replay import replay
 from interp.runtime.attempts import Attempt, Completion, idempotency_key
 from interp.runtime.creating import new_run
 from interp.runtime.live import microseconds
+from interp.runtime.receipt import Receipt
 from interp.runtime.requests import Start
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
 from interp.store import Batch, Post, Refusal, RunFilter, RunRow, Store
@@ -362,7 +362,7 @@ class _World:
         encoded = self.play.definition.arguments.encode(self.play.args, {})
         new = new_run(self.play.definition, encoded, run_id, start_at=None, worker=hand.name)
         started = msgspec.structs.replace(new.started, seed=random.Random(f"{self.seed} {run_id}").randbytes(16))
-        start = Start(attrs.evolve(new.create, start=encode_event(started)), self.play.definition, started, Future())
+        start = Start(attrs.evolve(new.create, start=encode_event(started)), self.play.definition, started, Receipt())
         hand.put(start)
         self._later(1.0, partial(self._see_to, run_id))
 
