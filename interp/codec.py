@@ -58,12 +58,13 @@ class ValueCodec(Generic[T]):
         type: The annotation.
     """
 
-    __slots__ = ("_form", "type")
+    __slots__ = ("_atom", "_form", "type")
 
     def __init__(self, annotation: Any, form: Form) -> None:
         """Join an annotation and its form; see `codec_for`."""
         self.type = annotation
         self._form = form
+        self._atom = form.cls if form.is_atom else None  # values of just this class are written and read as they are
 
     def __repr__(self) -> str:
         """Name the annotation."""
@@ -76,7 +77,7 @@ class ValueCodec(Generic[T]):
             NotEncodable: If the value, or a part of it, does not fit the annotation or has no JSON form.
         """
         try:
-            return _encode_json(self._form.lower(value))
+            return _encode_json(value if type(value) is self._atom else self._form.lower(value))
         except Misfit as misfit:
             raise _not_encodable("$", misfit) from None
         except _UNWRITABLE as error:
@@ -89,7 +90,10 @@ class ValueCodec(Generic[T]):
             NotDecodable: If the JSON does not fit the annotation.
         """
         try:
-            value: T = self._form.lift(_decode_json(data))
+            plain: Any = _decode_json(data)
+            value: T = plain
+            if type(plain) is not self._atom:
+                value = self._form.lift(plain)
         except Misfit as misfit:
             raise _not_decodable("$", misfit) from None
         except _UNREADABLE as error:
@@ -139,6 +143,7 @@ class _Plan:
         forms: One for each parameter.
         lowers: The forms' `lower`, for the loop of the hot path.
         lifts: Likewise `lift`.
+        atoms: The classes of the values, when all of them are plain already; None when one may not be.
         fewest: How many positional arguments fill the slots directly, at least.
         most: ... and at most; -1 where keyword-only or variadic parameters need binding.
         result: The codec of what the function returns.
@@ -148,6 +153,7 @@ class _Plan:
     forms: tuple[Form, ...]
     lowers: tuple[Callable[[Any], Any], ...]
     lifts: tuple[Callable[[Any], Any], ...]
+    atoms: tuple[type | None, ...] | None
     fewest: int
     most: int
     result: ValueCodec[Any]
@@ -201,6 +207,8 @@ class ArgumentsCodec:
         values = args if not kwargs and plan.fewest <= len(args) <= plan.most else self._bind(plan, args, kwargs)
         plains: list[Any] = []
         try:
+            if tuple(map(type, values)) == plan.atoms:
+                return _encode_json(values)
             for lower, value in zip(plan.lowers, values, strict=False):
                 plains.append(lower(value))
             return _encode_json(plains)
@@ -217,6 +225,8 @@ class ArgumentsCodec:
         """
         plan = self._plan or self._make_plan()
         plains = self._read_slots(data)
+        if tuple(map(type, plains)) == plan.atoms:
+            return tuple(plains), {}
         args: list[Any] = []
         if plan.fewest <= len(plains) <= plan.most:
             try:
@@ -270,6 +280,7 @@ class ArgumentsCodec:
             forms=forms,
             lowers=tuple(form.lower for form in forms),
             lifts=tuple(form.lift for form in forms),
+            atoms=tuple(form.cls for form in forms) if is_simple and all(form.is_atom for form in forms) else None,
             fewest=sum(parameter.default is parameter.empty for parameter in parameters),
             most=len(parameters) if is_simple else -1,
             result=codec_for(result_type(self.signature, names, is_generator=scope.is_generator)),

@@ -236,7 +236,7 @@ class Interpreter:
         self._at = _NEVER
         self._root: Fiber | None = None
         self._scheduler = Scheduler(self._perform, self._withdraw)
-        self._timers: list[tuple[datetime, int, str]] = []
+        self.timers: list[tuple[datetime, int, str]] = []  # a heap; some may be of commands that wait no more
         self._timer_count = 0
         self._waiters: dict[tuple[str, str], deque[str]] = {}  # by kind and name
         self._patches: set[str] = set()
@@ -364,7 +364,7 @@ class Interpreter:
     @property
     def next_due(self) -> datetime | None:
         """When the next timer fires; None when there is none."""
-        timers = self._timers
+        timers = self.timers
         while timers:
             due, _, command_id = timers[0]
             if command_id in self.pending:
@@ -375,7 +375,7 @@ class Interpreter:
     def due_timer(self, now: datetime) -> str | None:
         """Return the command of the earliest timer that has fired by now, or None."""
         due = self.next_due
-        return self._timers[0][2] if due is not None and due <= now else None
+        return self.timers[0][2] if due is not None and due <= now else None
 
     def owes(self, request_id: str) -> bool:
         """Tell whether a request has come in and is not answered."""
@@ -436,13 +436,13 @@ class Interpreter:
         scheduler = self._scheduler
         token = _at_work.set(self)
         try:
-            scheduler.run()
+            is_endless = scheduler.run()
         finally:
             _at_work.reset(token)
         self.length += 1
         root = self._root
         assert root is not None
-        if root.state is State.ENDED or self._continued is not None or not self.pending or scheduler.is_endless:
+        if root.state is State.ENDED or self._continued is not None or not self.pending or is_endless:
             self.outcome = self._settle(root)
             self.pending.clear()
             self.close()
@@ -650,7 +650,8 @@ class Interpreter:
     # Commands.
 
     def _perform(self, fiber: Fiber, yielded: Any) -> Any:
-        handler = self._HANDLERS.get(cast("Any", type(yielded)))
+        kind: type[Any] = type(yielded)  # pyright: ignore[reportUnknownVariableType]
+        handler = self._HANDLERS.get(kind)
         if handler is None:
             raise NotACommand(brief(yielded), where(fiber.generator), _cure(yielded))
         return handler(self, fiber, yielded)
@@ -663,7 +664,7 @@ class Interpreter:
         self._scheduler.block(issued.fiber, issued)
         if issued.due is not None:
             self._timer_count += 1
-            heapq.heappush(self._timers, (issued.due, self._timer_count, issued.id))
+            heapq.heappush(self.timers, (issued.due, self._timer_count, issued.id))
 
     def _note(self, fiber: Fiber, command: Command[Any], record: Record) -> None:
         """Record a command that is answered at once."""
@@ -673,7 +674,7 @@ class Interpreter:
         definition = activity_of(command.fn)
         payload = definition.arguments.encode(command.args, command.kwargs)
         command_id = fiber.next_id()
-        record = Record(command_id, "call", definition.name, payload, self._line(fiber))
+        record = Record(command_id, "call", definition.name, payload, where(fiber.generator) or fiber.where)
         compare = command.with_options.compare or self.definition.compare
         self._issue(Issued(command_id, command, record, compare, fiber, definition))
         return BLOCKED

@@ -145,19 +145,19 @@ class Scheduler:
                 waiting.append((fiber, True))
                 waiting.extend((below, False) for below in reversed(_below(fiber)))
 
-    @property
-    def is_endless(self) -> bool:
-        """Whether `run` gave up."""
-        return bool(self._ready)
+    def run(self) -> bool:
+        """Run fibers until all are blocked or ended; gives up on those that start and answer each other for ever.
 
-    def run(self) -> None:
-        """Run fibers until all are blocked or ended; gives up on those that start and answer each other for ever."""
+        Returns:
+            Whether it gave up.
+        """
         ready = self._ready
         for _ in range(_MOST_TURNS):
             if not ready:
-                return
+                return False
             fiber, value, error = ready.popleft()
             self._advance(fiber, value, error)
+        return bool(ready)
 
     def close(self) -> None:
         """Drop all fibers, the innermost first; what their cleanup yields is ignored."""

@@ -304,15 +304,16 @@ class Change:
         if append.restart:
             self._drop(self._tables.journal, run)
         self._lengthen(run, append, records)
-        row = before
-        if not _only_longer(before, append):
+        if _only_longer(before, append):
+            self.stood[run] = Stood(before, append.index + len(records))
+        else:
             taken = sum(self._txn.delete(inbox_key(run, number), db=self._tables.inbox) for number in append.consumed)
             row = self._appended(run, before, append, taken)
             if row != before:
                 self._write_row(run, before, row)
-        self._remember(run, row, append.index + len(records))
-        if row.owner == NOBODY or append.restart:
-            self.wakes = True
+            self._remember(run, row, append.index + len(records))
+            if row.owner == NOBODY or append.restart:
+                self.wakes = True
         return None
 
     def _append_first(self, run: bytes, append: Append, records: Sequence[bytes]) -> Why | None:

@@ -140,9 +140,10 @@ def encode_records(records: Sequence[bytes], start: int, at_us: int) -> list[byt
     Done before the write transaction begins: others wait while that lasts.
     """
     pack = _STAMP.pack
-    return [
-        pack(crc32(record, crc32(pack(index, at_us))), at_us) + record for index, record in enumerate(records, start)
-    ]
+    encoded: list[bytes] = []
+    for index, record in enumerate(records, start):  # a comprehension is a call of its own on Python 3.11
+        encoded.append(pack(crc32(record, crc32(pack(index, at_us))), at_us) + record)
+    return encoded
 
 
 def decode_record(key: bytes, value: bytes) -> tuple[int, bytes]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
+import msgspec
 
 from stores._lmdb_rows import Row
 
@@ -20,8 +20,7 @@ __all__ = ["Standing", "Stood"]
 _MOST = 10_000
 
 
-@attrs.define(eq=False)
-class Stood:
+class Stood(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A run as one of our transactions left it.
 
     Attributes:

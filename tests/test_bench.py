@@ -75,6 +75,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contenders, "ROOT", tmp_path)
     monkeypatch.setattr("benchmarks.bench.ROOT", tmp_path)
     monkeypatch.setattr(contenders, "_PEERS", tmp_path / ".peers")
+    monkeypatch.setattr("benchmarks.bench._MOST_TIMES", 1)
 
 
 def test_systems_take_turns(tmp_path: Path) -> None:
@@ -91,6 +92,24 @@ def test_a_system_that_takes_too_long_is_not_asked_for_more(tmp_path: Path) -> N
     assert [10] == slow.asked
     assert [10, 20, 10, 10] == quick.asked
     assert ["more than 5 s"] == [line["problem"] for line in lines if line["contender"] == "slow"]
+
+
+def test_what_takes_moments_is_repeated_and_the_median_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.bench._MOST_TIMES", 3)
+    answers = iter([7.0, 1.0, 5.0, 2.0, 2.0, 2.0])
+    lines = measure(tmp_path, Peer("a", lambda _: next(answers)), rounds=1)
+
+    assert [5.0, 2.0] == [line["numbers"]["per_s"] for line in lines]
+    assert [3, 3] == [line["times"] for line in lines]
+
+
+def test_what_takes_longer_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.bench._MOST_TIMES", 3)
+    monkeypatch.setattr("benchmarks.bench._SHORT_S", 0)
+    peer = Peer("a", float)
+    measure(tmp_path, peer, rounds=1)
+
+    assert [10, 20] == peer.asked
 
 
 def test_a_system_that_fails_gets_a_second_chance(tmp_path: Path) -> None:

@@ -330,13 +330,12 @@ class CallInfo:
             raise Cancelled(f"nobody waits for attempt {self.attempt} of {self.idempotency_key} any more")
 
 
-_current: ContextVar[CallInfo] = ContextVar("interp_current_call")
+_current: ContextVar[Attempt] = ContextVar("interp_current_call")
 
 
 def attempt_at_work() -> Attempt | None:
     """Return the attempt that is made here; None outside of activities."""
-    call = _current.get(None)
-    return None if call is None else call._attempt  # pyright: ignore[reportPrivateUsage]  # hidden from users only
+    return _current.get(None)
 
 
 def current_call() -> CallInfo:
@@ -346,17 +345,18 @@ def current_call() -> CallInfo:
         UsageError: Called outside an activity that a workflow called.
     """
     try:
-        return _current.get()
+        return CallInfo(_current.get())
     except LookupError:
         raise UsageError("current_call() is for the inside of an activity that a workflow has called") from None
 
 
 def perform(attempt: Attempt) -> Completion:
     """Run a sync activity on this thread, which has taken it."""
-    token = _current.set(CallInfo(attempt))
+    token = _current.set(attempt)
+    definition = attempt.definition
     try:
-        args, kwargs = attempt.definition.arguments.decode(attempt.payload)
-        value = attempt.fn(*args, **kwargs)
+        args, kwargs = definition.arguments.decode(attempt.payload)
+        value = (attempt.reconcile or definition.fn)(*args, **kwargs)
         return _returned(attempt, value)
     except BaseException as error:  # noqa: BLE001  whatever an activity raises is the end of its attempt
         return _raised(attempt, error)
@@ -367,7 +367,7 @@ def perform(attempt: Attempt) -> Completion:
 
 async def perform_async(attempt: Attempt) -> Completion:
     """Run an async activity in the current task, which has taken it."""
-    _current.set(CallInfo(attempt))  # a task has a context of its own
+    _current.set(attempt)  # a task has a context of its own
     try:
         args, kwargs = attempt.definition.arguments.decode(attempt.payload)
         value = await attempt.fn(*args, **kwargs)

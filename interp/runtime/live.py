@@ -245,6 +245,8 @@ class LiveRun(msgspec.Struct, eq=False):
 
     def due(self) -> datetime | None:
         """When the run must be looked at though nobody tells: the next timer or the next attempt."""
+        if not (self.backoff or self.interpreter.timers):
+            return None  # nearly always, and asked twice for each step
         timer = self.interpreter.next_due
         if self.backoff:
             attempt = min(self.backoff.values())

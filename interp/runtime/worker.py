@@ -97,6 +97,8 @@ _ASKED: dict[Why, str] = {"differs": "child", "unknown": "send", "ended": "send"
 # How long the thread of an activity waits for another one's turn to end, before it leaves its completion to that one.
 _PATIENT_S = 0.005
 
+_GOING_ON = (Status.RUNNING, Status.WAITING)
+
 # An idle worker looks at the store so often anyway, in case that a wake-up was lost.
 _IDLE_S = 5.0
 
@@ -450,7 +452,7 @@ class Worker:
                 self._check_length(run, at)
         if self._capture is not None:
             self._keep_lines(run)
-        return run.took_in
+        return not run.parked or run.took_in
 
     def _check_length(self, run: LiveRun, at: datetime) -> None:
         if self._options.budget.has_outgrown(run.interpreter.length, run.interpreter.told_records):
@@ -772,11 +774,16 @@ class Worker:
 
     def _heed(self, batch: Batch) -> None:
         """Do what others do who hear of a batch: the store does not tell its own worker."""
-        appends = batch.appends
-        if batch.transacts or batch.emissions or any(map(_is_heard, appends)):
+        is_heard = bool(batch.transacts or batch.emissions)  # by readers of streams, or of the ends of runs
+        is_due = bool(batch.transacts or batch.posts)
+        for append in batch.appends:
+            if append.emits or append.restart or append.status not in _GOING_ON:
+                is_heard = True
+            if append.creates or append.posts or append.release:
+                is_due = True
+        if is_heard:
             self.bell.ring()
-        if batch.transacts or batch.posts or any(each.creates or each.posts or each.release for each in appends):
-            self._woken = True
+        self._woken = self._woken or is_due
 
     def _performances(self, turn: Turn, now: datetime, *, draining: bool) -> list[Performance]:
         """Prepare the transacts that are ready, for this commit."""
@@ -804,11 +811,14 @@ class Worker:
     def _written(self, run: LiveRun, now: datetime, *, dispatch: bool) -> list[Attempt]:
         """Go on with a run whose records are durable; returns the attempts to begin."""
         issued = run.committed()
-        if run.outcome is not None or run.parked:
+        if run.interpreter.outcome is not None or run.parked:
             self._forget(run)
             self._watches.look(run.run_id)
             return []
-        attempts = [self._dispatcher.attempt(run, call, now) for call in issued] if dispatch else []
+        attempts: list[Attempt] = []
+        if dispatch:
+            for call in issued:
+                attempts.append(self._dispatcher.attempt(run, call, now))  # noqa: PERF401  a comprehension is a call
         run.left = run.left or (bool(issued) and not dispatch)
         if run.transacts and dispatch:
             self._turn.ready[run.run_id] = run
@@ -869,11 +879,6 @@ class Worker:
         """Refuse what nobody will take in any more; called from any thread."""
         for taken in self._inbox.take(sys.maxsize):
             _refuse(taken, trouble)
-
-
-def _is_heard(append: Append) -> bool:
-    """Whether readers of the run's streams, or of its end, have something to hear."""
-    return bool(append.emits) or append.restart or append.status not in (Status.RUNNING, Status.WAITING)
 
 
 def _refuse(taken: Input, trouble: BaseException) -> None:

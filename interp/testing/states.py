@@ -29,7 +29,7 @@ _SILENT = frozenset({
     "length", "losses", "outcome", "has_told_time",  # what was
     "_started", "_started_at", "_root", "_allowed", "_continued", "_dropped",
     "_at", "_issued", "_withdrawn", "_annotated", "_refusals", "_timer_count",  # about the last step only
-    "pending", "_timers", "_waiters", "_scheduler", "_patches", "mailbox",  # read by themselves
+    "pending", "timers", "_waiters", "_scheduler", "_patches", "mailbox",  # read by themselves
 })  # fmt: skip
 _SILENT_OF_SCHEDULER = frozenset({"_perform", "_withdraw", "_ready", "alive", "tasks"})
 _SILENT_OF_COMMAND = frozenset({"fn", "args", "kwargs", "parts", "part", "payload"})
@@ -92,7 +92,7 @@ def _interpreter(reader: Reader, play: Play) -> None:
 
 def _timers(run: Interpreter, play: Play) -> list[tuple[str, timedelta]]:
     """Return the timers in the order in which they fire, with how long they still run."""
-    timers: list[Any] = sorted(vars(run)["_timers"])
+    timers = sorted(run.timers)
     return [(command_id, due - play.now) for due, _, command_id in timers if command_id in run.pending]
 
 
