@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 import lmdb
+from msgspec.structs import replace
 
 from interp.store import (
     Append,
@@ -227,7 +228,7 @@ class Change:
             return "ended"
         self._txn.put(inbox_key(run, before.posted), post.body, db=self._tables.inbox)
         due_us = None if before.status is Status.PARKED else _sooner(before.due_us, now_us)
-        row = attrs.evolve(before, posted=before.posted + 1, waiting=before.waiting + 1, due_us=due_us)
+        row = replace(before, posted=before.posted + 1, waiting=before.waiting + 1, due_us=due_us)
         self._write_row(run, before, row)
         self.wakes = True
         return None
@@ -237,7 +238,7 @@ class Change:
         before = self.view.row(run)
         if before.status is not Status.PARKED:
             return False
-        row = attrs.evolve(before, status=Status.RUNNING, due_us=now_us)
+        row = replace(before, status=Status.RUNNING, due_us=now_us)
         if release is None:
             self._note_parking(run, Parking())
         else:
@@ -255,7 +256,7 @@ class Change:
         if before.status is not Status.FAILED or (end[0] if end else 0) != reopen.length:
             return False
         # Readers see by the number of restarts that what they have read is not what they would go on with.
-        row = attrs.evolve(before, status=Status.PENDING, due_us=now_us, restarts=before.restarts + 1)
+        row = replace(before, status=Status.PENDING, due_us=now_us, restarts=before.restarts + 1)
         if reopen.record is None:
             self._drop(self._tables.journal, run)
             row.began_us = now_us
@@ -279,7 +280,7 @@ class Change:
         lost = None
         if before.owner != worker:
             lost = self.view.worker_name(before.owner)
-            self._write_row(run, before, attrs.evolve(before, owner=worker, token=before.token + 1))
+            self._write_row(run, before, replace(before, owner=worker, token=before.token + 1))
         return Claim(self.view.listed(run), self.view.messages(run), lost)
 
     # --- the hot path ---
@@ -353,7 +354,7 @@ class Change:
 
     def _appended(self, run: bytes, before: Row, append: Append, taken: int) -> Row:
         """Return the row as it is after the append, which has taken so many messages from the inbox."""
-        row = attrs.evolve(before, status=append.status, due_us=append.due_us, waiting=before.waiting - taken)
+        row = replace(before, status=append.status, due_us=append.due_us, waiting=before.waiting - taken)
         if append.restart:
             row.began_us = append.at_us
             row.restarts += 1

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from zlib import crc32
 
 import attrs
+import msgspec
 
 from interp.errors import JournalCorrupt
 from interp.store import RunRow, Status
@@ -169,8 +170,7 @@ def record_time(value: bytes) -> int:
     return at_us
 
 
-@attrs.define
-class Row:
+class Row(msgspec.Struct, gc=False):
     """A run's row. It changes less often than its journal grows: length and time come from the last record.
 
     Attributes:
