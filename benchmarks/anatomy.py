@@ -2,9 +2,10 @@
 
     python -m benchmarks.anatomy [--rounds 5] [--store DIR]
 
-A chain of 1,000 calls in one run, with syncs and without; runs of one step, from start to result; and what steps leave
-on the disk. Beside them a loop of LMDB commits of one put. What lies between two commits is ours: feeding, encoding,
-dispatching, the activity. Without syncs it is faster, as no core goes to sleep meanwhile and its caches stay warm.
+A chain of 1,000 calls in one run, with syncs and without; runs of one step, from start to result; many runs at once,
+and what they leave on the disk; and replay. Beside them a loop of LMDB commits of one put. What lies between two
+commits is ours: feeding, encoding, dispatching, the activity. Without syncs it is faster, as no core goes to sleep
+meanwhile and its caches stay warm.
 """
 
 from __future__ import annotations
@@ -14,17 +15,23 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from benchmarks.limits import lmdb_commit, raw_sync
 from interp import Engine, Workflow, activity, call, workflow
+from interp.definitions import workflow_of
+from interp.events import decode_transition
+from interp.replay import replay
+from interp.runtime import executors
+from interp.runtime.worker import Worker
 from stores._lmdb_env import Environment
 
 _STEPS = 1_000
 _RUNS = 200
+_RECORDS = 5_000
 
 
 @activity
@@ -88,6 +95,81 @@ def one_step(url: str) -> dict[str, float]:
     return {name: statistics.median(column) * 1e6 for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
+def at_once(url: str) -> dict[str, float]:
+    """Take 200 runs of 10 steps apart; microseconds per step. All threads share one interpreter lock."""
+    spent = {"turns": 0.0, "activities": 0.0}
+
+    def timed(where: Any, name: str, key: str, clock: Callable[[], float]) -> Callable[[], None]:
+        plain = getattr(where, name)
+
+        def measured(*args: Any) -> Any:
+            begin = clock()
+            try:
+                return plain(*args)
+            finally:
+                spent[key] += clock() - begin
+
+        setattr(where, name, measured)
+        return lambda: setattr(where, name, plain)
+
+    with Engine(url) as engine, _commits() as seen:
+        engine.start(count, 3).result()
+        undo = [
+            timed(Worker, "turn", "turns", time.perf_counter),
+            timed(executors, "perform", "activities", time.thread_time),
+        ]
+        try:
+            seen.clear()
+            begin, caller = time.perf_counter(), time.thread_time()
+            runs = engine.start_many(count, [(f"run-{number}", (10,)) for number in range(_RUNS)])
+            assert {run.result() for run in runs} == {10}
+            caller, elapsed = time.thread_time() - caller, time.perf_counter() - begin
+        finally:
+            for each in undo:
+                each()
+    commits = sum(end - begin for begin, end in seen)
+    parts = {
+        "on the clock": elapsed,
+        "turns, without their commits": spent["turns"] - commits,
+        "commits": commits,
+        "activities, processor": spent["activities"],
+        "the caller, processor": caller,
+    }
+    return {name: seconds / (10 * _RUNS) * 1e6 for name, seconds in parts.items()}
+
+
+def replaying(url: str) -> dict[str, float]:
+    """Take replay apart; microseconds per record."""
+    with Engine(url) as engine:
+        run = engine.start(count, _RECORDS)
+        run.result()
+        records = list(engine.store.history(run.id))
+
+    def code() -> None:
+        generator = count(_RECORDS)
+        sent: int | None = None
+        with suppress(StopIteration):
+            while True:
+                _ = generator.send(sent)
+                sent = (sent or 0) + 1
+
+    whole = _best(lambda: replay(workflow_of(count), map(decode_transition, records), run_id=run.id))
+    return {
+        "in all": whole,
+        "decoding its record": _best(lambda: [decode_transition(record) for record in records]),
+        "the workflow's own code": _best(code),
+    }
+
+
+def _best(work: Callable[[], object]) -> float:
+    times: list[float] = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times) / _RECORDS * 1e6
+
+
 def disk(url: str, place: Path) -> dict[str, float]:
     """Return by how many bytes per step the store grows with 200 runs of 10 steps, and with the same again."""
     with Engine(url) as engine:
@@ -119,14 +201,16 @@ def main() -> None:
                 "a chain, each step": chain(f"lmdb://{place}/chain"),
                 "the same without syncs": chain(f"lmdb://{place}/unsynced?durability=none"),
                 "a run of one step": one_step(f"lmdb://{place}/one"),
+                "200 x 10, each step": at_once(f"lmdb://{place}/at-once"),
+                "replay, each record": replaying(f"lmdb://{place}/replay?durability=none"),
                 "200 x 10, disk per step": disk(f"lmdb://{place}/disk", place / "disk"),
             }
             for what, numbers in parts.items():
                 for part, us in numbers.items():
                     found.setdefault((what, part), []).append(us)
-    print(f"{'':<26}{'':<28}{'us':>8}{'min':>8}{'max':>8}")
+    print(f"{'':<26}{'':<28}{'us':>8}{'min':>8}{'max':>8}", flush=True)
     for (what, part), values in found.items():
-        print(f"{what:<26}{part:<28}{statistics.median(values):>8.0f}{min(values):>8.0f}{max(values):>8.0f}")
+        print(f"{what:<26}{part:<28}{statistics.median(values):>8.1f}{min(values):>8.1f}{max(values):>8.1f}")
 
 
 if __name__ == "__main__":
