@@ -30,21 +30,26 @@ class Receipt(Generic[T]):
     def result(self) -> T:
         """Wait for the answer; returns the value or raises the exception."""
         with self._came:
-            if self._error is not None:
-                raise self._error
+            error = self._error
+        if error is None:
             return self._value
+        try:
+            raise error
+        finally:
+            del self, error  # the error holds this frame: it must not hold the error
 
     def set_result(self, value: T) -> None:
         """Answer with a value."""
+        assert not self.done, "answered twice"
         self._value = value
-        self._answer()
+        self._answered()
 
     def set_exception(self, error: BaseException) -> None:
         """Answer with an exception."""
-        self._error = error
-        self._answer()
-
-    def _answer(self) -> None:
         assert not self.done, "answered twice"
+        self._error = error
+        self._answered()
+
+    def _answered(self) -> None:
         self.done = True
         self._came.release()
