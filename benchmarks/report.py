@@ -29,8 +29,9 @@ _INTRO = """\
 % This page is written by `python -m benchmarks.bench --report`: change benchmarks/report.py, not this.
 
 What the library exists for, measured beside the others: durable steps, replay, recovery, many waiting runs. All systems
-ran on one machine, in one run, in turns; each measurement was made by a fresh process on a fresh database. Numbers are
-medians, with the smallest and the largest in parentheses. Compare ratios: another disk gives other numbers.
+ran on one machine, in one run, in turns; each measurement was made by a fresh process on a fresh database, and what
+takes moments up to five times in each round. Numbers are medians of the rounds, with the smallest and the largest in
+parentheses. Compare ratios: another disk gives other numbers.
 
 Each system ran at its own full durability, with its own documented settings; where a documented setting was tuned, it
 was tuned in its favour: [the systems](#the-systems). Some peers need a server, or a cloud, that no package contains:
@@ -41,28 +42,40 @@ durable peers counts them.
 _BOUNDS = """\
 ## Where the time goes, and where goals end
 
-`python -m benchmarks.anatomy` takes a step apart. On the machine of 2026-11-22, when it had nothing else to do:
+`python -m benchmarks.anatomy` takes a step apart: here 15 times, after the measurements above, on a machine that is
+shared with others and at some moments half as fast.
 
-| | microseconds |
-| --- | --- |
-| rulers: write + fdatasync; an LMDB commit of one put | 97; 279 (219 - 285) |
-| a chain of calls, each step: in the commit | 231 (223 - 306) |
-| a chain of calls, each step: between two commits | 62 (62 - 86) |
-| the same without syncs: between two commits | 44 at best |
-| a run of one step: its two commits | 356 and 311 |
-| a run of one step: before, between and after them | 153, 273 and 174 |
+| microseconds | at best | median |
+| --- | --- | --- |
+| rulers: write + fdatasync | 86 | 104 |
+| rulers: an LMDB commit of one put | 229 | 288 |
+| a chain of calls, each step: in the commit | 244 | 308 |
+| a chain of calls, each step: between two commits | 61 | 99 |
+| the same without syncs: between two commits | 51 | 59 |
+| a run of one step: its two commits | 341 and 292 | 398 and 344 |
+| a run of one step: before, between and after them | 170, 192 and 161 | 180, 267 and 209 |
+| 200 x 10, each step: on the clock | 35 | 52 |
+| 200 x 10, each step: turns of the worker, without their commits | 27 | 43 |
+| 200 x 10, each step: commits | 4 | 6 |
+| 200 x 10, each step: activities; the caller | 2.2; 3.4 | 2.7; 4.1 |
+| replay, each record | 5.6 | 8.9 |
+| replay, each record: decoding; the workflow's own code | 0.4; 0.6 | 1.0; 1.0 |
 
+- **200 runs x 10.** Three quarters of a step are Python on the one thread that gives turns: 75 calls of Python
+  functions, which feed the result, run the generator, encode, compare what is owed, and put. Commits are a ninth. 20 x
+  the best durable peer, whose server is written in Rust, would leave 20 us for everything, on one interpreter lock. At
+  its best moments the machine gives 33,000 to 36,000 steps a second, at a sync of 0.1 ms.
 - **A step of a chain, in raw syncs.** A commit of LMDB syncs twice, first the pages, then the head that makes them
   valid, so that a bare one takes 2.3 to 2.9 raw syncs here: 2.5 is out of reach for anything that commits to LMDB at
   full durability before the next call is made.
 - **A run of one step.** It needs two commits: the start must be durable before the call is made, and the result before
   it is told. Each writes nine or ten pages in places of their own (row, id, journal, indexes, counters), a step of
-  a chain four: together they take 667 us, 2.4 to 3 bare commits, and the goal leaves little or nothing for the rest.
-- **Disk.** The first 200 runs grow the file by 516 to 559 bytes per step, as each commit copies the pages of all runs
-  before the old ones are free. The next 200 runs find them: 178 bytes per step, each time.
-- **Replay.** The one peer that is faster hands the stored results to the code without comparing anything.
-- **200 runs x 10.** In a process of its own, with nothing else going on, the same measurement gives 29,000 to 36,000
-  steps a second; after the servers of others have just ended it varies from 10,000 to 28,000.
+  a chain four: together they take 2.6 to 2.8 bare commits, and the goal leaves little or nothing for the three times
+  that one thread wakes another.
+- **Disk.** The first 200 runs grow the file by 516 to 561 bytes per step, as each commit copies the pages of all runs
+  before the old ones are free. The next 200 runs find them: 178 to 194 bytes per step, each time.
+- **Replay.** The one peer that is faster hands the stored results to the code, without making commands of what the code
+  asks for and without comparing anything.
 """
 
 _REPEAT = """\
