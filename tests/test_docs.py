@@ -12,6 +12,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest import SkipTest
 
 import pytest
@@ -35,11 +36,16 @@ def _own_workflows() -> Iterator[None]:
     """Let a page know no workflows but its own, nor leave any: other tests have some of the same name."""
     registry = definitions._registry  # pyright: ignore[reportPrivateUsage]  # there is no public way, and need be none
     before = {name: dict(found) for name, found in registry.items()}
+    _forget_theirs(registry)
+    yield
+    _forget_theirs(registry)
+    registry.update(before)
+
+
+def _forget_theirs(registry: dict[str, Any]) -> None:
+    """Take out all workflows but those of the library, which registers them once: when it is imported, by any page."""
     for name in [name for name in registry if not name.startswith("interp.")]:
         del registry[name]
-    yield
-    registry.clear()
-    registry.update(before)
 
 
 @pytest.fixture
