@@ -42,8 +42,8 @@ durable peers counts them.
 _BOUNDS = """\
 ## Where the time goes, and where goals end
 
-For raw syncs there is a hard bound. For the other goals that are not met this is a profile and a reason, not a proof that
-nothing more can be gained.
+For raw syncs there is a hard bound. For the other goals that are not met this is a profile and a reason, not a proof
+that nothing more can be gained.
 
 `python -m benchmarks.anatomy` takes a step apart: here 15 times, after the measurements above, on a machine that is
 shared with others and at some moments half as fast.
