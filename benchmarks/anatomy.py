@@ -97,7 +97,7 @@ def one_step(url: str) -> dict[str, float]:
 
 def at_once(url: str) -> dict[str, float]:
     """Take 200 runs of 10 steps apart; microseconds per step. All threads share one interpreter lock."""
-    spent = {"turns": 0.0, "activities": 0.0}
+    spent: dict[str, list[float]] = {"turns": [], "activities": []}  # several threads append to them
 
     def timed(where: Any, name: str, key: str, clock: Callable[[], float]) -> Callable[[], None]:
         plain = getattr(where, name)
@@ -107,7 +107,7 @@ def at_once(url: str) -> dict[str, float]:
             try:
                 return plain(*args)
             finally:
-                spent[key] += clock() - begin
+                spent[key].append(clock() - begin)
 
         setattr(where, name, measured)
         return lambda: setattr(where, name, plain)
@@ -130,9 +130,9 @@ def at_once(url: str) -> dict[str, float]:
     commits = sum(end - begin for begin, end in seen)
     parts = {
         "on the clock": elapsed,
-        "turns, without their commits": spent["turns"] - commits,
+        "turns, without their commits": sum(spent["turns"]) - commits,
         "commits": commits,
-        "activities, processor": spent["activities"],
+        "activities, processor": sum(spent["activities"]),
         "the caller, processor": caller,
     }
     return {name: seconds / (10 * _RUNS) * 1e6 for name, seconds in parts.items()}
@@ -192,6 +192,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--store", type=Path, default=Path.cwd(), help="where to make temporary directories")
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error(f"--rounds {options.rounds}: must be 1 or more")
+    if not options.store.is_dir():
+        parser.error(
+            f"--store {options.store}: there is no such directory; name one on the disk that is to be measured"
+        )
     found: dict[tuple[str, str], list[float]] = {}
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory(prefix="interp-anatomy-", dir=options.store) as directory:

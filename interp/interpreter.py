@@ -650,7 +650,7 @@ class Interpreter:
     # Commands.
 
     def _perform(self, fiber: Fiber, yielded: Any) -> Any:
-        kind: type[Any] = type(yielded)  # pyright: ignore[reportUnknownVariableType]
+        kind: type[Any] = type(yielded)  # pyright: ignore[reportUnknownVariableType]  # of what, nobody knows
         handler = self._HANDLERS.get(kind)
         if handler is None:
             raise NotACommand(brief(yielded), where(fiber.generator), _cure(yielded))
