@@ -264,6 +264,14 @@ class ArgumentsCodec:
         names += [f"({position})" for position in range(len(names), len(slots))]
         return ", ".join(f"{name}={render_value(bytes(raw), width)}" for name, raw in zip(names, slots, strict=False))
 
+    def encode_result(self, value: Any) -> bytes:
+        """Write what the function returned; as `result.encode`, without the property on the way (a call in C)."""
+        return (self._plan or self._make_plan()).result.encode(value)
+
+    def decode_result(self, data: bytes) -> Any:
+        """Read it back."""
+        return (self._plan or self._make_plan()).result.decode(data)
+
     @property
     def result(self) -> ValueCodec[Any]:
         """The codec of what the function returns; of a generator function, what the generator returns."""

@@ -27,6 +27,7 @@ from typing import (
 from uuid import UUID
 
 import attrs
+import msgspec
 
 from interp.asking import Request
 from interp.errors import ForgottenYield
@@ -181,13 +182,15 @@ class CallOptions:
 _NO_OPTIONS = CallOptions()
 
 
-@attrs.frozen
-class Call(Command[T_co]):
-    """Run an activity and get its result."""
+class Call(msgspec.Struct, Command[T_co], frozen=True, weakref=True):
+    """Run an activity and get its result.
+
+    A struct, not an attrs class as the other commands: one is made for each step, in a sixth of the time (decision 34).
+    """
 
     fn: Callable[..., Any]
     args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    kwargs: dict[str, Any] = {}
     with_options: CallOptions = _NO_OPTIONS
 
     def options(
@@ -213,7 +216,7 @@ class Call(Command[T_co]):
             start_timeout: How long an attempt may wait until it begins.
         """
         options = CallOptions(retry, timeout, compare, deadline, heartbeat, on_unknown, start_timeout)
-        return attrs.evolve(self, with_options=options.over(self.with_options))
+        return msgspec.structs.replace(self, with_options=options.over(self.with_options))
 
     def sketch(self) -> str:
         """Show the call with the name of its function."""

@@ -162,6 +162,11 @@ __all__ = ["BEFORE_THE_FIRST", "Interpreter", "Step", "UnexpectedEvent", "at_wor
 BEFORE_THE_FIRST = "0"
 """The id of the timer that holds a workflow back until its `start_at`: the first command of its own is 1."""
 
+_ENDED = State.ENDED  # a global name is read faster than an enum's member (see `scheduler`)
+
+# These come from outside.
+_NO_PROGRESS = frozenset({WorkerLost, Signalled, Asked, CancelRequested, Outgrown})
+
 # What a store takes as a run id at most, in bytes.
 _LONGEST_RUN_ID = 400
 
@@ -178,7 +183,7 @@ class UnexpectedEvent(LookupError):
         self.command_id = command_id
 
 
-class Step(msgspec.Struct, eq=False):
+class Step(msgspec.Struct, eq=False, gc=False):
     """What the workflow answered to one event.
 
     Attributes:
@@ -298,8 +303,7 @@ class Interpreter:
         """
         assert self._root is not None and self.outcome is None, "fed before the start or after the end"
         self._begin(at, patches)
-        # These come from outside, and are no progress.
-        if not isinstance(event, (WorkerLost, Signalled, Asked, CancelRequested, Outgrown)):
+        if type(event) not in _NO_PROGRESS:
             self.losses = 0
         match event:
             case Resolved():
@@ -442,13 +446,15 @@ class Interpreter:
         self.length += 1
         root = self._root
         assert root is not None
-        if root.state is State.ENDED or self._continued is not None or not self.pending or is_endless:
+        if root.state is _ENDED or self._continued is not None or not self.pending or is_endless:
             self.outcome = self._settle(root)
             self.pending.clear()
             self.close()
-        items = self._has_items or bool(self._refusals)
-        withdrawn, refused = tuple(self._withdrawn), tuple(self._refusals)
-        return Step(tuple(self._issued), withdrawn, self.outcome, self._annotated, items, refused)
+        issued, withdrawn = tuple(self._issued), tuple(self._withdrawn)
+        step = Step(issued, withdrawn, self.outcome, self._annotated, self._has_items)
+        if self._refusals:
+            step.refused, step.has_items = tuple(self._refusals), True
+        return step
 
     def _settle(self, root: Fiber) -> Outcome:
         """Say how the run ended."""
@@ -461,7 +467,7 @@ class Interpreter:
         if root.ended.error is not None:
             return Failed(_failure(root.ended))
         try:
-            return Completed(self.definition.arguments.result.encode(root.ended.value))
+            return Completed(self.definition.arguments.encode_result(root.ended.value))
         except CodecError as error:
             note(error, f"the value that {self.definition.name} returned")
             return Failed(fault(error, trace(error), retryable=False))
@@ -496,7 +502,7 @@ class Interpreter:
         if issued is None or issued.definition is None:
             raise UnexpectedEvent(event.id)
         try:
-            value = issued.definition.arguments.result.decode(event.payload)
+            value = issued.definition.arguments.decode_result(event.payload)
         except CodecError as error:
             what = f"result of {issued.record.target} (command {issued.id})"
             raise UndecodableHistory(self.run_id, self.length, what, str(error)) from None

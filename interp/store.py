@@ -242,7 +242,7 @@ class Item:
     body: bytes
 
 
-class Append(msgspec.Struct, frozen=True):
+class Append(msgspec.Struct, frozen=True, gc=False):
     """What one run's owner wants to write.
 
     A struct, not an attrs class: one is made for each step, in a ninth of the time (decision 34).

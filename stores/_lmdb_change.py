@@ -52,6 +52,7 @@ from stores._lmdb_tables import CHANGES, Table, Tables, View
 
 __all__ = ["Change"]
 
+_GOING_ON = (Status.RUNNING, Status.WAITING)
 _LAST_RUN = b"last_run"
 _LAST_WORKER = b"last_worker"
 
@@ -331,11 +332,12 @@ class Change:
 
     def _lengthen(self, run: bytes, append: Append, records: Sequence[bytes]) -> None:
         """Put the records, and the items that go with them."""
-        put = self._journal.put
-        for index, record in enumerate(records, append.index):
+        put, index = self._journal.put, append.index
+        for record in records:
             # overwrite=False is the second fence: two owners of one run could never both write a record.
             fresh = put(record_key(run, index), record, overwrite=False)
             assert fresh, "a record lies beyond the end of its journal"
+            index += 1
             self.appended = True
         if append.emits:
             self._emit(run, append.emits)
@@ -354,26 +356,27 @@ class Change:
 
     def _appended(self, run: bytes, before: Row, append: Append, taken: int) -> Row:
         """Return the row as it is after the append, which has taken so many messages from the inbox."""
+        ended, parked = append.status.ended, append.status is Status.PARKED
         row = replace(before, status=append.status, due_us=append.due_us, waiting=before.waiting - taken)
         if append.restart:
             row.began_us = append.at_us
             row.restarts += 1
-        if append.status.ended:
+        if ended and row.waiting:
             self._drop(self._tables.inbox, run)
             row.waiting = 0
-        if append.release or append.status.ended or append.status is Status.PARKED:
+        if append.release or ended or parked:
             row.owner = NOBODY
-        if append.status.ended or append.status is Status.PARKED:
+        if ended or parked:
             row.due_us = None
         elif row.waiting and (append.release or self._unseen(run, append.seen)):
             row.due_us = _sooner(append.due_us, append.at_us)
-        if append.attributes is not None or append.status is Status.PARKED or append.workflow is not None:
-            reason = append.reason if append.status is Status.PARKED else ""
+        if append.attributes is not None or parked or append.workflow is not None:
+            reason = append.reason if parked else ""
             row.rewrite(attributes=append.attributes, reason=reason, workflow=append.workflow)
-        if append.status is Status.PARKED:
+        if parked:
             self._note_parking(run, attrs.evolve(self.view.parking(run), misfit=append.misfit))
-        elif append.status.ended:
-            self._note_parking(run, Parking())
+        elif ended:
+            self._txn.delete(run, db=self._tables.parked)
         return row
 
     def _note_parking(self, run: bytes, parking: Parking) -> None:
@@ -506,7 +509,7 @@ def _only_longer(before: Row, append: Append) -> bool:
         and append.due_us == before.due_us
         and append.attributes is None
         and not (before.waiting or append.restart or append.release)
-        and append.status in (Status.RUNNING, Status.WAITING)
+        and append.status in _GOING_ON
     )
 
 

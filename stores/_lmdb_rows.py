@@ -66,6 +66,7 @@ _STATUSES = (
     Status.PARKED,
 )
 _STATUS_NUMBERS = {status: number for number, status in enumerate(_STATUSES)}
+_AT_WORK = (Status.PENDING, Status.RUNNING)
 _NEVER = -1
 
 record_key = _RECORD.pack  # (run key, index)
@@ -135,15 +136,16 @@ def status_key(status: Status) -> bytes:
     return bytes((_STATUS_NUMBERS[status],))
 
 
-def encode_records(records: Sequence[bytes], start: int, at_us: int) -> list[bytes]:
+def encode_records(records: Sequence[bytes], index: int, at_us: int) -> list[bytes]:
     """Encode records: each a checksum over index, time and record (LMDB has none), the time, the record.
 
     Done before the write transaction begins: others wait while that lasts.
     """
     pack = _STAMP.pack
     encoded: list[bytes] = []
-    for index, record in enumerate(records, start):  # a comprehension is a call of its own on Python 3.11
+    for record in records:  # a comprehension is a call of its own on Python 3.11, and mostly there is one record
         encoded.append(pack(crc32(record, crc32(pack(index, at_us))), at_us) + record)
+        index += 1
     return encoded
 
 
@@ -243,7 +245,7 @@ class Row(msgspec.Struct, gc=False):
     @property
     def at_work(self) -> bool:
         """Whether another worker must take the run over at once when its owner dies."""
-        return self.owner != 0 and (self.waiting > 0 or self.status in (Status.PENDING, Status.RUNNING))
+        return self.owner != 0 and (self.waiting > 0 or self.status in _AT_WORK)
 
     @property
     def identity(self) -> tuple[str, bytes]:

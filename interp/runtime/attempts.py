@@ -381,7 +381,7 @@ async def perform_async(attempt: Attempt) -> Completion:
 def _returned(attempt: Attempt, value: Any) -> Completion:
     """Encode a result here, off the worker's thread. One that cannot be recorded would not get better by retrying."""
     try:
-        return Completion(attempt, attempt.definition.arguments.result.encode(value))
+        return Completion(attempt, attempt.definition.arguments.encode_result(value))
     except NotEncodable as error:
         told = attrs.evolve(error, path=f"result of {attempt.definition.name}{error.path.removeprefix('$')}")
         return Completion(attempt, failure=fault(told, f"{told}\nIts effects have happened.", retryable=False))

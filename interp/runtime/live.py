@@ -26,6 +26,7 @@ from interp.events import (
     Outcome,
     Reconciled,
     Refused,
+    Resolved,
     Signalled,
     Started,
     Transition,
@@ -53,6 +54,8 @@ _ENDED: dict[type, Status] = {
     Failed: Status.FAILED,
     WasCancelled: Status.CANCELLED,
 }
+
+_RUNNING, _WAITING = Status.RUNNING, Status.WAITING  # global names are read faster than an enum's members
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -215,7 +218,9 @@ class LiveRun(msgspec.Struct, eq=False):
         """Take an event in: moves the workflow and collects the record."""
         step = self.interpreter.feed(event, at)
         self._write(event, at, step)
-        if isinstance(event, AttemptFailed):
+        if isinstance(event, Resolved):
+            pass  # nearly always; and "is it another class?" is asked at length
+        elif isinstance(event, AttemptFailed):
             self.backoff[event.id] = event.retry_at
         elif isinstance(event, Reconciled) and not event.done:
             self.calls.append(self.interpreter.pending[event.id])
@@ -264,23 +269,22 @@ class LiveRun(msgspec.Struct, eq=False):
         due_us = None if due is None else max(0, microseconds(due))
         if draining and (self.calls or self.transacts or self.left):
             due_us = at_us
-        return Append(
-            run_id=self.run_id,
-            token=self.token,
-            index=self.written,
-            records=self.records,
-            status=self._status(draining=draining),
-            due_us=due_us,
-            at_us=at_us,
-            consumed=self.consumed,
+        status = self._status(draining=draining)
+        append = Append(self.run_id, self.token, self.written, self.records, status, due_us, at_us)
+        is_more = self.consumed or self.creates or self.posts or self.emits
+        if not (is_more or self.annotated or self.restart or self.parked):
+            return append  # nearly always
+        return msgspec.structs.replace(
+            append,
+            consumed=self.consumed or (),  # not the list itself, which stays when it is empty
             attributes=ANY.encode(self.interpreter.state) if self.annotated else None,
             reason=self.parked,
             restart=self.restart,
-            creates=self.creates,
-            posts=self.posts,
+            creates=self.creates or (),
+            posts=self.posts or (),
             workflow=self.definition.name if self.restart else None,
             misfit=self.misfit,
-            emits=self.emits,
+            emits=self.emits or (),
         )
 
     def committed(self) -> list[Issued]:
@@ -292,8 +296,16 @@ class LiveRun(msgspec.Struct, eq=False):
             # A result may have come before its call was made: one that was given to a fork, or fed again by a retry.
             if pending.get(issued.id) is issued:
                 (self.transacts if isinstance(issued.command, Transact) else calls).append(issued)
-        self.records, self.calls, self.consumed = [], [], []
-        self.creates, self.posts, self.emits = [], [], []
+        self.records = []
+        # Most are empty as they are, and every new list is one more for the garbage collector to look at.
+        if self.calls:
+            self.calls = []
+        if self.consumed:
+            self.consumed = []
+        if self.creates or self.posts:
+            self.creates, self.posts = [], []
+        if self.emits:
+            self.emits = []
         self.restart = self.annotated = False
         return calls
 
@@ -376,11 +388,11 @@ class LiveRun(msgspec.Struct, eq=False):
     def _status(self, *, draining: bool) -> Status:
         if self.parked:
             return Status.PARKED
-        ended = _ENDED.get(type(self.interpreter.outcome))
-        if ended is not None:
-            return ended
+        outcome = self.interpreter.outcome
+        if outcome is not None:
+            return _ENDED[type(outcome)]
         in_flight = self.attempts or ((self.calls or self.transacts) and not draining) or self._asks()
-        return Status.RUNNING if in_flight else Status.WAITING
+        return _RUNNING if in_flight else _WAITING
 
     def _asks(self) -> bool:
         """Whether a child or a send is open.
@@ -393,20 +405,30 @@ class LiveRun(msgspec.Struct, eq=False):
         return bool(self.open)
 
     def _write(self, cause: Event, at: datetime, step: Step) -> None:
-        """Collect what came of an event. A workflow that only ever continues as new leaves everything as it was."""
+        """Collect what came of an event."""
+        if step.outcome is not None and isinstance(step.outcome, ContinuedAs):
+            self._continue(cause, at, step)
+            return
+        if step.has_items:
+            self.emits += self._emitted(step, at, cause)
+        if step.annotated:
+            self.annotated = True
+        if type(cause) is Started:
+            self._begin_round(cause)
+        self._collect(cause, at, step)
+
+    def _continue(self, cause: Event, at: datetime, step: Step) -> None:
+        """Run as many rounds as end at once. A workflow that only ever continues as new leaves everything as it was."""
         annotated = self.annotated
         emits: list[Emit] = []
         for _ in range(_MOST_ROUNDS):
-            annotated = annotated or step.annotated
-            if step.has_items:
-                emits += self._emitted(step, at, cause)
             if not isinstance(step.outcome, ContinuedAs):
-                if isinstance(cause, Started):
-                    self._begin_round(cause)
-                self._collect(cause, at, step)
                 self.annotated = annotated
                 self.emits += emits
+                self._write(cause, at, step)
                 return
+            annotated = annotated or step.annotated
+            emits += self._emitted(step, at, cause)
             # A fresh journal fits any code: this is where a run moves on to the newest version (decision 0023).
             self.definition = successor_of(self.definition)
             cause = msgspec.structs.replace(step.outcome.started, workflow=self.definition.name)
@@ -456,11 +478,12 @@ class LiveRun(msgspec.Struct, eq=False):
             self.calls = [issued for issued in self.calls if issued.id not in gone]
             self.transacts = [issued for issued in self.transacts if issued.id not in gone]
             self._cancel_children(step.withdrawn)
-        if isinstance(step.outcome, Completed | Failed | WasCancelled):
+        if step.outcome is not None:
             self._report(step.outcome, at)
 
-    def _report(self, outcome: Completed | Failed | WasCancelled, at: datetime) -> None:
+    def _report(self, outcome: Outcome, at: datetime) -> None:
         """Tell those who want to know that the run has ended: written with its last record."""
+        assert not isinstance(outcome, ContinuedAs), "it goes on"
         if self.parent is not None:
             run_id, parent_round, command_id = self.parent
             self.posts.append(Post(run_id, encode_event(ChildEnded(command_id, parent_round, outcome))))
