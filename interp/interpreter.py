@@ -206,6 +206,41 @@ class Step(msgspec.Struct, eq=False, gc=False):
 class Interpreter:
     """One run of a workflow, held at the point up to which it was fed."""
 
+    # More attributes than 30, and Python 3.11 gives each instance a dict of its own.
+    __slots__ = (
+        "_allowed",
+        "_annotated",
+        "_at",
+        "_continued",
+        "_dropped",
+        "_has_items",
+        "_issued",
+        "_patches",
+        "_refusals",
+        "_requests",
+        "_root",
+        "_scheduler",
+        "_started",
+        "_started_at",
+        "_timer_count",
+        "_unanswered",
+        "_waiters",
+        "_withdrawn",
+        "asked",
+        "definition",
+        "has_told_time",
+        "length",
+        "losses",
+        "mailbox",
+        "outcome",
+        "pending",
+        "run_id",
+        "state",
+        "timers",
+        "told_records",
+        "told_replay",
+    )
+
     def __init__(self, definition: WorkflowDefinition, started: Started, run_id: str) -> None:
         """Prepare a run; nothing of the workflow is executed.
 
@@ -347,6 +382,8 @@ class Interpreter:
 
         Plain side effects in the workflow's `finally` blocks do run, which is why they belong in activities.
         """
+        if self._dropped:
+            return
         self._dropped = True
         token = _at_work.set(self)
         try:

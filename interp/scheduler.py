@@ -61,6 +61,8 @@ _MOST_EXITS = 1_000
 class Scheduler:
     """The fibers of one run."""
 
+    __slots__ = ("_perform", "_ready", "_withdraw", "alive", "reason", "tasks")
+
     def __init__(self, perform: Callable[[Fiber, Any], Any], withdraw: Callable[[Issued], None]) -> None:
         """Make a scheduler without fibers.
 

@@ -153,14 +153,7 @@ def is_run_id(text: str) -> bool:
         return False
 
 
-def _fits(create: Create, field: attrs.Attribute[str], run_id: str) -> None:
-    """Refuse a run id that a store cannot keep as a key."""
-    if not is_run_id(run_id):
-        raise UsageError(f"run_id={run_id!r}: expected text of 1 to {RUN_ID_BYTES} bytes, without NUL and surrogates")
-
-
-@attrs.frozen
-class Create:
+class Create(msgspec.Struct, frozen=True, gc=False):
     """A run to be created, owned by `worker` from birth if one is named (then its token is 1, else 0).
 
     A run that begins with records (a fork) has no message 0: its records say how it started.
@@ -176,7 +169,7 @@ class Create:
         attributes: What the workflow says of itself in these records: a JSON object, or empty.
     """
 
-    run_id: str = attrs.field(validator=_fits)
+    run_id: str
     workflow: str
     digest: bytes
     start: bytes
@@ -184,6 +177,13 @@ class Create:
     records: Sequence[bytes] = ()
     messages: Sequence[bytes] = ()
     attributes: bytes = b""
+
+    def __post_init__(self) -> None:
+        """Refuse a run id that a store cannot keep as a key."""
+        if not is_run_id(self.run_id):
+            raise UsageError(
+                f"run_id={self.run_id!r}: expected text of 1 to {RUN_ID_BYTES} bytes, without NUL and surrogates"
+            )
 
     def is_same(self, workflow: str, digest: bytes) -> bool:
         """Whether a run that exists is what this asks for; it may have begun under another version of the workflow."""

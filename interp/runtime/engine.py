@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self, TypeVar, TypeVarTuple
 
-import attrs
+import msgspec
 
 from interp.budget import HistoryBudget
 from interp.codec import ValueCodec
@@ -255,7 +255,7 @@ class Engine:
         encoded = definition.arguments.encode(args, {})
         spec = checked(definition.name, encoded, timing, overlap=overlap, catch_up=catch_up)
         request = self._new(schedule_workflow(), first_args(spec), checked_id(id))
-        request.create = attrs.evolve(request.create, digest=schedule_digest)
+        request.create = msgspec.structs.replace(request.create, digest=schedule_digest)
         self._request([request])
         scheduled = Schedule(id, self.store, self._post, HEARD_WITHIN_S)
         if request.done.result() == "exists":

@@ -161,7 +161,7 @@ class SealedStore:
 
     def _created(self, create: Create, digests: _Digests | None) -> Create:
         """Seal a creation, its digest as well: that of a short secret would tell it to whoever tries them all."""
-        return attrs.evolve(
+        return msgspec.structs.replace(
             create,
             digest=self._digest(create, digests),
             start=self._sealing.seal(create.start) if create.start else b"",

@@ -362,8 +362,8 @@ class _World:
         encoded = self.play.definition.arguments.encode(self.play.args, {})
         new = new_run(self.play.definition, encoded, run_id, start_at=None, worker=hand.name)
         started = msgspec.structs.replace(new.started, seed=random.Random(f"{self.seed} {run_id}").randbytes(16))
-        start = Start(attrs.evolve(new.create, start=encode_event(started)), self.play.definition, started, Receipt())
-        hand.put(start)
+        create = msgspec.structs.replace(new.create, start=encode_event(started))
+        hand.put(Start(create, self.play.definition, started, Receipt()))
         self._later(1.0, partial(self._see_to, run_id))
 
     def _see_to(self, run_id: str) -> None:

@@ -19,6 +19,7 @@ import attrs
 from interp.commands import Call
 from interp.fibers import Fiber, Issued
 from interp.interpreter import Interpreter
+from interp.scheduler import Scheduler
 from interp.testing.play import Play
 from interp.testing.reading import READERS, Reader, Unreadable, Values
 
@@ -70,8 +71,8 @@ def _digest(play: Play, values: Values, extra: tuple[Any, ...], *, with_time: bo
 
 def _interpreter(reader: Reader, play: Play) -> None:
     run = play.interpreter
-    parts: dict[str, Any] = vars(run)
-    scheduler: dict[str, Any] = parts["_scheduler"].__dict__
+    parts = _parts(run)
+    scheduler = _parts(parts["_scheduler"])
     waiters: dict[str, list[str]] = {
         name: [waiter for waiter in waiting if waiter in run.pending] for name, waiting in parts["_waiters"].items()
     }
@@ -88,6 +89,10 @@ def _interpreter(reader: Reader, play: Play) -> None:
     fibers: dict[str, Fiber] = {**scheduler["tasks"], **scheduler["alive"]}
     for fiber_id in sorted(fibers):
         reader.read(fibers[fiber_id])
+
+
+def _parts(value: Interpreter | Scheduler) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def _timers(run: Interpreter, play: Play) -> list[tuple[str, timedelta]]:

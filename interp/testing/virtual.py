@@ -177,7 +177,7 @@ class VirtualEngine(Engine):
         run_id = f"run-{self._seeded.getrandbits(32):08x}" if run_id is None else run_id
         start = super()._new(definition, args, run_id, start_at)
         start.started = msgspec.structs.replace(start.started, seed=self._seeded.randbytes(16))
-        start.create = attrs.evolve(start.create, start=encode_event(start.started))
+        start.create = msgspec.structs.replace(start.create, start=encode_event(start.started))
         return start
 
     def _handle(self, run_id: str, result: ValueCodec[Any], workflow: str) -> VirtualRun[Any]:

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import attrs
 import pytest
 from msgspec.structs import replace
 
@@ -57,7 +56,7 @@ def test_another_piece_of_work_under_the_same_id_is_refused(store: Store) -> Non
     store.create(RUN, 1)
 
     with pytest.raises(RunExists, match="refund"):
-        store.create(attrs.evolve(RUN, workflow="refund"), 2)
+        store.create(replace(RUN, workflow="refund"), 2)
 
 
 @pytest.mark.parametrize("run_id", ["", "x" * 401, "a\0b", "\ud800"])
@@ -132,7 +131,7 @@ def test_an_append_of_a_stale_owner_or_to_a_wrong_place_changes_nothing(store: S
 
 def test_one_refused_part_does_not_hold_up_the_rest_of_its_batch(store: Store) -> None:
     batch = Batch(
-        creates=[attrs.evolve(RUN, worker="ann"), attrs.evolve(RUN, workflow="refund")],
+        creates=[replace(RUN, worker="ann"), replace(RUN, workflow="refund")],
         posts=[Post("never made", b"hello"), Post("order-7", b"hello")],
     )
 
@@ -141,7 +140,7 @@ def test_one_refused_part_does_not_hold_up_the_rest_of_its_batch(store: Store) -
 
 
 def test_a_batch_that_may_not_create_a_run_may_not_append_to_it_either(store: Store) -> None:
-    born = attrs.evolve(RUN, worker="ann")
+    born = replace(RUN, worker="ann")
     store.create(born, 1)
 
     refusals = store.commit(Batch(creates=[born], appends=[appended(1, 0, b"one")]), 2)
@@ -152,7 +151,7 @@ def test_a_batch_that_may_not_create_a_run_may_not_append_to_it_either(store: St
 def test_a_run_is_created_and_moved_in_one_batch_by_its_owner_from_birth(store: Store) -> None:
     first = replace(appended(1, 0, b"one"), consumed=[0])
 
-    assert store.commit(Batch(creates=[attrs.evolve(RUN, worker="ann")], appends=[first]), 1) == []
+    assert store.commit(Batch(creates=[replace(RUN, worker="ann")], appends=[first]), 1) == []
     assert (list(store.history("order-7")), store.inbox("order-7")) == ([b"one"], ())
 
 
@@ -254,7 +253,7 @@ def test_a_run_that_was_given_up_is_free_for_others_when_it_is_due(store: Store)
 
 def test_when_the_limit_cuts_the_list_short_the_next_run_is_due_now(store: Store) -> None:
     for number in range(3):
-        store.create(attrs.evolve(RUN, run_id=f"order-{number}"), 1)
+        store.create(replace(RUN, run_id=f"order-{number}"), 1)
 
     due = store.claim("ann", 2, 5, LEASE_US)
 
@@ -293,7 +292,7 @@ def test_what_others_may_wait_for_wakes_them(store: Store, telling: Append) -> N
 
 
 def test_a_worker_is_not_woken_by_its_own_batches_but_everybody_else_is(store: Store) -> None:
-    create = attrs.evolve(RUN, worker="ann")
+    create = replace(RUN, worker="ann")
     for but in ("", "ann", "bob"):
         store.changed(0, but)
     store.commit(Batch(creates=[create], by="ann"), 1)
@@ -311,7 +310,7 @@ def test_a_change_by_another_is_heard_however_it_lies_among_the_workers_own(stor
     store.changed(0, "ann")
     for number in range(40):
         by = "bob" if number % 4 == 3 else "ann"
-        store.commit(Batch(creates=[attrs.evolve(RUN, run_id=f"order-{number}")], by=by), number)
+        store.commit(Batch(creates=[replace(RUN, run_id=f"order-{number}")], by=by), number)
 
         assert (by == "bob") == store.changed(0, "ann")
 
@@ -352,7 +351,7 @@ def test_asking_for_a_run_that_is_not_there_says_so(store: Store, run_id: str) -
 
 
 def test_a_run_that_begins_with_records_is_due_and_has_no_start_in_its_inbox(store: Store) -> None:
-    new = attrs.evolve(RUN, records=[b"zero", b"one"], messages=[b"given"], attributes=b'{"a":1}')
+    new = replace(RUN, records=[b"zero", b"one"], messages=[b"given"], attributes=b'{"a":1}')
 
     assert store.create(new, 5)
     assert not store.create(new, 6)
@@ -371,7 +370,7 @@ def test_a_run_that_begins_with_records_is_due_and_has_no_start_in_its_inbox(sto
 
 def failed(store: Store, length: int = 3) -> None:
     """Let a run fail with its last record."""
-    store.create(attrs.evolve(RUN, worker="ann"), 1)
+    store.create(replace(RUN, worker="ann"), 1)
     records = [str(index).encode() for index in range(length)]
     assert [] == store.commit(Batch(appends=[Append(RUN.run_id, 1, 0, records, Status.FAILED, None, 2)]), 2)
 
@@ -443,9 +442,9 @@ def test_a_fresh_journal_may_be_that_of_another_version_of_its_workflow(store: S
 def test_the_same_start_is_the_same_run_whatever_its_version(store: Store) -> None:
     store.create(RUN, 1)
 
-    assert not store.create(attrs.evolve(RUN, workflow="checkout@2"), 2)
+    assert not store.create(replace(RUN, workflow="checkout@2"), 2)
     with pytest.raises(RunExists):
-        store.create(attrs.evolve(RUN, workflow="checkout@2", digest=b"other"), 2)
+        store.create(replace(RUN, workflow="checkout@2", digest=b"other"), 2)
 
 
 def test_who_has_released_a_run_is_remembered_until_somebody_does_so_by_hand_or_it_ends(store: Store) -> None:
@@ -481,7 +480,7 @@ def test_a_run_that_is_parked_for_another_reason_is_no_misfit(store: Store) -> N
 
 def test_a_long_list_is_read_in_pages(store: Store) -> None:
     for number in range(5):
-        store.create(attrs.evolve(RUN, run_id=f"run-{number}"), 1)
+        store.create(replace(RUN, run_id=f"run-{number}"), 1)
     listed: list[str] = []
     page = store.runs(RunFilter(limit=2))
     while page:
