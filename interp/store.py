@@ -350,8 +350,7 @@ class Reopen:
     attributes: bytes | None = None
 
 
-@attrs.frozen
-class Batch:
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """What is written in one transaction, in this order.
 
     Creates, posts, emissions, and appends, each of these with what it emits, starts and sends; last come the transacts,

@@ -295,7 +295,7 @@ class LiveRun(msgspec.Struct, eq=False):
         for issued in self.calls:
             # A result may have come before its call was made: one that was given to a fork, or fed again by a retry.
             if pending.get(issued.id) is issued:
-                (self.transacts if isinstance(issued.command, Transact) else calls).append(issued)
+                (self.transacts if type(issued.command) is Transact else calls).append(issued)
         self.records = []
         # Most are empty as they are, and every new list is one more for the garbage collector to look at.
         if self.calls:

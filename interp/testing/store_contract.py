@@ -305,7 +305,7 @@ class StoreMachine(RuleBasedStateMachine):
         appends = st.sampled_from(rows).flatmap(self._appends)
         emissions = st.sampled_from(rows).flatmap(_emissions)
         self._commit(
-            attrs.evolve(
+            msgspec.structs.replace(
                 batch,
                 appends=data.draw(st.lists(appends, max_size=3), label="appends"),
                 emissions=data.draw(st.lists(emissions, max_size=2), label="emissions"),
