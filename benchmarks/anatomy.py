@@ -3,9 +3,9 @@
     python -m benchmarks.anatomy [--rounds 5] [--store DIR]
 
 A chain of 1,000 calls in one run, with syncs and without; runs of one step, from start to result; many runs at once,
-and what they leave on the disk; and replay. Beside them a loop of LMDB commits of one put. What lies between two
-commits is ours: feeding, encoding, dispatching, the activity. Without syncs it is faster, as no core goes to sleep
-meanwhile and its caches stay warm.
+and what they leave on the disk; and replay. Beside them a loop of LMDB commits of one put, and bare loops of what
+nobody can leave out (`benchmarks.floors`). What lies between two commits is ours: feeding, encoding, dispatching, the
+activity. Without syncs it is faster, as no core goes to sleep meanwhile and its caches stay warm.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from benchmarks import floors
 from benchmarks.limits import lmdb_commit, raw_sync
 from interp import Engine, Workflow, activity, call, workflow
-from interp.definitions import workflow_of
+from interp.definitions import activity_of, workflow_of
 from interp.events import decode_transition
 from interp.replay import replay
 from interp.runtime import executors
@@ -158,7 +159,14 @@ def replaying(url: str) -> dict[str, float]:
         "in all": whole,
         "decoding its record": _best(lambda: [decode_transition(record) for record in records]),
         "the workflow's own code": _best(code),
+        "floor: decode and compare": _best(lambda: floors.replayed(count(_RECORDS), activity_of(increment), records)),
     }
+
+
+def least_at_once(place: Path) -> float:
+    """Return the microseconds per step of a bare loop that does 200 runs of 10 steps."""
+    place.mkdir()
+    return floors.steps_at_once(place, [count(10) for _ in range(_RUNS)]) / (10 * _RUNS) * 1e6
 
 
 def _best(work: Callable[[], object]) -> float:
@@ -203,11 +211,18 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="interp-anatomy-", dir=options.store) as directory:
             place = Path(directory).resolve()
             parts = {
-                "rulers": {"write + fdatasync": raw_sync(place) * 1e6, "LMDB commit": lmdb_commit(place) * 1e6},
+                "rulers": {
+                    "write + fdatasync": raw_sync(place) * 1e6,
+                    "LMDB commit": lmdb_commit(place) * 1e6,
+                    "waking another thread": floors.waking() * 1e6,
+                },
                 "a chain, each step": chain(f"lmdb://{place}/chain"),
                 "the same without syncs": chain(f"lmdb://{place}/unsynced?durability=none"),
                 "a run of one step": one_step(f"lmdb://{place}/one"),
-                "200 x 10, each step": at_once(f"lmdb://{place}/at-once"),
+                "200 x 10, each step": {
+                    **at_once(f"lmdb://{place}/at-once"),
+                    "floor: a bare loop": least_at_once(place / "floor"),
+                },
                 "replay, each record": replaying(f"lmdb://{place}/replay?durability=none"),
                 "200 x 10, disk per step": disk(f"lmdb://{place}/disk", place / "disk"),
             }

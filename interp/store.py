@@ -99,8 +99,7 @@ _ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 Why = Literal["exists", "differs", "fenced", "unknown", "ended"]
 
 
-@attrs.frozen
-class RunRow:
+class RunRow(msgspec.Struct, frozen=True, gc=False):
     """One run as the store lists it.
 
     Attributes:

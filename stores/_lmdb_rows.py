@@ -18,6 +18,7 @@ from interp.store import RunRow, Status
 
 __all__ = [
     "FORMAT",
+    "NO_PARKING",
     "Parking",
     "Row",
     "Worker",
@@ -292,13 +293,13 @@ def encode_texts(*texts: bytes) -> bytes:
 
 
 def _decode_texts(value: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-    start = _TEXTS.size
-    texts: list[bytes] = []
-    for size in _TEXTS.unpack_from(value):
-        texts.append(value[start : start + size])
-        start += size
-    run_id, workflow, digest, reason, attributes = texts
-    return run_id, workflow, digest, reason, attributes
+    run_id, workflow, digest, reason, _ = _TEXTS.unpack_from(value)  # written out: each row that is listed comes here
+    first = _TEXTS.size
+    second = first + run_id
+    third = second + workflow
+    fourth = third + digest
+    last = fourth + reason
+    return value[first:second], value[second:third], value[third:fourth], value[fourth:last], value[last:]
 
 
 @attrs.frozen
@@ -346,6 +347,9 @@ class Worker:
     def encode(self) -> bytes:
         """Write the row."""
         return _WORKER.pack(self.lease_until_us, self.owned) + self.name.encode()
+
+
+NO_PARKING = Parking()
 
 
 def _corrupt(key: bytes, reason: str) -> JournalCorrupt:

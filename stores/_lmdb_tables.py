@@ -17,6 +17,7 @@ import lmdb
 from interp.errors import JournalCorrupt
 from interp.store import Item, Message, RunFilter, RunRow, Status
 from stores._lmdb_rows import (
+    NO_PARKING,
     Parking,
     Row,
     Worker,
@@ -153,11 +154,12 @@ class View:
 
     def listed(self, run: bytes) -> RunRow:
         """Return the row of a run that exists, in the form of the protocol."""
-        return self._listed(run, self.row(run))
+        with self.txn.cursor(self.tables.journal) as journal:
+            return self._listed(run, self.row(run), journal)
 
-    def _listed(self, run: bytes, row: Row) -> RunRow:
-        length, updated_us = self.end(run) or (0, row.began_us)
-        parking = self.parking(run) if row.status is Status.PARKED else Parking()
+    def _listed(self, run: bytes, row: Row, journal: lmdb.Cursor[bytes]) -> RunRow:
+        length, updated_us = _end(run, journal) or (0, row.began_us)
+        parking = self.parking(run) if row.status is Status.PARKED else NO_PARKING
         return row.listed(length=length, updated_us=updated_us, owner=self.worker_name(row.owner), parking=parking)
 
     def parking(self, run: bytes) -> Parking:
@@ -166,11 +168,8 @@ class View:
 
     def end(self, run: bytes) -> tuple[int, int] | None:
         """Return the length of a run's journal and the time of its last record; None when it is empty."""
-        with self.txn.cursor(self.tables.journal) as cursor:
-            found = cursor.prev() if cursor.set_range(_after(run)) else cursor.last()
-            if not found or not cursor.key().startswith(run):
-                return None
-            return number_within(cursor.key()) + 1, record_time(cursor.value())
+        with self.txn.cursor(self.tables.journal) as journal:
+            return _end(run, journal)
 
     def records(self, run: bytes, start: int, *, most: int, most_bytes: int) -> tuple[list[bytes], int]:
         """Return records from index `start` on, as many as fit: at least one if there is one.
@@ -243,12 +242,14 @@ class View:
             What was found, and the key to go on from; None when there are no more.
         """
         rows: list[RunRow] = []
-        for looked, run in enumerate(self._run_keys(where, after), 1):
-            row = self.row(run)
-            if where.fits(row.status, row.workflow, row.created_us):
-                rows.append(self._listed(run, row))
-            if looked == most or len(rows) == wanted:
-                return rows, run
+        with self.txn.cursor(self.tables.journal) as journal:
+            for looked, run in enumerate(self._run_keys(where, after), 1):
+                row = self.row(run)
+                workflow = "" if where.workflow is None else row.workflow
+                if where.fits(row.status, workflow, row.created_us):
+                    rows.append(self._listed(run, row, journal))
+                if looked == most or len(rows) == wanted:
+                    return rows, run
         return rows, None
 
     def _run_keys(self, where: RunFilter, after: bytes) -> Iterator[bytes]:
@@ -320,6 +321,13 @@ class View:
                     if not key.startswith(prefix):
                         return
                     yield key, value
+
+
+def _end(run: bytes, journal: lmdb.Cursor[bytes]) -> tuple[int, int] | None:
+    found = journal.prev() if journal.set_range(_after(run)) else journal.last()
+    if not found or not journal.key().startswith(run):
+        return None
+    return number_within(journal.key()) + 1, record_time(journal.value())
 
 
 def _next(run: bytes) -> bytes:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 import attrs
+import msgspec
 
 from interp.errors import RunEnded, RunExists, UnknownRun, UnknownStore, UsageError
 from interp.store import (
@@ -190,11 +191,11 @@ class MemoryStore:
             if run.row.status is not Status.PARKED:
                 return False
             run.released_by = () if release is None else (*run.released_by, release.code)
-            run.row = attrs.evolve(
+            run.row = msgspec.structs.replace(
                 run.row, status=Status.RUNNING, due_us=now_us, reason="", misfit=False, released_by=()
             )
             if release is not None:
-                run.row = attrs.evolve(run.row, owner=release.worker, token=run.row.token + 1)
+                run.row = msgspec.structs.replace(run.row, owner=release.worker, token=run.row.token + 1)
             self._wake()
             return True
 
@@ -207,7 +208,7 @@ class MemoryStore:
             run.journal[0 if reopen.record is None else -1 :] = [] if reopen.record is None else [reopen.record]
             run.inbox.update(enumerate(reopen.messages, run.posted))
             run.posted += len(reopen.messages)
-            run.row = attrs.evolve(
+            run.row = msgspec.structs.replace(
                 run.row,
                 status=Status.PENDING,
                 length=len(run.journal),
@@ -265,7 +266,7 @@ class MemoryStore:
     def _claim(self, run: _Run, worker: str, lease_until_us: int) -> Claim:
         before = run.row
         if before.owner != worker:
-            run.row = attrs.evolve(before, owner=worker, token=before.token + 1)
+            run.row = msgspec.structs.replace(before, owner=worker, token=before.token + 1)
             self._contents.leases[worker] = lease_until_us
         return Claim(run.row, _messages(run), lost=before.owner if before.owner != worker else None)
 
@@ -377,7 +378,7 @@ class MemoryStore:
         run.inbox[run.posted] = post.body
         run.posted += 1
         if run.row.status is not Status.PARKED:
-            run.row = attrs.evolve(run.row, due_us=_sooner(run.row.due_us, now_us))
+            run.row = msgspec.structs.replace(run.row, due_us=_sooner(run.row.due_us, now_us))
         self._wake()
         return None
 
@@ -425,7 +426,7 @@ class MemoryStore:
         unseen = any(append.release or number >= append.seen for number in run.inbox)
         due_us = _sooner(append.due_us, append.at_us) if unseen else append.due_us
         is_parked = append.status is Status.PARKED
-        return attrs.evolve(
+        return msgspec.structs.replace(
             run.row,
             workflow=append.workflow or run.row.workflow,
             status=append.status,

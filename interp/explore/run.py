@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Self
 
 import attrs
+import msgspec
 
 from interp.codec import ANY
 from interp.definitions import WorkflowDefinition, find_workflow, workflow_of
@@ -241,7 +242,7 @@ class Run(View):
             history: The records, one at least.
             state: What the workflow has annotated.
         """
-        row = attrs.evolve(
+        row = msgspec.structs.replace(
             self.row,
             status=_STATUS.get(type(history[-1].outcome), Status.WAITING),
             length=len(history),

@@ -296,7 +296,7 @@ class SealedStore:
 
     def _row(self, row: RunRow) -> RunRow:
         """Open what a row tells; a list of runs must not fail for one whose key is missing."""
-        return attrs.evolve(
+        return msgspec.structs.replace(
             row,
             digest=self._or_as_it_is(row.digest, lambda data: open_bytes(data, self._decode)),
             attributes=self._or_as_it_is(row.attributes, self._bytes),

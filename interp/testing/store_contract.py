@@ -256,7 +256,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert claim.run == old
             else:
                 assert old.owner is None or self.leases.get(old.owner, 0) <= self.now_us, "its owner was alive"
-                assert claim.run == attrs.evolve(old, owner=worker, token=old.token + 1)
+                assert claim.run == msgspec.structs.replace(old, owner=worker, token=old.token + 1)
                 assert claim.lost == old.owner
 
     @rule(data=st.data(), more=st.lists(_BYTES, max_size=1))

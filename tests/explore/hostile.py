@@ -158,7 +158,7 @@ def of(history: Sequence[Transition], workflow: str = "gone.flow", **changes: An
     """A run with this history."""
     outcome = history[-1].outcome if history else None
     row = row_of(history, workflow=workflow, status=ENDS.get(type(outcome), Status.RUNNING))  # type: ignore[arg-type]
-    return Evil(attrs.evolve(row, **changes), [encode_transition(transition) for transition in history])
+    return Evil(msgspec.structs.replace(row, **changes), [encode_transition(transition) for transition in history])
 
 
 # --- hostile text, wherever text stands ---
@@ -331,7 +331,7 @@ def wrong_times() -> Evil:
         cause = AttemptFailed(str(n), 1, failure, at, times[-n]) if n % 2 else Resolved(str(n), b"1", 1, times[-n])
         history.append(Transition(n, at, cause, (Record(f"{n + 20}", "sleep", "", b"[1e300]", ""),)))
     return attrs.evolve(
-        of(history), row=attrs.evolve(of(history).row, created_us=2**63 - 1, updated_us=0, due_us=2**63 - 1)
+        of(history), row=msgspec.structs.replace(of(history).row, created_us=2**63 - 1, updated_us=0, due_us=2**63 - 1)
     )
 
 
@@ -407,7 +407,7 @@ def no_start() -> Evil:
 
 def sealed() -> Evil:
     records = [seal_bytes(each, lambda data: data[::-1]) for each in _records()]
-    row = attrs.evolve(
+    row = msgspec.structs.replace(
         row_of(records),
         attributes=seal_bytes(b"{}", lambda data: data),
         digest=seal_bytes(b"digest", lambda data: data),

@@ -348,6 +348,6 @@ def test_without_code_or_records_there_is_nothing_to_compare_with() -> None:
     with pytest.raises(
         UsageError, match="run 'prov-7' cannot be compared with its code: the workflow 'nowhere' is not"
     ):
-        attrs.evolve(run, row=attrs.evolve(run.row, workflow="nowhere")).diff()
+        attrs.evolve(run, row=msgspec.structs.replace(run.row, workflow="nowhere")).diff()
     with pytest.raises(UsageError, match="it has no records that can be read"):
         attrs.evolve(run, history=()).diff()

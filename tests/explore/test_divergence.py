@@ -176,7 +176,7 @@ def test_a_value_that_does_not_decode_is_told(shop: Shop) -> None:
 
 def test_code_that_is_gone_is_told(shop: Shop) -> None:
     run = seen(shop.history, "order-7")
-    gone = attrs.evolve(run, row=attrs.evolve(run.row, workflow="nowhere"))
+    gone = attrs.evolve(run, row=msgspec.structs.replace(run.row, workflow="nowhere"))
     found = diverged(gone)
 
     assert Misfit.UNKNOWN is found.misfit

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import attrs
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,7 +159,7 @@ def test_a_fold_says_whether_nobody_was_there() -> None:
 
 def test_a_run_that_is_parked_ends_with_its_last_record() -> None:
     history = record(provision_fleet, "eu-west-1", SIX, world=CLOUD, until=timedelta(minutes=12))
-    row = attrs.evolve(run_of(history).row, status=Status.PARKED, reason="it\ndiverged")
+    row = msgspec.structs.replace(run_of(history).row, status=Status.PARKED, reason="it\ndiverged")
     chart = lanes_of(tree_of(history), history, row, end_of(history) + timedelta(days=1))
 
     assert (False, end_of(history)) == (chart.is_open, chart.end)

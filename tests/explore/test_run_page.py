@@ -77,7 +77,7 @@ def run_of(history: Any, status: Status = Status.WAITING, **fields: Any) -> Any:
         attributes=b"",
         reason="",
     )
-    return Run(attrs.evolve(row, **fields), tuple(history), store="lmdb:.interp", **told)
+    return Run(msgspec.structs.replace(row, **fields), tuple(history), store="lmdb:.interp", **told)
 
 
 def fleet(until: timedelta | None = None) -> tuple[Transition, ...]:

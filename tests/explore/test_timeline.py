@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, fromstring
 
 import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -228,7 +229,7 @@ def test_what_goes_on_ends_in_a_point_and_says_so() -> None:
 
 def test_a_parked_run_says_why() -> None:
     history = cloud(until=timedelta(minutes=12))
-    row = attrs.evolve(run_of(history).row, status=Status.PARKED, reason="diverged <at> record 3")
+    row = msgspec.structs.replace(run_of(history).row, status=Status.PARKED, reason="diverged <at> record 3")
 
     assert "✗ parked: diverged <at> record 3" in texts(attrs.evolve(run_of(history), row=row).timeline())
 

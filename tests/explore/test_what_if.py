@@ -404,7 +404,7 @@ def test_a_command_that_never_comes_is_told() -> None:
 
 def test_without_the_code_there_is_no_what_if() -> None:
     run = fleet()
-    lost = attrs.evolve(run, row=attrs.evolve(run.row, workflow="nowhere"))
+    lost = attrs.evolve(run, row=msgspec.structs.replace(run.row, workflow="nowhere"))
 
     with pytest.raises(UsageError, match="the workflow 'nowhere' is not imported here"):
         lost.what_if(0)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-import attrs
+import msgspec
 import pytest
 
 from interp import Engine, Workflow, activity, await_signal, call, sleep, workflow
@@ -173,7 +173,7 @@ def test_runs_of_a_workflow_that_is_gone_are_unknown(runs: str) -> None:
 
     class Renamed(Watched):
         def runs(self, where: RunFilter) -> list[RunRow]:
-            return [attrs.evolve(row, workflow="never registered") for row in store.runs(where)]
+            return [msgspec.structs.replace(row, workflow="never registered") for row in store.runs(where)]
 
     told = check(Renamed(store))
 
