@@ -20,7 +20,7 @@ import lmdb
 
 from interp import Call, Workflow
 from interp.definitions import ActivityDefinition, activity_of
-from interp.events import Completed, Record, Resolved, Transition, decode_transition, encode_transition
+from interp.events import Completed, Record, Resolved, Started, Transition, decode_transition, encode_transition
 
 __all__ = ["replayed", "steps_at_once", "waking"]
 
@@ -91,7 +91,7 @@ def _step(
     code: Workflow[Any], index: int, result: bytes, definition: ActivityDefinition | None, now: datetime
 ) -> tuple[bytes, tuple[Call[Any], bytes] | None]:
     """Move a workflow by one result; returns its record, and the call that it makes."""
-    cause = Resolved(str(index), result, 1, now)
+    cause = Resolved(str(index), result, 1, now) if index else Started("floor", b"[]", b"")
     try:
         command: Any = code.send(None if definition is None else definition.arguments.decode_result(result))
     except StopIteration:

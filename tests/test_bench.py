@@ -7,14 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import lmdb
 import pytest
 
-from benchmarks import report
+from benchmarks import floors, report
 from benchmarks.bench import Bench
 from benchmarks.peers import contender as contenders
 from benchmarks.peers.contender import Contender, Failed, Overtime, Unavailable, environment
 from benchmarks.report import Results
 from benchmarks.shapes import GOALS, SHAPES, Measure, Shape, Size
+from interp import Workflow, activity, call
+from interp.definitions import activity_of
+from interp.events import Completed, decode_transition
 
 STEPS = Shape("one_run", "1 run of {} steps", (Size(10), Size(20, peers=1)), 1, 5, (Measure("per_s", "steps/s"),))
 
@@ -256,3 +260,39 @@ def test_every_goal_asks_for_what_is_measured() -> None:
     }
 
     assert asked <= measured
+
+
+@activity
+def double(number: int) -> int:
+    return 2 * number
+
+
+def doubling(length: int) -> Workflow[int]:
+    number = 1
+    for _ in range(length):
+        number = yield from call(double, number)
+    return number
+
+
+def tripling(length: int) -> Workflow[int]:
+    return (yield from call(double, 3 * length))
+
+
+def test_the_bare_loop_writes_what_a_replay_can_read(tmp_path: Path) -> None:
+    floors.steps_at_once(tmp_path, [doubling(2), doubling(3)])
+
+    with lmdb.open(str(tmp_path), readonly=True) as env, env.begin() as txn:
+        written = [(key[:8], value) for key, value in txn.cursor()]
+    first, second = ([value for key, value in written if key[-1] == run] for run in (0, 1))
+    assert [len(first), len(second)] == [3, 4]
+    assert decode_transition(second[-1]).outcome == Completed(b"8")
+    floors.replayed(doubling(3), activity_of(double), second)
+
+
+def test_the_bare_replay_compares(tmp_path: Path) -> None:
+    floors.steps_at_once(tmp_path, [doubling(1)])
+    with lmdb.open(str(tmp_path), readonly=True) as env, env.begin() as txn:
+        records = [value for _, value in txn.cursor()]
+
+    with pytest.raises(AssertionError, match="the code has changed"):
+        floors.replayed(tripling(1), activity_of(double), records)

@@ -44,24 +44,24 @@ from interp.errors import (
     TryAgain,
     UsageError,
 )
-from interp.events import Asked, ChildEnded, Event, Fired, Heartbeat, Outgrown, Started, WorkerLost, decode_event
+from interp.events import Asked, ChildEnded, Event, Fired, Heartbeat, Outgrown, Started, WorkerLost
 from interp.runtime.asking import ANSWERED_BEFORE_THE_FORK, has_answer, objection
 from interp.runtime.attempts import Attempt, Beat, Completion, Deliver, Told, later
 from interp.runtime.capture import Capture, capturing
+from interp.runtime.claims import left_append, message_event, parked_append, start_among
 from interp.runtime.dispatcher import Dispatcher
 from interp.runtime.executors import Executor, Executors, is_spare
 from interp.runtime.guard import GuardMode, enter, watch
 from interp.runtime.inbox import Inbox
 from interp.runtime.live import LiveRun, microseconds, moment
 from interp.runtime.requests import Input, Look, Nudge, Start, Stop, Tell, Wake
-from interp.runtime.sealed import unreadable
 from interp.runtime.streams import Bell
 from interp.runtime.transacting import ADVICE, LONG_S, Holding, Performance, Stage, broken, refused
 from interp.runtime.turn import Turn
 from interp.runtime.verdicts import poison, refusal, verdict
 from interp.runtime.vetting import warn
 from interp.runtime.watches import Watches
-from interp.store import Append, Batch, Claim, Create, Message, Refusal, RunRow, Status, Store, Transactional, Why
+from interp.store import Batch, Claim, Create, Message, Refusal, RunRow, Status, Store, Transactional, Why
 from interp.tables import is_open_here
 
 __all__ = ["CLOSED", "Clock", "Worker", "WorkerOptions"]
@@ -605,7 +605,7 @@ class Worker:
             is_new = message.number > run.seen and message.number != run.begun_by
             if is_new and run.outcome is None and not run.parked:
                 try:
-                    event = _decoded(run.run_id, message)
+                    event = message_event(run.run_id, message)
                 except JournalCorrupt as error:
                     run.parked = str(error)
                     return
@@ -655,7 +655,7 @@ class Worker:
                 unexpected = not isinstance(error, InterpError)
                 reason = broken(error) if unexpected else str(error)
                 _log.error("run %s is parked: %s", row.id, reason, exc_info=unexpected)
-                self._turn.parked.append(_parked(row, reason, now, misfit=isinstance(error, ReplayError)))
+                self._turn.parked.append(parked_append(row, reason, now, misfit=isinstance(error, ReplayError)))
                 return
             replay = timedelta(seconds=self._options.stopwatch() - begun_s)
             self._live[row.id] = run
@@ -677,7 +677,7 @@ class Worker:
             self._turn.tells += [tell for tell in self._turn.told if tell.run_id == row.id]
             self._turn.told = [tell for tell in self._turn.told if tell.run_id != row.id]
             self._forget(run)
-        self._turn.parked.append(_left(row, later(now, _LOCKED_PAUSE)))
+        self._turn.parked.append(left_append(row, later(now, _LOCKED_PAUSE)))
 
     def _loaded(self, claim: Claim, now: datetime) -> LiveRun:
         """Bring a claimed run to life."""
@@ -686,7 +686,7 @@ class Worker:
         self._guard(definition)
         if row.length:
             return LiveRun.load(row.id, definition, self.store.history(row.id), row.token, now)
-        number, started = _start_among(claim)
+        number, started = start_among(claim)
         run = LiveRun.begin(row.id, definition, self._signed(started, definition), row.token, now)
         run.begun_by = number
         if run.took_in:
@@ -886,51 +886,3 @@ def _refuse(taken: Input, trouble: BaseException) -> None:
     """Tell whoever waits for an answer, unless there is one."""
     if isinstance(taken, (Start, Tell)) and not taken.done.done:
         taken.done.set_exception(trouble)
-
-
-def _decoded(run_id: str, message: Message) -> Event:
-    try:
-        return decode_event(message.body)
-    except msgspec.MsgspecError as error:
-        raise unreadable(f"message {message.number} of run {run_id!r}", message.body, error) from None
-
-
-def _start_among(claim: Claim) -> tuple[int, Started]:
-    """Return how a run without records is to start: other messages may have come before, in its earlier rounds."""
-    for message in claim.messages:
-        event = _decoded(claim.run.id, message)
-        if isinstance(event, Started):
-            return message.number, event
-    raise JournalCorrupt("the inbox of a new run", "it holds no start")
-
-
-def _parked(row: RunRow, reason: str, now: datetime, *, misfit: bool) -> Append:
-    """Return what sets a run aside that could not be loaded."""
-    return Append(
-        run_id=row.id,
-        token=row.token,
-        index=row.length,
-        records=(),
-        status=Status.PARKED,
-        due_us=None,
-        at_us=microseconds(now),
-        reason=reason,
-        misfit=misfit,
-    )
-
-
-def _left(row: RunRow, again: datetime) -> Append:
-    """Return what gives a run up as it is, to be looked at again.
-
-    The change is dated then, since messages that wait make a run due at the time of the change.
-    """
-    return Append(
-        run_id=row.id,
-        token=row.token,
-        index=row.length,
-        records=(),
-        status=row.status,
-        due_us=microseconds(again),
-        at_us=microseconds(again),
-        release=True,
-    )
