@@ -39,9 +39,9 @@ from interp.runtime.requests import Start
 from interp.runtime.stores import open_store
 from interp.runtime.worker import Worker, WorkerOptions
 
-__all__ = ["SHAPES", "Counts", "advice", "bounds", "measure"]
+__all__ = ["AT", "SHAPES", "AtOnce", "Counts", "advice", "bounds", "measure", "steps"]
 
-_AT = datetime(2026, 1, 1, tzinfo=UTC)
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 SHAPES: dict[str, tuple[int, int]] = {"1 x 200": (1, 200), "20 x 10": (20, 10)}
 """How many runs of how many steps each."""
@@ -96,18 +96,20 @@ def steps(length: int) -> Workflow[int]:
     return number
 
 
-class _AtOnce:
+class AtOnce:
     """Runs activities at once, on the worker's thread; the worker hears of it in its next turn."""
 
     def __init__(self, _: int, deliver: Deliver) -> None:
         self._deliver = deliver
 
     def submit(self, attempts: list[Attempt]) -> None:
+        """Run them; what they deliver waits for the next turn."""
         for attempt in attempts:
             if attempt.take():
                 self._deliver(perform(attempt))
 
     def grow(self) -> bool:
+        """Nothing waits, so that no room is needed."""
         return False
 
     def abandon(self, attempt: Attempt) -> None:
@@ -153,7 +155,7 @@ def _run(
 ) -> None:
     """Open the store, run a shape to its end by turns of the worker, and close it."""
     store = open_store(f"lmdb://{path}")
-    worker = Worker(store, name, WorkerOptions(64, 1_000, lambda: _AT, executor=_AtOnce))
+    worker = Worker(store, name, WorkerOptions(64, 1_000, lambda: AT, executor=AtOnce))
     definition = workflow_of(steps)
     ids = [f"{name}-{number}" for number in range(runs)]
     news = [new_run(definition, b"[%d]" % length, run_id, start_at=None, worker=name) for run_id in ids]
