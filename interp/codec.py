@@ -265,11 +265,19 @@ class ArgumentsCodec:
         return ", ".join(f"{name}={render_value(bytes(raw), width)}" for name, raw in zip(names, slots, strict=False))
 
     def encode_result(self, value: Any) -> bytes:
-        """Write what the function returned; as `result.encode`, without the property on the way (a call in C)."""
+        """Write what the function returned: `result.encode`, without the property on the way, which is a call in C.
+
+        Raises:
+            NotEncodable: If it does not fit the annotation.
+        """
         return (self._plan or self._make_plan()).result.encode(value)
 
     def decode_result(self, data: bytes) -> Any:
-        """Read it back."""
+        """Read back what the function returned.
+
+        Raises:
+            NotDecodable: If the JSON does not fit the annotation as it is now.
+        """
         return (self._plan or self._make_plan()).result.decode(data)
 
     @property
