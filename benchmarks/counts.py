@@ -33,13 +33,13 @@ from interp import Status, Workflow, activity, call, workflow
 from interp.definitions import workflow_of
 from interp.errors import EngineClosed
 from interp.runtime.attempts import Attempt, Deliver, perform
-from interp.runtime.creating import new_run
+from interp.runtime.creating import NewRun, new_run
 from interp.runtime.receipt import Receipt
 from interp.runtime.requests import Start
 from interp.runtime.stores import open_store
 from interp.runtime.worker import Worker, WorkerOptions
 
-__all__ = ["AT", "SHAPES", "AtOnce", "Counts", "advice", "bounds", "measure", "steps"]
+__all__ = ["AT", "SHAPES", "AtOnce", "Counts", "advice", "bounds", "measure", "steps", "turned"]
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -156,9 +156,8 @@ def _run(
     """Open the store, run a shape to its end by turns of the worker, and close it."""
     store = open_store(f"lmdb://{path}")
     worker = Worker(store, name, WorkerOptions(64, 1_000, lambda: AT, executor=AtOnce))
-    definition = workflow_of(steps)
     ids = [f"{name}-{number}" for number in range(runs)]
-    news = [new_run(definition, b"[%d]" % length, run_id, start_at=None, worker=name) for run_id in ids]
+    news = [new_run(workflow_of(steps), b"[%d]" % length, run_id, start_at=None, worker=name) for run_id in ids]
     flush = store.flush
 
     def flushed() -> None:
@@ -169,17 +168,23 @@ def _run(
     # A worker sets what belongs to its thread: that must not stay with this one.
     contextvars.copy_context().run(worker.begin)
     with _profiled(seen, tell):
-        for new in news:
-            worker.put(Start(new.create, definition, new.started, Receipt()))
-        # Each turn takes what the one before has caused: two more than there are steps begin and end the runs.
-        for _ in range(length + 2):
-            worker.turn()
+        turned(worker, news, length)
     worker.end(EngineClosed("counted"))
     for run_id in ids:
         row = store.run(run_id)
         assert row is not None and row.status is Status.COMPLETED, row
         seen["bytes"] += sum(map(len, store.history(run_id)))
     store.close()
+
+
+def turned(worker: Worker, news: Iterable[NewRun], length: int) -> None:
+    """Start runs of so many steps, and turn their worker by hand until they have ended."""
+    definition = workflow_of(steps)
+    for new in news:
+        worker.put(Start(new.create, definition, new.started, Receipt()))
+    # Each turn takes what the one before has caused: two more than there are steps begin and end the runs.
+    for _ in range(length + 2):
+        worker.turn()
 
 
 @contextmanager

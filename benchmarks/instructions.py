@@ -20,12 +20,10 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks.counts import AT, AtOnce, steps
+from benchmarks.counts import AT, AtOnce, steps, turned
 from interp.definitions import workflow_of
 from interp.errors import EngineClosed
 from interp.runtime.creating import new_run
-from interp.runtime.receipt import Receipt
-from interp.runtime.requests import Start
 from interp.runtime.stores import open_store
 from interp.runtime.worker import Worker, WorkerOptions
 
@@ -72,11 +70,9 @@ def _work(runs: int, length: int, times: int) -> None:
         worker = Worker(store, "counted", WorkerOptions(64, 1_000, lambda: AT, executor=AtOnce))
         contextvars.copy_context().run(worker.begin)
         for again in range(times):
-            for number in range(runs):
-                new = new_run(definition, b"[%d]" % length, f"{again}-{number}", start_at=None, worker="counted")
-                worker.put(Start(new.create, definition, new.started, Receipt()))
-            for _ in range(length + 2):  # each turn takes what the one before has caused
-                worker.turn()
+            ids = [f"{again}-{number}" for number in range(runs)]
+            news = (new_run(definition, b"[%d]" % length, run_id, start_at=None, worker="counted") for run_id in ids)
+            turned(worker, news, length)
         worker.end(EngineClosed("counted"))
         store.close()
 

@@ -106,7 +106,7 @@ Counts that do not depend on the machine, such as commits, bytes and function ca
 `tests/test_counts.py` in every run of the tests; `python -m benchmarks.counts` prints them.
 
 Where valgrind is installed, `python -m benchmarks.instructions` counts machine instructions per step, the same number
-each time: 143,183 at 200 x 10 with the Python above, of 196,329 before the last pass over them.
+each time: 143,140 at 200 x 10 with the Python above, of 196,329 before the last pass over them.
 """
 
 

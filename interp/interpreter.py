@@ -497,7 +497,7 @@ class Interpreter:
         """Say how the run ended."""
         if self._continued is not None:
             return ContinuedAs(self._continued)
-        if root.ended is None or root.state is not State.ENDED:
+        if root.ended is None or root.state is not _ENDED:
             return Failed(fault(Stalled(self._waits()), "", retryable=False))
         if root.ended.error is CANCELLED:
             return WasCancelled(self._scheduler.reason)

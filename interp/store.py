@@ -44,6 +44,7 @@ from interp.tables import Transaction
 from interp.versions import family_of, is_of
 
 __all__ = [
+    "GOING_ON",
     "RUN_ID_BYTES",
     "Append",
     "Attended",
@@ -93,6 +94,9 @@ class Status(StrEnum):
 
 # Keys of LMDB hold 511 bytes; the rest is room for what a store puts before or after the id.
 RUN_ID_BYTES = 400
+
+GOING_ON = (Status.RUNNING, Status.WAITING)
+"""How a run that its owner goes on with stands."""
 
 _ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 

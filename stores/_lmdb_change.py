@@ -13,6 +13,7 @@ import lmdb
 from msgspec.structs import replace
 
 from interp.store import (
+    GOING_ON,
     Append,
     Batch,
     Claim,
@@ -52,7 +53,6 @@ from stores._lmdb_tables import CHANGES, Table, Tables, View
 
 __all__ = ["Change"]
 
-_GOING_ON = (Status.RUNNING, Status.WAITING)
 _LAST_RUN = b"last_run"
 _LAST_WORKER = b"last_worker"
 
@@ -337,7 +337,7 @@ class Change:
             # overwrite=False is the second fence: two owners of one run could never both write a record.
             fresh = put(record_key(run, index), record, overwrite=False)
             assert fresh, "a record lies beyond the end of its journal"
-            index += 1
+            index += 1  # by hand, as `enumerate` makes an object, and mostly there is one record
             self.appended = True
         if append.emits:
             self._emit(run, append.emits)
@@ -509,7 +509,7 @@ def _only_longer(before: Row, append: Append) -> bool:
         and append.due_us == before.due_us
         and append.attributes is None
         and not (before.waiting or append.restart or append.release)
-        and append.status in _GOING_ON
+        and append.status in GOING_ON
     )
 
 

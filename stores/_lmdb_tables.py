@@ -245,7 +245,7 @@ class View:
         with self.txn.cursor(self.tables.journal) as journal:
             for looked, run in enumerate(self._run_keys(where, after), 1):
                 row = self.row(run)
-                workflow = "" if where.workflow is None else row.workflow
+                workflow = "" if where.workflow is None else row.workflow  # unpacked only for those who ask for it
                 if where.fits(row.status, workflow, row.created_us):
                     rows.append(self._listed(run, row, journal))
                 if looked == most or len(rows) == wanted:

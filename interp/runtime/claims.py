@@ -46,17 +46,8 @@ def start_among(claim: Claim) -> tuple[int, Started]:
 
 def parked_append(row: RunRow, reason: str, now: datetime, *, misfit: bool) -> Append:
     """Return what sets a run aside that could not be loaded."""
-    return Append(
-        run_id=row.id,
-        token=row.token,
-        index=row.length,
-        records=(),
-        status=Status.PARKED,
-        due_us=None,
-        at_us=microseconds(now),
-        reason=reason,
-        misfit=misfit,
-    )
+    at_us = microseconds(now)
+    return Append(row.id, row.token, row.length, (), Status.PARKED, None, at_us, reason=reason, misfit=misfit)
 
 
 def left_append(row: RunRow, again: datetime) -> Append:
@@ -64,13 +55,5 @@ def left_append(row: RunRow, again: datetime) -> Append:
 
     The change is dated then, since messages that wait make a run due at the time of the change.
     """
-    return Append(
-        run_id=row.id,
-        token=row.token,
-        index=row.length,
-        records=(),
-        status=row.status,
-        due_us=microseconds(again),
-        at_us=microseconds(again),
-        release=True,
-    )
+    at_us = microseconds(again)
+    return Append(row.id, row.token, row.length, (), row.status, at_us, at_us, release=True)

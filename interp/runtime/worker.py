@@ -61,7 +61,7 @@ from interp.runtime.turn import Turn
 from interp.runtime.verdicts import poison, refusal, verdict
 from interp.runtime.vetting import warn
 from interp.runtime.watches import Watches
-from interp.store import Batch, Claim, Create, Message, Refusal, RunRow, Status, Store, Transactional, Why
+from interp.store import GOING_ON, Batch, Claim, Create, Message, Refusal, RunRow, Status, Store, Transactional, Why
 from interp.tables import is_open_here
 
 __all__ = ["CLOSED", "Clock", "Worker", "WorkerOptions"]
@@ -96,8 +96,6 @@ _ASKED: dict[Why, str] = {"differs": "child", "unknown": "send", "ended": "send"
 
 # How long the thread of an activity waits for another one's turn to end, before it leaves its completion to that one.
 _PATIENT_S = 0.005
-
-_GOING_ON = (Status.RUNNING, Status.WAITING)
 
 # An idle worker looks at the store so often anyway, in case that a wake-up was lost.
 _IDLE_S = 5.0
@@ -778,7 +776,7 @@ class Worker:
         is_heard = bool(batch.transacts or batch.emissions)  # by readers of streams, or of the ends of runs
         is_due = bool(batch.transacts or batch.posts)
         for append in batch.appends:
-            if append.emits or append.restart or append.status not in _GOING_ON:
+            if append.emits or append.restart or append.status not in GOING_ON:
                 is_heard = True
             if append.creates or append.posts or append.release:
                 is_due = True

@@ -136,6 +136,15 @@ def test_both_spellings_of_a_command_are_one_command() -> None:
 # --- signals ---
 
 
+def test_a_call_is_never_changed() -> None:
+    made = call(work, "tea")
+
+    with pytest.raises(AttributeError):
+        made.args = ("cup",)  # type: ignore[misc]  # what is refused
+    assert "names" == made.options(compare="names").with_options.compare
+    assert call(work, "tea") == made != call(work, "cup")
+
+
 def test_signals_that_come_early_are_kept_in_order_and_each_is_taken_once() -> None:
     @workflow
     def late() -> Workflow[list[int]]:
