@@ -66,9 +66,11 @@ class Lab:
 
     def theme(self, session: Any, name: str) -> None:
         """Change the theme: `JupyterLab Light` or `JupyterLab Dark`."""
+        _wait(session, _NO_SPLASH)
         _call(session, "jupyterapp.commands.execute('apputils:change-theme', {theme: given})", name)
         light = str("Dark" not in name).lower()
         _wait(session, "return document.body.dataset.jpThemeLight === arguments[0];", light)
+        _wait(session, _NO_SPLASH)
 
     def run_all(self, session: Any) -> list[str]:
         """Run all cells, wait for them, and return the errors that they ended with."""
@@ -89,6 +91,11 @@ class Lab:
 
 # The notebook that is shown. JupyterLab's own `currentWidget` is unset where no window has the focus.
 _PANEL = "[...jupyterapp.shell.widgets('main')].find(widget => widget.sessionContext)"
+
+
+# A change of theme shows the splash screen. JupyterLab takes it out of the page 200 ms after it is done with it, without a
+# look at whether it is in it: of two changes within that time, the second one's removal is an error on the console.
+_NO_SPLASH = "return !document.getElementById('jupyterlab-splash');"
 
 
 def _call(session: Any, promise: str, given: str = "") -> None:
