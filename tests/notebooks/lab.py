@@ -93,8 +93,8 @@ class Lab:
 _PANEL = "[...jupyterapp.shell.widgets('main')].find(widget => widget.sessionContext)"
 
 
-# A change of theme shows the splash screen. JupyterLab takes it out of the page 200 ms after it is done with it, without
-# a look at whether it is in it: of two changes within that time, the second one's removal is an error on the console.
+# A change of theme shows the splash screen. JupyterLab takes it out of the page 200 ms after it is done with it,
+# without a look at whether it is in it: of two changes in that time, the second one's removal is a console's error.
 _NO_SPLASH = "return !document.getElementById('jupyterlab-splash');"
 
 
