@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload  # noqa: TID251  # beside a `Later`
@@ -16,17 +16,14 @@ from interp.codec import ANY, ValueCodec, codec_for, encode_payload
 from interp.definitions import find_workflow
 from interp.errors import (
     InvalidDefinition,
-    JournalCorrupt,
     NotDecodable,
-    RunCancelled,
-    RunFailed,
-    RunParked,
     UnknownRun,
     UnknownWorkflow,
     UsageError,
 )
-from interp.events import Asked, CancelRequested, Completed, Failed, Signalled, Transition, WasCancelled
+from interp.events import Asked, CancelRequested, Signalled, Transition
 from interp.runtime.asking import answer
+from interp.runtime.ended import Ended, value_of
 from interp.runtime.live import decoded
 from interp.runtime.receipt import Receipt
 from interp.runtime.repeated import RepeatedCall, repeated_calls
@@ -35,7 +32,7 @@ from interp.runtime.retrying import retry
 from interp.runtime.sealed import readable
 from interp.runtime.streams import Bell, Stream, Tail, looked, stream_of
 from interp.spans import checked_span
-from interp.store import Reader, RunRow, Status, Store
+from interp.store import RunRow, Status, Store
 from interp.streams import RESERVED
 
 if TYPE_CHECKING:
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
 else:
     asyncio = Later("asyncio")
 
-__all__ = ["Run", "outcome_of", "result_codec"]
+__all__ = ["Run", "result_codec"]
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741  an item
@@ -58,9 +55,9 @@ class _Worker(Protocol):
 
     def put(self, request: Tell) -> None: ...
 
-    def watch(self, run_id: str) -> Future[RunRow]: ...
+    def watch(self, run_id: str) -> Future[Ended]: ...
 
-    def ended(self, run_id: str) -> RunRow | None: ...
+    def ended(self, run_id: str) -> Ended | None: ...
 
     def wake(self) -> None: ...
 
@@ -97,7 +94,7 @@ class Run(Generic[T]):
             checked_span("result(timeout", timeout, UsageError)
         return self._value(self._worker.ended(self.id) or self._awaited(timeout))
 
-    def _awaited(self, timeout: timedelta | None) -> RunRow:
+    def _awaited(self, timeout: timedelta | None) -> Ended:
         """Wait for the run to end."""
         watch = self._worker.watch(self.id)
         try:
@@ -109,10 +106,10 @@ class Run(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait for the run to end, on an event loop; raises what `result` raises."""
-        row = self._worker.ended(self.id)
-        if row is None:
-            row = yield from asyncio.wrap_future(self._worker.watch(self.id)).__await__()
-        return self._value(row)
+        ended = self._worker.ended(self.id)
+        if ended is None:
+            ended = yield from asyncio.wrap_future(self._worker.watch(self.id)).__await__()
+        return self._value(ended)
 
     def signal(self, name: str, payload: Any = None, *, type: Any = None) -> None:
         """Send a signal; it is durable on return, and kept until the workflow awaits it.
@@ -304,10 +301,13 @@ class Run(Generic[T]):
         self._worker.put(Tell(self.id, event, done))
         done.result()
 
-    def _value(self, row: RunRow) -> T:
-        # A run may have begun under an older version than it was asked for, or have gone on in a newer one.
-        codec = self._result if row.workflow == self._workflow else cast("ValueCodec[T]", result_codec(row.workflow))
-        return outcome_of(row, self._worker.store, codec.decode)
+    def _value(self, ended: Ended) -> T:
+        codec, workflow = self._result, ended.workflow
+        if (
+            workflow != self._workflow
+        ):  # it began under another version than it was asked for, or went on in a newer one
+            codec = cast("ValueCodec[T]", result_codec(workflow))
+        return value_of(self.id, ended, codec.decode)
 
 
 def result_codec(workflow: str) -> ValueCodec[Any]:
@@ -316,27 +316,3 @@ def result_codec(workflow: str) -> ValueCodec[Any]:
         return find_workflow(workflow).arguments.result
     except (UnknownWorkflow, InvalidDefinition):
         return ANY
-
-
-def outcome_of(row: RunRow, store: Reader, decode: Callable[[bytes], T]) -> T:
-    """Return the result of a run that has ended, or raise why there is none.
-
-    Args:
-        row: The run as the store lists it, ended or parked.
-        store: The store.
-        decode: Decodes the result.
-    """
-    if row.status is Status.PARKED:
-        raise RunParked(row.id, row.reason)
-    last = next(decoded(row.id, store.history(row.id, row.length - 1)), None)
-    outcome = None if last is None else last.outcome
-    match outcome:
-        case Completed():
-            return decode(outcome.payload)
-        case Failed():
-            failure = outcome.failure
-            raise RunFailed(row.id, failure.type_name, failure.message, failure.traceback)
-        case WasCancelled():
-            raise RunCancelled(row.id, outcome.reason)
-        case _:
-            raise JournalCorrupt(f"run {row.id!r}", f"it is {row.status}, but its last record has no outcome")

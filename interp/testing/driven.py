@@ -15,11 +15,12 @@ from interp.commands import AwaitSignal, Call, Child
 from interp.definitions import find_workflow
 from interp.errors import EngineClosed, UsageError
 from interp.fibers import Issued
+from interp.runtime.ended import Ended
 from interp.runtime.live import LiveRun
 from interp.runtime.requests import Start, Tell
 from interp.runtime.streams import Bell
 from interp.runtime.worker import CLOSED, Worker, WorkerOptions
-from interp.store import RunRow, Status, Store
+from interp.store import Status, Store
 from interp.testing.inline import Inline
 from interp.testing.virtual_time import VirtualClock
 
@@ -87,12 +88,12 @@ class DrivenWorker(Worker):
             while not request.done.done:
                 self._give_turn()
 
-    def watch(self, run_id: str) -> Future[RunRow]:
+    def watch(self, run_id: str) -> Future[Ended]:
         """Let things happen until a run has ended."""
         self._check_owner()
         return self._awaited(run_id, None)
 
-    def wait_for(self, run_id: str, within: timedelta) -> Future[RunRow]:
+    def wait_for(self, run_id: str, within: timedelta) -> Future[Ended]:
         """Let things happen until a run has ended.
 
         Raises:
@@ -105,7 +106,7 @@ class DrivenWorker(Worker):
         if threading.get_ident() != self._owner:
             raise UsageError("a test's engine works on the thread that made it, and cannot be asked by another one")
 
-    def _awaited(self, run_id: str, within: timedelta | None) -> Future[RunRow]:
+    def _awaited(self, run_id: str, within: timedelta | None) -> Future[Ended]:
         done = super().watch(run_id)
         until = None if within is None else self.clock.now + within
         with self.clock.held():

@@ -80,6 +80,18 @@ def test_no_value_is_on_disk_and_the_run_is_as_without_a_codec(lmdb_url: str) ->
     assert b"charge_sealed" in on_disk(lmdb_url)
 
 
+def test_who_waits_without_the_key_hears_so_and_the_worker_goes_on(url: str) -> None:
+    with Engine(url, codec=Encrypted(KEY)) as engine, Engine(url) as other:
+        run = engine.start(paying_sealed, CARD)
+        waiting = other._worker.watch(run.id)
+        run.signal("comment", "thanks")
+        run.result(WAIT)
+
+        with pytest.raises(PayloadLocked, match="no codec was given"):
+            waiting.result(WAIT.total_seconds())
+        assert other.trouble is None
+
+
 def test_the_same_start_is_found_again_also_after_a_rotation_and_from_before_the_codec(url: str) -> None:
     with Engine(url) as engine:
         _ = engine.start(paying_sealed, CARD, id="plain")

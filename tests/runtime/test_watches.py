@@ -1,14 +1,18 @@
 """Who waits for a run, on any thread, while others end it."""
 
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from interp import Engine, Workflow, activity, await_signal, call, workflow
-from interp.errors import EngineClosed
+from interp import Engine, Retry, Status, Workflow, activity, await_signal, call, workflow
+from interp.errors import EngineClosed, RunFailed
+from interp.runtime import watches
 from interp.runtime.inbox import Inbox
 from interp.runtime.requests import Look
+from interp.runtime.retrying import retry
+from stores.memory import MemoryStore
 from tests.runtime.helpers import WAIT, WAIT_S, eventually
 
 
@@ -26,6 +30,31 @@ def doubles(number: int) -> Workflow[int]:
 def listens() -> Workflow[str]:
     yield from await_signal("ready")
     return (yield from await_signal("go", str))
+
+
+@workflow
+def repeats(times: int) -> Workflow[str]:
+    return times * (yield from await_signal("go", str))
+
+
+@workflow
+def lists() -> Workflow[list[int]]:
+    return [(yield from call(double, 1))]
+
+
+is_down = threading.Event()
+
+
+@activity(retry=Retry(attempts=1))
+def reach() -> str:
+    if is_down.is_set():
+        raise ConnectionError("it is down")
+    return "reached"
+
+
+@workflow
+def reaches() -> Workflow[str]:
+    return (yield from call(reach))
 
 
 @pytest.fixture
@@ -104,3 +133,71 @@ def test_those_who_wait_hear_that_the_engine_was_closed() -> None:
     assert [EngineClosed] == answers
     with pytest.raises(EngineClosed):
         run.result(WAIT)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs whose records were read in the store."""
+    reads: list[str] = []
+    history = MemoryStore.history
+
+    def read(self: MemoryStore, run_id: str, start: int = 0) -> Iterator[bytes]:
+        reads.append(run_id)
+        return history(self, run_id, start)
+
+    monkeypatch.setattr(MemoryStore, "history", read)
+    return reads
+
+
+def test_the_result_of_a_run_that_completed_here_is_known_without_the_store(reads: list[str]) -> None:
+    with Engine("memory:watches-known") as engine:
+        runs = engine.start_many(doubles, [(f"r-{number}", (number,)) for number in range(20)])
+
+        assert [2 * number for number in range(20)] == [run.result(WAIT) for run in runs]
+        assert [] == reads
+        assert 4 == engine.get("r-2").result(WAIT)
+        assert [] == reads
+
+
+def test_each_caller_gets_a_value_of_its_own() -> None:
+    with Engine("memory:watches-own") as engine:
+        run = engine.start(lists)
+        run.result(WAIT).append(3)
+
+        assert [2] == run.result(WAIT)
+
+
+def test_a_long_result_is_read_again_each_time(reads: list[str]) -> None:
+    with Engine("memory:watches-long") as engine:
+        for times, expected in ((watches._SHORT - 2, []), (watches._SHORT - 1, ["r-1023"])):  # in quotes as JSON
+            run = engine.start(repeats, times, id=f"r-{times}")
+            run.signal("go", "x")
+            assert times * "x" == run.result(WAIT)
+            reads.clear()
+            assert times * "x" == run.result(WAIT)
+            assert expected == reads
+
+
+def test_only_so_many_results_are_kept(reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "_KEPT", 3)
+    with Engine("memory:watches-many") as engine:
+        runs = [engine.start(doubles, number, id=f"r-{number}") for number in range(5)]
+        for run in runs:
+            run.result(WAIT)
+        reads.clear()
+
+        assert [0, 2, 4, 6, 8] == [run.result(WAIT) for run in runs]
+        assert ["r-0", "r-1"] == reads
+
+
+def test_a_failure_is_not_remembered_as_somebody_else_may_mend_it() -> None:
+    is_down.set()
+    with Engine("memory:watches-mended") as engine:
+        run = engine.start(reaches)
+        with pytest.raises(RunFailed):
+            run.result(WAIT)
+
+        is_down.clear()
+        retry(engine.store, run.id)  # as `interp retry` does in another process, and tells nobody here
+        eventually(lambda: run.status is Status.COMPLETED)
+        assert "reached" == run.result(WAIT)

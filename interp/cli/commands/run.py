@@ -21,8 +21,8 @@ from interp.cli.target import workflow_in
 from interp.cli.waiting import Stopped, stop_on_signals, wait_for_end
 from interp.definitions import WorkflowDefinition
 from interp.outline.words import span
+from interp.runtime.ended import ended_of, value_of
 from interp.runtime.engine import Engine
-from interp.runtime.handles import outcome_of
 from interp.runtime.live import moment
 from interp.store import RunRow
 from interp.versions import explicit
@@ -106,7 +106,7 @@ def _performed(errand: _Errand, definition: WorkflowDefinition, arguments: bytes
             if errand.is_watched:
                 took = span(moment(row.updated_us) - moment(row.created_us))
                 note(f"run {row.id} {row.status}: {counts(tree_in(engine.store, row.id))}, {took}", dim=True)
-            return row, outcome_of(row, engine.store, bytes)
+            return row, value_of(row.id, ended_of(row, engine.store), bytes)
         except Stopped:
             _tell_stopped(errand, engine)
             raise

@@ -1,0 +1,75 @@
+"""How a run ended, as those hear of it who wait for its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from interp.errors import JournalCorrupt, RunCancelled, RunFailed, RunParked
+from interp.events import Completed, Failed, Outcome, WasCancelled
+from interp.runtime.live import decoded
+from interp.store import Reader, RunRow, Status
+
+__all__ = ["Ended", "ended_of", "value_of"]
+
+T = TypeVar("T")
+
+
+class Ended(msgspec.Struct, frozen=True, eq=False):
+    """How a run ended, or why it is set aside.
+
+    Attributes:
+        workflow: What it was at its end, by name: it may have gone on in another version than it began with.
+        outcome: How it ended; None when it is parked.
+        reason: Why it is parked; empty otherwise.
+    """
+
+    workflow: str
+    outcome: Outcome | None
+    reason: str = ""
+
+
+def ended_of(row: RunRow, store: Reader) -> Ended:
+    """Read how a run ended.
+
+    Args:
+        row: The run as the store lists it, ended or parked.
+        store: The store.
+
+    Raises:
+        JournalCorrupt: Its last record cannot be read, or is not that of an end.
+        PayloadLocked: It went through a codec that was not given.
+    """
+    if row.status is Status.PARKED:
+        return Ended(row.workflow, None, row.reason)
+    last = next(decoded(row.id, store.history(row.id, row.length - 1)), None)
+    if last is None or not isinstance(last.outcome, Completed | Failed | WasCancelled):
+        raise JournalCorrupt(f"run {row.id!r}", f"it is {row.status}, but its last record has no outcome")
+    return Ended(row.workflow, last.outcome)
+
+
+def value_of(run_id: str, ended: Ended, decode: Callable[[bytes], T]) -> T:
+    """Return the result of a run, or raise why there is none.
+
+    Args:
+        run_id: The run.
+        ended: How it ended.
+        decode: Decodes the result.
+
+    Raises:
+        RunFailed: The workflow raised an exception.
+        RunCancelled: The run was cancelled.
+        RunParked: It is set aside.
+        NotDecodable: By `decode`.
+    """
+    match ended.outcome:
+        case Completed(payload=payload):
+            return decode(payload)
+        case Failed(failure=failure):
+            raise RunFailed(run_id, failure.type_name, failure.message, failure.traceback)
+        case WasCancelled(reason=reason):
+            raise RunCancelled(run_id, reason)
+        case _:
+            raise RunParked(run_id, ended.reason)
