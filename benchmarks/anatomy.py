@@ -76,6 +76,7 @@ def chain(url: str) -> dict[str, float]:
     steps = seen[len(seen) // 10 : -2]
     between = [later - end for (_, end), (later, _) in itertools.pairwise(steps)]
     return {
+        "on the clock": (seen[-1][1] - seen[0][1]) / (len(seen) - 1) * 1e6,
         "commit": statistics.median(end - begin for begin, end in steps) * 1e6,
         "between two commits": statistics.median(between) * 1e6,
     }
@@ -170,6 +171,12 @@ def least_at_once(place: Path) -> float:
     return floors.steps_at_once(place, [count(10) for _ in range(_RUNS)]) / (10 * _RUNS) * 1e6
 
 
+def least_of_a_chain(place: Path) -> float:
+    """Return the microseconds per step of a bare loop that does a chain."""
+    place.mkdir()
+    return floors.chained(place, count(_STEPS)) / _STEPS * 1e6
+
+
 def _best(work: Callable[[], object]) -> float:
     times: list[float] = []
     for _ in range(3):
@@ -234,7 +241,10 @@ def main() -> None:
                     "LMDB commit": lmdb_commit(place) * 1e6,
                     "waking another thread": floors.waking() * 1e6,
                 },
-                "a chain, each step": chain(f"lmdb://{place}/chain"),
+                "a chain, each step": {
+                    **chain(f"lmdb://{place}/chain"),
+                    "floor: a bare loop": least_of_a_chain(place / "bare"),
+                },
                 "the same without syncs": chain(f"lmdb://{place}/unsynced?durability=none"),
                 "a run of one step": one_step(f"lmdb://{place}/one"),
                 "200 x 10, each step": {

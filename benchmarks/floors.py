@@ -22,7 +22,7 @@ from interp import Call, Workflow
 from interp.definitions import ActivityDefinition, activity_of
 from interp.events import Completed, Record, Resolved, Started, Transition, decode_transition, encode_transition
 
-__all__ = ["replayed", "steps_at_once", "waking"]
+__all__ = ["chained", "replayed", "steps_at_once", "waking"]
 
 _WAKINGS = 1_000
 
@@ -46,6 +46,37 @@ def replayed(code: Workflow[Any], definition: ActivityDefinition, records: Itera
         assert arguments.encode(asked.args, asked.kwargs) == record.commands[0].payload, "the code has changed"
 
 
+def chained(directory: Path, code: Workflow[Any]) -> float:
+    """Run one chain of calls, with its activities, on this thread; each step waits for the commit of the one before.
+
+    Args:
+        directory: Where to put an environment of LMDB.
+        code: The workflow, which has not begun.
+
+    Returns:
+        The seconds from the first step to the result.
+    """
+    index, result, definition = 0, b"", None
+    begin = time.perf_counter()
+    with lmdb.open(str(directory), map_size=1 << 30, max_dbs=1) as env:
+        journal = env.open_db(b"journal")  # a store has more than one table
+        while True:
+            data, call = _step(code, index, result, definition, datetime.now(UTC))
+            with env.begin(write=True) as txn:
+                txn.put(index.to_bytes(8, "big"), data, db=journal)
+            if call is None:
+                return time.perf_counter() - begin
+            definition, result = _acted(*call)
+            index += 1
+
+
+def _acted(command: Call[Any], payload: bytes) -> tuple[ActivityDefinition, bytes]:
+    """Run the activity of a call; returns it, and its result."""
+    definition = activity_of(command.fn)
+    args, kwargs = definition.arguments.decode(payload)
+    return definition, definition.arguments.encode_result(definition.fn(*args, **kwargs))
+
+
 def steps_at_once(directory: Path, codes: Sequence[Workflow[Any]]) -> float:
     """Run chains of calls side by side, their activities on one other thread; what all ask for shares a commit.
 
@@ -62,9 +93,8 @@ def steps_at_once(directory: Path, codes: Sequence[Workflow[Any]]) -> float:
     def act() -> None:
         while (call := asked.get()) is not None:
             run, command, payload = call
-            definition = activity_of(command.fn)
-            args, kwargs = definition.arguments.decode(payload)
-            ended.put((run, definition.arguments.encode_result(definition.fn(*args, **kwargs)), definition))
+            definition, result = _acted(command, payload)
+            ended.put((run, result, definition))
 
     threading.Thread(target=act, daemon=True).start()
     lengths = [0] * len(codes)

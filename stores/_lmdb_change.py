@@ -105,9 +105,10 @@ class Change:
 
     def commit(self, batch: Batch, encoded: Sequence[Sequence[bytes]], now_us: int) -> list[Refusal]:
         """Write a batch whose appends are encoded already."""
-        refusals = [Refusal(new.run_id, why) for new in batch.creates if (why := self._create(new, now_us))]
-        barred = {refusal.run_id for refusal in refusals}
-        refusals += [Refusal(post.run_id, why) for post in batch.posts if (why := self._post(post, now_us))]
+        # Mostly there is only an append; and a comprehension over nothing is a call, too, on Python 3.11.
+        refusals = self._all_created(batch.creates, now_us) if batch.creates else []
+        barred = {refusal.run_id for refusal in refusals} if refusals else set[str]()
+        refusals += self._all_posted(batch.posts, now_us) if batch.posts else ()
         for emission in batch.emissions:
             if why := "fenced" if emission.run_id in barred else self._emission(emission):
                 refusals.append(Refusal(emission.run_id, why))
@@ -117,8 +118,8 @@ class Change:
                 barred.add(append.run_id)
             elif append.creates or append.posts:
                 refusals += self._ask(append, now_us)
-        for run in list(self._newborn):
-            self._settle(run)
+        while self._newborn:
+            self._settle(next(iter(self._newborn)))
         for transact in batch.transacts:
             if transact.run_id in barred or not self._owns(transact):
                 refusals.append(Refusal(transact.run_id, "fenced"))
@@ -130,8 +131,13 @@ class Change:
 
     def _ask(self, append: Append, now_us: int) -> list[Refusal]:
         """Write what an append starts and sends."""
-        refusals = [Refusal(new.run_id, why) for new in append.creates if (why := self._create(new, now_us))]
-        return refusals + [Refusal(post.run_id, why) for post in append.posts if (why := self._post(post, now_us))]
+        return self._all_created(append.creates, now_us) + self._all_posted(append.posts, now_us)
+
+    def _all_created(self, creates: Iterable[Create], now_us: int) -> list[Refusal]:
+        return [Refusal(new.run_id, why) for new in creates if (why := self._create(new, now_us))]
+
+    def _all_posted(self, posts: Iterable[Post], now_us: int) -> list[Refusal]:
+        return [Refusal(post.run_id, why) for post in posts if (why := self._post(post, now_us))]
 
     def _owns(self, transact: Transact) -> bool:
         """Whether whoever asks is the owner of the run, and right about its length."""

@@ -446,7 +446,8 @@ class Environment:
     def _learn(self, change: Change, by: str) -> None:
         if len(self._known) > _KNOWN:
             self._known.clear()
-        self._known.update(change.found)
+        if change.found:
+            self._known.update(change.found)
         if change.wakes:
             self._on_ring(by)
             self._bell.ring()

@@ -133,7 +133,9 @@ class LmdbStore(LmdbReader):
 
     def commit(self, batch: Batch, now_us: int) -> list[Refusal]:
         """Write a batch."""
-        encoded = [encode_records(append.records, append.index, append.at_us) for append in batch.appends]
+        encoded: list[list[bytes]] = []
+        for append in batch.appends:
+            encoded.append(encode_records(append.records, append.index, append.at_us))  # noqa: PERF401  as there
         return self._env.write(
             lambda change: change.commit(batch, encoded, now_us), once=bool(batch.transacts), by=batch.by
         )

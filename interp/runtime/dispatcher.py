@@ -112,7 +112,9 @@ class Dispatcher:
     @property
     def next_deadline(self) -> datetime | None:
         """When an attempt may have taken too long, or a heartbeat is to be recorded; None for never."""
-        return min((heap[0][0] for heap in (self._deadlines, self._beats) if heap), default=None)
+        if not self.has_moments:
+            return None  # nearly always
+        return min(heap[0][0] for heap in (self._deadlines, self._beats) if heap)
 
     def overdue(self, now: datetime, live: dict[str, LiveRun]) -> Iterator[tuple[LiveRun, Completion]]:
         """Give the ends of the attempts that have taken too long, called off already, with their runs."""

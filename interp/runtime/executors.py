@@ -59,11 +59,12 @@ class Executors:
 
     def submit(self, attempts: list[Attempt]) -> None:
         """Hand attempts to the threads and to the event loop."""
-        on_threads = [attempt for attempt in attempts if not attempt.is_async]
-        if on_threads:
-            self._threads.submit(on_threads)
-        if len(on_threads) < len(attempts):
-            self._loop.submit(attempt for attempt in attempts if attempt.is_async)
+        on_loop = [attempt for attempt in attempts if attempt.is_async]
+        if on_loop:
+            self._loop.submit(on_loop)
+            attempts = [attempt for attempt in attempts if not attempt.is_async]
+        if attempts:
+            self._threads.submit(attempts)
 
     def close(self) -> None:
         """Let idle threads end, and cancel what runs on the event loop."""
@@ -71,16 +72,25 @@ class Executors:
         self._loop.close()
 
 
-class _Mine(threading.local):
-    """What a thread of a `ThreadExecutor` knows of itself.
+class _Hand:
+    """A thread of a `ThreadExecutor`.
 
     Attributes:
         is_spare: Whether its activity has ended and it delivers that, with nothing else to do.
         attempt: What it is to run next, handed to it while it was spare.
     """
 
-    is_spare = False
-    attempt: Attempt | None = None
+    __slots__ = ("attempt", "is_spare")
+
+    def __init__(self) -> None:
+        self.is_spare = False
+        self.attempt: Attempt | None = None
+
+
+class _Mine(threading.local):
+    """Which of them this thread is; asked for seldom, as that takes ten times as long as any other attribute."""
+
+    hand: _Hand | None = None
 
 
 _mine = _Mine()
@@ -88,7 +98,8 @@ _mine = _Mine()
 
 def is_spare() -> bool:
     """Whether this thread has run an activity that has ended, and may do something else before it runs the next."""
-    return _mine.is_spare
+    hand = _mine.hand
+    return hand is not None and hand.is_spare
 
 
 class ThreadExecutor:
@@ -118,10 +129,10 @@ class ThreadExecutor:
 
     def submit(self, attempts: Iterable[Attempt]) -> None:
         """Queue attempts; called from one thread at a time. A spare one of ours takes the first itself."""
-        kept = 0
+        hand, kept = _mine.hand, 0
         for attempt in attempts:
-            if _mine.is_spare and _mine.attempt is None:
-                _mine.attempt, kept = attempt, 1
+            if hand is not None and hand.is_spare and hand.attempt is None:
+                hand.attempt, kept = attempt, 1
             else:
                 self._queue.put(attempt)
         if self._count < self._most and self._queue.qsize() > self._count - len(self._running) - kept:
@@ -167,11 +178,12 @@ class ThreadExecutor:
 
     def _work(self) -> None:
         is_ours = True
+        _mine.hand = hand = _Hand()
         while is_ours:
-            attempt = _mine.attempt or self._queue.get()
+            attempt = hand.attempt or self._queue.get()
             if attempt is None:
                 return
-            _mine.attempt = None
+            hand.attempt = None
             self._taken += 1
             self._running.add(attempt)  # before it begins, so that it can be abandoned as soon as it has
             completion = perform(attempt) if attempt.take() else None
@@ -180,9 +192,9 @@ class ThreadExecutor:
             except KeyError:
                 is_ours = False  # abandoned: another thread has this one's place
             if completion is not None:
-                _mine.is_spare = is_ours
+                hand.is_spare = is_ours
                 self._deliver(completion)
-                _mine.is_spare = False
+                hand.is_spare = False
             del attempt, completion  # what they hold must not live until the next one comes
 
 

@@ -365,7 +365,8 @@ class Worker:
             return
         self._hold_until = None
         try:
-            self._renew(now)
+            if now >= self._renew_at:
+                self._renew(now)
             if self._woken or (self._claim_at is not None and self._claim_at <= now):
                 self._claim(now)
             if self._turn:
@@ -395,13 +396,11 @@ class Worker:
     @property
     def next_moment(self) -> datetime | None:
         """When there will be something to do, even if nothing comes in; None for never."""
-        moments = (
-            self._claim_at if self._hold_until is None else None,
-            self._hold_until,
-            self._drain_until,
-            self._dispatcher.next_deadline,
-        )
-        return min((moment for moment in moments if moment is not None), default=None)
+        soonest = self._dispatcher.next_deadline
+        for other in (self._claim_at if self._hold_until is None else self._hold_until, self._drain_until):
+            if other is not None and (soonest is None or other < soonest):
+                soonest = other
+        return soonest
 
     def _take(self, taken: Input, now: datetime) -> None:
         match taken:
@@ -620,10 +619,10 @@ class Worker:
     # Claiming and loading.
 
     def _renew(self, now: datetime) -> None:
-        if now >= self._renew_at:
-            self.store.renew(self.name, microseconds(now), _LEASE_US)
-            self._renew_at = now + _LEASE / 3
-            self._watches.look_at_all()
+        """Give a sign of life."""
+        self.store.renew(self.name, microseconds(now), _LEASE_US)
+        self._renew_at = now + _LEASE / 3
+        self._watches.look_at_all()
 
     def _claim(self, now: datetime) -> None:
         """Take the runs that are due, and look after those who watch runs of other workers."""
@@ -727,10 +726,8 @@ class Worker:
                 self._turn.tells.append(tell)
             else:
                 tell.done.set_result(None)
+        refused = _by_what_was_asked(refusals) if refusals else {}
         calls: list[Attempt] = []
-        refused: dict[tuple[str, str], Why] = {
-            (_ASKED[refusal.why], refusal.run_id): refusal.why for refusal in refusals if refusal.why in _ASKED
-        }
         for run in turn.runs():
             if run.run_id in fenced:
                 self._forget(run)
@@ -885,6 +882,11 @@ class Worker:
         """Refuse what nobody will take in any more; called from any thread."""
         for taken in self._inbox.take(sys.maxsize):
             _refuse(taken, trouble)
+
+
+def _by_what_was_asked(refusals: Iterable[Refusal]) -> dict[tuple[str, str], Why]:
+    """Return why something was refused, by the kind of the command that asked for it and the run that it asked."""
+    return {(_ASKED[refusal.why], refusal.run_id): refusal.why for refusal in refusals if refusal.why in _ASKED}
 
 
 def _refuse(taken: Input, trouble: BaseException) -> None:
