@@ -14,8 +14,8 @@ from interp.store import Status, Store
 __all__ = ["Watches"]
 
 # How many results are kept for those who ask for them later, and of how many bytes at most.
-_KEPT = 1_000
-_SHORT = 1_024
+_KEPT = 4_000
+_SHORT = 512
 
 
 class Watches:
