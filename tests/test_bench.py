@@ -289,6 +289,17 @@ def test_the_bare_loop_writes_what_a_replay_can_read(tmp_path: Path) -> None:
     floors.replayed(doubling(3), activity_of(double), second)
 
 
+def test_the_bare_chain_writes_what_a_replay_can_read(tmp_path: Path) -> None:
+    floors.chained(tmp_path, doubling(3))
+
+    with lmdb.open(str(tmp_path), readonly=True, max_dbs=1) as env:
+        journal = env.open_db(b"journal", create=False)
+        with env.begin(db=journal) as txn:
+            records = [value for _, value in txn.cursor()]
+    assert decode_transition(records[-1]).outcome == Completed(b"8")
+    floors.replayed(doubling(3), activity_of(double), records)
+
+
 def test_the_bare_replay_compares(tmp_path: Path) -> None:
     floors.steps_at_once(tmp_path, [doubling(1)])
     with lmdb.open(str(tmp_path), readonly=True) as env, env.begin() as txn:

@@ -168,7 +168,7 @@ class Chart:
         """Say what a gap was: nobody was there, nobody was heard of, or there was nothing to do."""
         if any(begin <= gap.begin and gap.end <= end for end, begin in self.losses.items()):
             return "down"
-        return "without a record" if self.is_held and gap.end == self.end > self.recorded else "idle"
+        return "without a record" if self.is_held and gap.begin >= self.recorded else "idle"
 
     def _busy(self) -> Iterator[tuple[datetime, datetime]]:
         """Give the times at which something was done or happened: what the axis must not fold."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from interp import await_signal, call, gather, race, sleep, spawn, timeout, workflow
 from interp.commands import Command
 from interp.events import (
+    AttemptFailed,
     CancelRequested,
     ContinuedAs,
     Failure,
     Outgrown,
+    Record,
     Retried,
+    Started,
     Transition,
     WorkerLost,
 )
@@ -148,6 +151,23 @@ def test_calls_at_work_are_not_folded_unless_nothing_was_heard_for_long() -> Non
     assert "without a record" not in [gap.word for gap in chart_of(history, 300).idle()]
     assert "without a record" == chart_of(history, 86400).idle()[-1].word
     assert "idle" == chart_of(history, 86400, Status.WAITING).idle()[-1].word
+
+
+def test_the_pause_of_one_call_is_not_called_idle_while_another_may_be_at_work() -> None:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    at = [begin + timedelta(seconds=seconds) for seconds in (0, 4, 13)]
+    calls = tuple(Record(f"1.{part}.1", "call", "anything", b"[0]", "program.py:1") for part in (0, 1))
+    failed = AttemptFailed("1.1.1", 1, Failure("builtins.OSError", "no route", "", b"", True), at[2])
+    chart = chart_of(
+        (
+            Transition(0, at[0], Started("program", b"[]", bytes(16)), calls),
+            Transition(1, at[1], failed, ()),
+        ),
+        86400,
+    )
+
+    assert [(at[1], at[2]), (at[2], chart.end)] == [(gap.begin, gap.end) for gap in chart.idle() if gap.begin >= at[1]]
+    assert {"without a record"} == {gap.word for gap in chart.idle() if gap.begin >= at[1]}
 
 
 def test_a_fold_says_whether_nobody_was_there() -> None:
