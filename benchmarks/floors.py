@@ -57,9 +57,9 @@ def chained(directory: Path, code: Workflow[Any]) -> float:
         The seconds from the first step to the result.
     """
     index, result, definition = 0, b"", None
-    begin = time.perf_counter()
     with lmdb.open(str(directory), map_size=1 << 30, max_dbs=1) as env:
         journal = env.open_db(b"journal")  # a store has more than one table
+        begin = time.perf_counter()
         while True:
             data, call = _step(code, index, result, definition, datetime.now(UTC))
             with env.begin(write=True) as txn:
@@ -98,8 +98,8 @@ def steps_at_once(directory: Path, codes: Sequence[Workflow[Any]]) -> float:
 
     threading.Thread(target=act, daemon=True).start()
     lengths = [0] * len(codes)
-    begin = time.perf_counter()
     with lmdb.open(str(directory), map_size=1 << 30) as env:
+        begin = time.perf_counter()
         moves: list[tuple[int, bytes, ActivityDefinition | None]] = [(run, b"", None) for run in range(len(codes))]
         while moves:
             now, calls = datetime.now(UTC), []
@@ -113,8 +113,8 @@ def steps_at_once(directory: Path, codes: Sequence[Workflow[Any]]) -> float:
             for each in calls:
                 asked.put(each)
             moves = [ended.get() for _ in calls]
-    asked.put(None)
-    return time.perf_counter() - begin
+        asked.put(None)
+        return time.perf_counter() - begin
 
 
 def _step(

@@ -31,7 +31,7 @@ def machine() -> dict[str, Any]:
 
 
 def _python() -> str:
-    """Return which Python it is, and whether it was built to be fast, which makes a tenth or more of its speed."""
+    """Return which Python it is, and whether it was built to be fast, which is worth a tenth or more of its speed."""
     name = f"{platform.python_implementation()} {platform.python_version()}"
     is_fast = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
     return name if is_fast else f"{name} (configured without --enable-optimizations)"

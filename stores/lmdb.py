@@ -135,7 +135,7 @@ class LmdbStore(LmdbReader):
         """Write a batch."""
         encoded: list[list[bytes]] = []
         for append in batch.appends:
-            encoded.append(encode_records(append.records, append.index, append.at_us))  # noqa: PERF401  as there
+            encoded.append(encode_records(append.records, append.index, append.at_us))  # noqa: PERF401  a comprehension is a call
         return self._env.write(
             lambda change: change.commit(batch, encoded, now_us), once=bool(batch.transacts), by=batch.by
         )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from interp.errors import JournalCorrupt, RunCancelled, RunFailed, RunParked
-from interp.events import Completed, Failed, Outcome, WasCancelled
-from interp.runtime.live import decoded
+from interp.events import Completed, ContinuedAs, Failed, WasCancelled
+from interp.runtime.live import LiveRun, decoded
 from interp.store import Reader, RunRow, Status
 
-__all__ = ["Ended", "ended_of", "value_of"]
+__all__ = ["Ended", "Found", "ended_here", "ended_of", "value_of"]
 
 T = TypeVar("T")
 
@@ -27,8 +27,21 @@ class Ended(msgspec.Struct, frozen=True, eq=False):
     """
 
     workflow: str
-    outcome: Outcome | None
+    outcome: Completed | Failed | WasCancelled | None
     reason: str = ""
+
+
+Found: TypeAlias = Ended | RunRow
+"""How a run ended, or its row, by which that can be read; reading it takes time, and may fail."""
+
+
+def ended_here(run: LiveRun) -> Ended:
+    """Return how a run ended that is in memory, or why it is parked."""
+    if run.parked:
+        return Ended(run.definition.name, None, run.parked)
+    outcome = run.outcome
+    assert not isinstance(outcome, ContinuedAs), "it goes on"
+    return Ended(run.definition.name, outcome)
 
 
 def ended_of(row: RunRow, store: Reader) -> Ended:
@@ -71,5 +84,5 @@ def value_of(run_id: str, ended: Ended, decode: Callable[[bytes], T]) -> T:
             raise RunFailed(run_id, failure.type_name, failure.message, failure.traceback)
         case WasCancelled(reason=reason):
             raise RunCancelled(run_id, reason)
-        case _:
+        case None:
             raise RunParked(run_id, ended.reason)

@@ -18,6 +18,9 @@ else:
 
 __all__ = ["GROWTH_S", "Executor", "Executors", "LoopExecutor", "ThreadExecutor", "is_spare"]
 
+# Up to how long a call may take of a thread's time for another thread to be a waste: less than its start does.
+_QUICK_S = 0.0001
+
 # How long calls may wait without movement until threads are added, in seconds.
 GROWTH_S = 0.002
 
@@ -88,7 +91,7 @@ class _Hand:
 
 
 class _Mine(threading.local):
-    """Which of them this thread is; asked for seldom, as that takes ten times as long as any other attribute."""
+    """The `hand` of this thread; None on one that is none of ours. Looking it up takes longer than other attributes."""
 
     hand: _Hand | None = None
 
@@ -107,9 +110,9 @@ class ThreadExecutor:
 
     Not `concurrent.futures`: its futures cost more than a small activity, it starts a thread for each call while it may
     (the start of 64 threads costs as much as 1,000 small activities), and it waits for its threads at exit, so that one
-    activity that hangs would keep the process alive for ever. Here a thread is added when calls wait and none is idle,
-    and then twice as many each time that nothing has moved for a while: one thread does 1,000 small activities sooner
-    than it helps to start another. These are daemon threads.
+    activity that hangs would keep the process alive for ever. Here a thread is added when calls wait that the idle ones
+    will not have taken soon, and then twice as many each time that nothing has moved for a while. These are daemon
+    threads.
     """
 
     def __init__(self, most: int, deliver: Deliver) -> None:
@@ -127,6 +130,8 @@ class ThreadExecutor:
         self._taken = 0  # how many were taken from the queue; counted by all threads without a lock, to see movement
         self._seen = 0
         self._looked = 0.0
+        self._paced = 0.0  # when it was asked last how fast calls are taken, and how many had been taken then
+        self._taken_then = 0
 
     def submit(self, attempts: Iterable[Attempt]) -> None:
         """Queue attempts; called from one thread at a time. A spare one of ours takes the first itself."""
@@ -137,7 +142,7 @@ class ThreadExecutor:
             else:
                 self._queue.put(attempt)
         idle = self._count - len(self._running) - kept
-        if idle <= 0 and self._count < self._most and not self._queue.empty():
+        if self._queue.qsize() > idle and self._count < self._most and (idle <= 0 or not self._is_quick()):
             self._add_one()
 
     def grow(self) -> bool:
@@ -153,6 +158,14 @@ class ThreadExecutor:
             for _ in range(min(waiting, max(1, self._count), self._most - self._count)):
                 self._add_one()
         return True
+
+    def _is_quick(self) -> bool:
+        """Whether calls have lately been taken so fast, pauses included, that no other thread would be of help."""
+        now, taken = time.monotonic(), self._taken
+        threads_s = (now - self._paced) * self._count
+        is_quick = threads_s < (taken - self._taken_then) * _QUICK_S
+        self._paced, self._taken_then = now, taken
+        return is_quick
 
     def abandon(self, attempt: Attempt) -> None:
         """Put a thread in the place of the one that is busy with `attempt` and may be so for ever.
@@ -172,6 +185,7 @@ class ThreadExecutor:
             self._queue.put(None)
 
     def _add_one(self) -> None:
+        self._paced, self._taken_then = time.monotonic(), self._taken
         self._count += 1
         self._add()
 

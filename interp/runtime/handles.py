@@ -23,7 +23,7 @@ from interp.errors import (
 )
 from interp.events import Asked, CancelRequested, Signalled, Transition
 from interp.runtime.asking import answer
-from interp.runtime.ended import Ended, value_of
+from interp.runtime.ended import Ended, Found, ended_of, value_of
 from interp.runtime.live import decoded
 from interp.runtime.receipt import Receipt
 from interp.runtime.repeated import RepeatedCall, repeated_calls
@@ -55,9 +55,9 @@ class _Worker(Protocol):
 
     def put(self, request: Tell) -> None: ...
 
-    def watch(self, run_id: str) -> Future[Ended]: ...
+    def watch(self, run_id: str) -> Future[Found]: ...
 
-    def ended(self, run_id: str) -> Ended | None: ...
+    def ended(self, run_id: str) -> Found | None: ...
 
     def wake(self) -> None: ...
 
@@ -94,7 +94,7 @@ class Run(Generic[T]):
             checked_span("result(timeout", timeout, UsageError)
         return self._value(self._worker.ended(self.id) or self._awaited(timeout))
 
-    def _awaited(self, timeout: timedelta | None) -> Ended:
+    def _awaited(self, timeout: timedelta | None) -> Found:
         """Wait for the run to end."""
         watch = self._worker.watch(self.id)
         try:
@@ -106,10 +106,10 @@ class Run(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait for the run to end, on an event loop; raises what `result` raises."""
-        ended = self._worker.ended(self.id)
-        if ended is None:
-            ended = yield from asyncio.wrap_future(self._worker.watch(self.id)).__await__()
-        return self._value(ended)
+        found = self._worker.ended(self.id)
+        if found is None:
+            found = yield from asyncio.wrap_future(self._worker.watch(self.id)).__await__()
+        return self._value(found)
 
     def signal(self, name: str, payload: Any = None, *, type: Any = None) -> None:
         """Send a signal; it is durable on return, and kept until the workflow awaits it.
@@ -301,12 +301,12 @@ class Run(Generic[T]):
         self._worker.put(Tell(self.id, event, done))
         done.result()
 
-    def _value(self, ended: Ended) -> T:
-        codec, workflow = self._result, ended.workflow
-        if (
-            workflow != self._workflow
-        ):  # it began under another version than it was asked for, or went on in a newer one
-            codec = cast("ValueCodec[T]", result_codec(workflow))
+    def _value(self, found: Found) -> T:
+        ended = found if isinstance(found, Ended) else ended_of(found, self._worker.store)
+        codec = self._result
+        # A run may have begun under an older version than it was asked for, or have gone on in a newer one.
+        if ended.workflow != self._workflow:
+            codec = cast("ValueCodec[T]", result_codec(ended.workflow))
         return value_of(self.id, ended, codec.decode)
 
 

@@ -15,7 +15,7 @@ from interp.commands import AwaitSignal, Call, Child
 from interp.definitions import find_workflow
 from interp.errors import EngineClosed, UsageError
 from interp.fibers import Issued
-from interp.runtime.ended import Ended
+from interp.runtime.ended import Found
 from interp.runtime.live import LiveRun
 from interp.runtime.requests import Start, Tell
 from interp.runtime.streams import Bell
@@ -88,12 +88,12 @@ class DrivenWorker(Worker):
             while not request.done.done:
                 self._give_turn()
 
-    def watch(self, run_id: str) -> Future[Ended]:
+    def watch(self, run_id: str) -> Future[Found]:
         """Let things happen until a run has ended."""
         self._check_owner()
         return self._awaited(run_id, None)
 
-    def wait_for(self, run_id: str, within: timedelta) -> Future[Ended]:
+    def wait_for(self, run_id: str, within: timedelta) -> Future[Found]:
         """Let things happen until a run has ended.
 
         Raises:
@@ -106,7 +106,7 @@ class DrivenWorker(Worker):
         if threading.get_ident() != self._owner:
             raise UsageError("a test's engine works on the thread that made it, and cannot be asked by another one")
 
-    def _awaited(self, run_id: str, within: timedelta | None) -> Future[Ended]:
+    def _awaited(self, run_id: str, within: timedelta | None) -> Future[Found]:
         done = super().watch(run_id)
         until = None if within is None else self.clock.now + within
         with self.clock.held():

@@ -1,6 +1,7 @@
 """Threads are added when calls wait and nothing moves."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -36,14 +37,13 @@ def one() -> int:
     return 1
 
 
-def test_no_thread_is_added_while_one_is_idle_as_it_does_small_activities_sooner() -> None:
+def test_no_thread_is_added_for_calls_that_an_idle_one_takes_at_once() -> None:
     delivered: list[object] = []
     executor = ThreadExecutor(8, delivered.append)
-    executor.submit([attempt(one)])
-    eventually(lambda: len(delivered) == 1 and not executor._running)
-
-    executor.submit([attempt(one) for _ in range(100)])
-    eventually(lambda: len(delivered) == 101)
+    for _ in range(3):
+        delivered.clear()
+        executor.submit([attempt(one) for _ in range(2_000)])
+        eventually(lambda: len(delivered) == 2_000 and not executor._running)
 
     assert 1 == executor._count
     executor.close()
@@ -88,4 +88,21 @@ def test_calls_that_wait_behind_one_that_blocks_get_threads_when_nothing_moves()
 
     go_on.set()
     eventually(lambda: len(delivered) == 4)
+    executor.close()
+
+
+def test_calls_that_take_long_get_a_thread_each_in_the_end() -> None:
+    @activity
+    def asks() -> int:
+        time.sleep(0.002)
+        return 1
+
+    delivered: list[object] = []
+    executor = ThreadExecutor(8, delivered.append)
+    for _ in range(50):  # as a workflow does with one gather after the other
+        delivered.clear()
+        executor.submit([attempt(asks) for _ in range(8)])
+        eventually(lambda: len(delivered) == 8 and not executor._running)
+
+    assert 8 == executor._count
     executor.close()

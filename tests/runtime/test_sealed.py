@@ -81,14 +81,23 @@ def test_no_value_is_on_disk_and_the_run_is_as_without_a_codec(lmdb_url: str) ->
 
 
 def test_who_waits_without_the_key_hears_so_and_the_worker_goes_on(url: str) -> None:
+    told: list[BaseException] = []
     with Engine(url, codec=Encrypted(KEY)) as engine, Engine(url) as other:
         run = engine.start(paying_sealed, CARD)
-        waiting = other._worker.watch(run.id)
-        run.signal("comment", "thanks")
-        run.result(WAIT)
 
-        with pytest.raises(PayloadLocked, match="no codec was given"):
-            waiting.result(WAIT.total_seconds())
+        def wait() -> None:
+            try:
+                other.get(run.id).result(WAIT)
+            except PayloadLocked as error:
+                told.append(error)
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        eventually(lambda: run.id in other._worker._watches._waiting)
+        run.signal("comment", "thanks")
+        waiting.join(WAIT.total_seconds())
+
+        assert len(told) == 1 and "no codec was given" in str(told[0])
         assert other.trouble is None
 
 

@@ -152,6 +152,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_result_of_a_run_that_completed_here_is_known_without_the_store(reads: list[str]) -> None:
     with Engine("memory:watches-known") as engine:
         runs = engine.start_many(doubles, [(f"r-{number}", (number,)) for number in range(20)])
+        eventually(lambda: all(engine._worker._watches.completed(run.id) for run in runs))
 
         assert [2 * number for number in range(20)] == [run.result(WAIT) for run in runs]
         assert [] == reads
@@ -181,9 +182,10 @@ def test_a_long_result_is_read_again_each_time(reads: list[str]) -> None:
 def test_only_so_many_results_are_kept(reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watches, "_KEPT", 3)
     with Engine("memory:watches-many") as engine:
-        runs = [engine.start(doubles, number, id=f"r-{number}") for number in range(5)]
-        for run in runs:
-            run.result(WAIT)
+        runs = []
+        for number in range(5):
+            runs.append(engine.start(doubles, number, id=f"r-{number}"))
+            runs[-1].result(WAIT)
         reads.clear()
 
         assert [0, 2, 4, 6, 8] == [run.result(WAIT) for run in runs]
@@ -196,6 +198,8 @@ def test_a_failure_is_not_remembered_as_somebody_else_may_mend_it() -> None:
         run = engine.start(reaches)
         with pytest.raises(RunFailed):
             run.result(WAIT)
+
+        assert engine._worker._watches.completed(run.id) is None
 
         is_down.clear()
         retry(engine.store, run.id)  # as `interp retry` does in another process, and tells nobody here
