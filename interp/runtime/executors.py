@@ -135,14 +135,17 @@ class ThreadExecutor:
 
     def submit(self, attempts: Iterable[Attempt]) -> None:
         """Queue attempts; called from one thread at a time. A spare one of ours takes the first itself."""
-        hand, kept = _mine.hand, 0
+        hand = _mine.hand
+        # Counted before any of these is taken, which may happen while they are queued.
+        idle, waiting = self._count - len(self._running), self._queue.qsize()
         for attempt in attempts:
             if hand is not None and hand.is_spare and hand.attempt is None:
-                hand.attempt, kept = attempt, 1
+                hand.attempt = attempt
+                idle -= 1
             else:
                 self._queue.put(attempt)
-        idle = self._count - len(self._running) - kept
-        if self._queue.qsize() > idle and self._count < self._most and (idle <= 0 or not self._is_quick()):
+                waiting += 1
+        if waiting > max(0, idle) and self._count < self._most and (idle <= 0 or not self._is_quick()):
             self._add_one()
 
     def grow(self) -> bool:

@@ -42,8 +42,8 @@ def test_no_thread_is_added_for_calls_that_an_idle_one_takes_at_once() -> None:
     executor = ThreadExecutor(8, delivered.append)
     for _ in range(3):
         delivered.clear()
-        executor.submit([attempt(one) for _ in range(2_000)])
-        eventually(lambda: len(delivered) == 2_000 and not executor._running)
+        executor.submit([attempt(one) for _ in range(10_000)])
+        eventually(lambda: len(delivered) == 10_000 and not executor._running)
 
     assert 1 == executor._count
     executor.close()
