@@ -163,7 +163,10 @@ class ThreadExecutor:
         return True
 
     def _is_quick(self) -> bool:
-        """Whether calls have lately been taken so fast, pauses included, that no other thread would be of help."""
+        """Whether calls were taken so fast that another thread would be of no help, pauses included.
+
+        That is since it was asked last, or a thread was added.
+        """
         now, taken = time.monotonic(), self._taken
         threads_s = (now - self._paced) * self._count
         is_quick = threads_s < (taken - self._taken_then) * _QUICK_S
