@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sysconfig
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,8 @@ def machine() -> dict[str, Any]:
 
 
 def _python() -> str:
-    """Return which Python it is, and whether it was built to be fast, which is worth a tenth or more of its speed."""
-    name = f"{platform.python_implementation()} {platform.python_version()}"
-    is_fast = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    return name if is_fast else f"{name} (configured without --enable-optimizations)"
+    """Return which Python it is, and where it is from: two builds of one version differ by a sixth of their speed."""
+    return f"{platform.python_implementation()} {platform.python_version()} of {sys.base_prefix}"
 
 
 def _processor() -> str:
