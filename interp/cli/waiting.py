@@ -16,6 +16,7 @@ from interp.cli.history import row_of
 from interp.cli.output import INTERRUPTED, TERMINATED, note
 from interp.cli.progress import progress
 from interp.errors import RunError
+from interp.runtime.ended import Ended, ended_of
 from interp.runtime.stores import hint
 from interp.store import Reader, RunRow, Status
 
@@ -87,8 +88,8 @@ def wait_for_end(
     quiet: bool,
     timeout: timedelta | None = None,
     check: Callable[[], object] = lambda: None,
-) -> RunRow:
-    """Wait until a run has ended or is parked.
+) -> tuple[RunRow, Ended]:
+    """Wait until a run has ended or is parked; returns its row, and how it ended.
 
     Args:
         store: Its store.
@@ -100,13 +101,16 @@ def wait_for_end(
     Raises:
         UnknownRun: There is no such run.
         StillRunning: The time was up.
+        JournalCorrupt: Its last record cannot be read, or is not that of an end.
+        PayloadLocked: It went through a codec that was not given.
     """
     end_s = None if timeout is None else time.monotonic() + timeout.total_seconds()
     with progress(store, run_id, quiet=quiet) as drawn:
         while True:
             row = row_of(store, run_id)
-            if row.status.ended or row.status is Status.PARKED:
-                return row
+            is_over = row.status.ended or row.status is Status.PARKED
+            if is_over and (ended := ended_of(row, store)) is not None:
+                return row, ended
             left_s = _LOOK_S if end_s is None else min(_LOOK_S, end_s - time.monotonic())
             if timeout is not None and left_s <= 0:
                 raise StillRunning(run_id, row.status, store.url, timeout.total_seconds())

@@ -44,12 +44,15 @@ def ended_here(run: LiveRun) -> Ended:
     return Ended(run.definition.name, outcome)
 
 
-def ended_of(row: RunRow, store: Reader) -> Ended:
+def ended_of(row: RunRow, store: Reader) -> Ended | None:
     """Read how a run ended.
 
     Args:
         row: The run as the store lists it, ended or parked.
         store: The store.
+
+    Returns:
+        How it ended; None when it has gone on since its row was read, because somebody retried it.
 
     Raises:
         JournalCorrupt: Its last record cannot be read, or is not that of an end.
@@ -58,9 +61,11 @@ def ended_of(row: RunRow, store: Reader) -> Ended:
     if row.status is Status.PARKED:
         return Ended(row.workflow, None, row.reason)
     last = next(decoded(row.id, store.history(row.id, row.length - 1)), None)
-    if last is None or not isinstance(last.outcome, Completed | Failed | WasCancelled):
-        raise JournalCorrupt(f"run {row.id!r}", f"it is {row.status}, but its last record has no outcome")
-    return Ended(row.workflow, last.outcome)
+    if last is not None and isinstance(last.outcome, Completed | Failed | WasCancelled):
+        return Ended(row.workflow, last.outcome)
+    if store.run(row.id) != row:
+        return None
+    raise JournalCorrupt(f"run {row.id!r}", f"it is {row.status}, but its last record has no outcome")
 
 
 def value_of(run_id: str, ended: Ended, decode: Callable[[bytes], T]) -> T:

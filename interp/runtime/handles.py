@@ -92,7 +92,9 @@ class Run(Generic[T]):
         """
         if timeout is not None:
             checked_span("result(timeout", timeout, UsageError)
-        return self._value(self._worker.ended(self.id) or self._awaited(timeout))
+        while (ended := self._ended(self._worker.ended(self.id) or self._awaited(timeout))) is None:
+            pass  # somebody has just retried it
+        return self._value(ended)
 
     def _awaited(self, timeout: timedelta | None) -> Found:
         """Wait for the run to end."""
@@ -106,10 +108,13 @@ class Run(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait for the run to end, on an event loop; raises what `result` raises."""
-        found = self._worker.ended(self.id)
-        if found is None:
-            found = yield from asyncio.wrap_future(self._worker.watch(self.id)).__await__()
-        return self._value(found)
+        ended = None
+        while ended is None:  # again if somebody has just retried it
+            found = self._worker.ended(self.id)
+            if found is None:
+                found = yield from asyncio.wrap_future(self._worker.watch(self.id)).__await__()
+            ended = self._ended(found)
+        return self._value(ended)
 
     def signal(self, name: str, payload: Any = None, *, type: Any = None) -> None:
         """Send a signal; it is durable on return, and kept until the workflow awaits it.
@@ -301,8 +306,10 @@ class Run(Generic[T]):
         self._worker.put(Tell(self.id, event, done))
         done.result()
 
-    def _value(self, found: Found) -> T:
-        ended = found if isinstance(found, Ended) else ended_of(found, self._worker.store)
+    def _ended(self, found: Found) -> Ended | None:
+        return found if isinstance(found, Ended) else ended_of(found, self._worker.store)
+
+    def _value(self, ended: Ended) -> T:
         codec = self._result
         # A run may have begun under an older version than it was asked for, or have gone on in a newer one.
         if ended.workflow != self._workflow:

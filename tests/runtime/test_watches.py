@@ -205,3 +205,24 @@ def test_a_failure_is_not_remembered_as_somebody_else_may_mend_it() -> None:
         retry(engine.store, run.id)  # as `interp retry` does in another process, and tells nobody here
         eventually(lambda: run.status is Status.COMPLETED)
         assert "reached" == run.result(WAIT)
+
+
+def test_a_failure_that_is_mended_while_it_is_read_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_down.set()
+    with Engine("memory:watches-meanwhile") as engine:
+        run = engine.start(reaches)
+        with pytest.raises(RunFailed):
+            run.result(WAIT)
+        is_down.clear()
+        history = MemoryStore.history
+        begun: list[str] = []
+
+        def read(self: MemoryStore, run_id: str, start: int = 0) -> Iterator[bytes]:
+            begun.append(run_id)
+            if begun == [run.id]:  # the row is read, and its last record not yet
+                retry(engine.store, run_id)
+                eventually(lambda: engine.store.run(run_id).length > start + 1)  # type: ignore[union-attr]
+            return history(self, run_id, start)
+
+        monkeypatch.setattr(MemoryStore, "history", read)
+        assert "reached" == run.result(WAIT)

@@ -10,7 +10,7 @@ import msgspec
 from interp.cli.options import SPAN, Command, common, existing_reader
 from interp.cli.output import say, write_document
 from interp.cli.waiting import wait_for_end
-from interp.runtime.ended import ended_of, value_of
+from interp.runtime.ended import value_of
 
 __all__ = ["command"]
 
@@ -28,8 +28,8 @@ def command(run_id: str, wait: bool, timeout: timedelta | None, store_url: str |
     """
     with existing_reader(store_url) as store:
         limit = timeout if wait else timedelta(0)
-        row = wait_for_end(store, run_id, quiet=as_json or not wait, timeout=limit)
-        payload = value_of(row.id, ended_of(row, store), bytes)
+        row, ended = wait_for_end(store, run_id, quiet=as_json or not wait, timeout=limit)
+        payload = value_of(row.id, ended, bytes)
     if as_json:
         write_document({"run": row.id, "workflow": row.workflow, "status": row.status, "result": msgspec.Raw(payload)})
     else:

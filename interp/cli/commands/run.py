@@ -21,7 +21,7 @@ from interp.cli.target import workflow_in
 from interp.cli.waiting import Stopped, stop_on_signals, wait_for_end
 from interp.definitions import WorkflowDefinition
 from interp.outline.words import span
-from interp.runtime.ended import ended_of, value_of
+from interp.runtime.ended import value_of
 from interp.runtime.engine import Engine
 from interp.runtime.live import moment
 from interp.store import RunRow
@@ -102,11 +102,11 @@ def _performed(errand: _Errand, definition: WorkflowDefinition, arguments: bytes
             run = engine.start_json(explicit(definition.name), arguments, id=errand.run_id)
             if errand.is_watched:
                 note(_opening(run.row, engine, before), dim=True)
-            row = wait_for_end(engine.store, run.id, quiet=not errand.is_watched, check=lambda: _check(engine))
+            row, ended = wait_for_end(engine.store, run.id, quiet=not errand.is_watched, check=lambda: _check(engine))
             if errand.is_watched:
                 took = span(moment(row.updated_us) - moment(row.created_us))
                 note(f"run {row.id} {row.status}: {counts(tree_in(engine.store, row.id))}, {took}", dim=True)
-            return row, value_of(row.id, ended_of(row, engine.store), bytes)
+            return row, value_of(row.id, ended, bytes)
         except Stopped:
             _tell_stopped(errand, engine)
             raise
