@@ -56,7 +56,9 @@ class VirtualRun(Run[T]):
         if timeout is None:
             return super().result()
         within = checked_span("result(timeout", timeout, UsageError)
-        return self._value(self._worker.wait_for(self.id, within).result())
+        while (ended := self._ended(self._worker.wait_for(self.id, within).result())) is None:
+            pass  # somebody has just retried it
+        return self._value(ended)
 
     def ask(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request, and let things happen until the workflow has answered; see `Run.ask`."""
