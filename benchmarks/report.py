@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import plots
 from benchmarks.peers.contender import ROOT
 from benchmarks.plots import Span
-from benchmarks.shapes import GOALS, SHAPES, Measure, Shape
+from benchmarks.shapes import GOALS, SHAPES, Goal, Measure, Middle, Shape
 
 __all__ = ["PAGE", "Results", "page", "write"]
 
@@ -31,7 +32,9 @@ _INTRO = """\
 What the library exists for, measured beside the others: durable steps, replay, recovery, many waiting runs. All systems
 ran on one machine, in one run, in turns; each measurement was made by a fresh process on a fresh database, and what
 takes moments up to five times in each round. Numbers are medians of the rounds, with the smallest and the largest in
-parentheses. Compare ratios: another disk gives other numbers.
+parentheses. Ratios are worked out within each round, where what is compared was measured within minutes, and are
+medians, too: the machine is shared with others, and half as fast while they are busy. Compare ratios: another disk
+gives other numbers.
 
 Each system ran at its own full durability, with its own documented settings; where a documented setting was tuned, it
 was tuned in its favour: [the systems](#the-systems). Some peers need a server, or a cloud, that no package contains:
@@ -43,7 +46,7 @@ _BOUNDS = """\
 ## Where the time goes, and where goals end
 
 Four of the goals that are not met have a bound: raw syncs per step, the two of a run of one step, and replay beside the
-fastest peer. For the other three this is a profile, and what it would take.
+fastest peer. For the others this is a profile, and what was tried.
 
 `python -m benchmarks.anatomy` takes a step apart: here 11 times, right after the measurements above, on a machine that
 is shared with others and at some moments half as fast. A *floor* is a bare loop of what nobody can leave out who does
@@ -51,46 +54,49 @@ this in Python: it decodes, runs the workflow's code, encodes, writes and syncs 
 
 | microseconds | at best | median |
 | --- | --- | --- |
-| rulers: write + fdatasync | 83 | 88 |
-| rulers: an LMDB commit of one put | 214 | 226 |
-| rulers: waking another thread | 18 | 22 |
-| a chain of calls, each step: in the commit | 230 | 251 |
-| a chain of calls, each step: between two commits | 51 | 53 |
-| the same without syncs: between two commits | 34 | 43 |
-| a run of one step: its two commits | 275 and 253 | 342 and 294 |
-| a run of one step: before, between and after them | 100, 164 and 115 | 148, 194 and 154 |
-| 200 x 10, each step: on the clock | 25 | 26 |
-| 200 x 10, each step: turns of the worker, without their commits | 18 | 19 |
-| 200 x 10, each step: commits | 3.2 | 3.5 |
-| 200 x 10, each step: activities; the caller | 1.8; 2.3 | 2.1; 2.8 |
-| 200 x 10, each step: floor | 6.0 | 6.6 |
-| 200 x 10, each step, when at most 32 results share a commit | 41 | 46 |
-| replay, each record | 3.7 | 3.8 |
+| rulers: write + fdatasync | 95 | 104 |
+| rulers: an LMDB commit of one put | 234 | 269 |
+| rulers: waking another thread | 18 | 27 |
+| a chain of calls, each step: on the clock | 287 | 331 |
+| a chain of calls, each step: in the commit | 238 | 275 |
+| a chain of calls, each step: between two commits | 42 | 58 |
+| a chain of calls, each step: floor | 225 | 263 |
+| the same without syncs: between two commits | 29 | 31 |
+| a run of one step: its two commits | 316 and 286 | 355 and 309 |
+| a run of one step: before, between and after them | 120, 148 and 71 | 152, 177 and 83 |
+| 200 x 10, each step: on the clock | 22 | 30 |
+| 200 x 10, each step: turns of the worker, without their commits | 14 | 21 |
+| 200 x 10, each step: commits | 3.3 | 3.9 |
+| 200 x 10, each step: activities; the caller | 1.6; 0.7 | 2.0; 1.0 |
+| 200 x 10, each step: floor | 5.7 | 6.6 |
+| 200 x 10, each step, when at most 32 results share a commit | 40 | 48 |
+| replay, each record | 3.5 | 4.5 |
 | replay, each record: decoding; the workflow's own code | 0.4; 0.2 | 0.5; 0.2 |
-| replay, each record: floor | 1.3 | 1.3 |
+| replay, each record: floor | 1.1 | 1.2 |
 
-- **200 runs x 10.** Three quarters of a step are Python on the one thread that gives turns: 72 calls of Python
-  functions, which feed the result, run the generator, encode, compare what is owed, and put. Commits are an eighth.
-  20 x the best durable peer, whose server is written in Rust, would leave 20 us for everything, on one interpreter
-  lock: three times the floor, and a fifth less than now.
-- **A step of a chain, in LMDB commits.** Its own commit takes 1.1 bare ones, and what lies between two of them
-  another 0.24; the measurement above found more. The day before it was 1.26 in all, when a bare commit took 290 us
-  instead of 218: the faster the disk, the more our own 50 us count. Nearly half of them, counted in instructions, are
-  a turn's, whatever happens in it.
+- **200 runs x 10.** Two thirds of a step are Python on the one thread that gives turns: 72 calls of Python functions,
+  which feed the result, run the generator, encode, compare what is owed, and put; none of them has a twentieth of its
+  bytecodes. Commits are an eighth. 20 x the best durable peer, whose server is written in Rust, would leave 17 us for
+  everything, on one interpreter lock: two and a half times the floor. In its best round this took 18 us a step, when
+  the machine was busy 36; the five rounds found 9.8 to 18.9 x.
+- **A step of a chain, in LMDB commits.** It is 1.23 of them in the table here, where the two are measured within the
+  same seconds; the rounds above found 1.14 to 1.54. The faster the disk, the more our own 50 us count, and the faster
+  the others' steps: 2.65 to 3.30 x the best durable peer.
 - **A step of a chain, in raw syncs.** A commit of LMDB syncs twice, first the pages, then the head that makes them
-  valid, so that a bare one takes 2.5 to 2.6 raw syncs here: 2.5 is out of reach for anything that commits to LMDB at
+  valid, so that a bare one takes 2.5 to 2.7 raw syncs here: 2.5 is out of reach for anything that commits to LMDB at
   full durability before the next call is made.
 - **A run of one step.** It needs two commits: the start must be durable before the call is made, and the result
   before it is told. Each writes nine pages in places of their own (row, id, journal, indexes, counters), a step of a
-  chain four. The two commits, and waking a thread three times, take 0.70 ms without a line of our own: 3.1 bare
-  commits, where the goal is 3, and 1/3.9 of the time of the best durable peer, where the goal is 1/5.
+  chain four. The two commits, and waking a thread three times, take 0.66 ms at best without a line of our own: 2.8 bare
+  commits, where the goal is 3, and a quarter of the best time of the best durable peer, where the goal is a fifth.
 - **Disk.** The first 200 runs grow the file by 516 to 561 bytes per step, as each commit copies the pages of all runs
   before the old ones are free: the file gets three times as long as what it holds. The next 200 runs find that room:
-  178 to 194 bytes per step, each time. Smaller commits copy less: with at most 32 results in one it is 268 bytes, and
-  each step takes 1.8 times as long. We keep the speed.
+  178 to 215 bytes per step, each time. Smaller commits copy less, and each step takes 1.6 to 1.8 times as long. Other
+  keys, by which runs that start together share their pages, make it 203 bytes the first time, and 1.6 times what it is
+  now where runs come one after the other. We keep speed and keys.
 - **Replay.** The one peer that is faster hands the stored results to the code, without making commands of what the
-  code asks for and without comparing anything: in 1.2 us for each of 1,000. Decoding and comparing alone, the floor,
-  takes 1.3.
+  code asks for and without comparing anything: in 1.6 us for each of 1,000. Decoding and comparing alone, the floor,
+  takes 1.1.
 """
 
 _REPEAT = """\
@@ -106,7 +112,7 @@ Counts that do not depend on the machine, such as commits, bytes and function ca
 `tests/test_counts.py` in every run of the tests; `python -m benchmarks.counts` prints them.
 
 Where valgrind is installed, `python -m benchmarks.instructions` counts machine instructions per step, the same number
-each time: 143,140 at 200 x 10 with the Python above, of 196,329 before the last pass over them.
+each time: 137,204 at 200 x 10 with the Python above.
 """
 
 
@@ -117,7 +123,7 @@ class Results:
         self.machine: dict[str, Any] = {}
         self.contenders: dict[str, dict[str, Any]] = {}
         self.took_s = 0.0
-        self._values: dict[tuple[str, str, int, str], list[float]] = defaultdict(list)
+        self._values: dict[tuple[str, str, int, str], dict[int, float]] = defaultdict(dict)
         self._problems: dict[tuple[str, str, int], str] = {}
         for line in lines:
             if line["kind"] == "machine":
@@ -133,17 +139,38 @@ class Results:
         if "problem" in line:
             self._problems[where] = line["problem"]
         for key, value in line.get("numbers", {}).items():
-            self._values[*where, key].append(value)
+            self._values[*where, key][line["round"]] = value
 
     def span(self, contender: str, shape: str, size: int, key: str) -> Span | None:
         """Return median and range."""
-        values = self._values.get((contender, shape, size, key))
+        values = self._values.get((contender, shape, size, key), {}).values()
         return Span(min(values), statistics.median(values), max(values)) if values else None
 
     def middle(self, contender: str, shape: str, size: int, key: str) -> float | None:
         """Return the median."""
         span = self.span(contender, shape, size, key)
         return None if span is None else span.middle
+
+    def over_rounds(self, found: Callable[[Middle], float | None]) -> float | None:
+        """Return the median of what is worked out within each round.
+
+        Args:
+            found: Works it out. It is given the numbers of one round, and the median of what was not measured in that.
+
+        Returns:
+            The median; None when what is needed was measured in no round.
+        """
+        values = []
+        for number in sorted({number for rounds in self._values.values() for number in rounds}):
+            of_round = _Round(self, number)
+            value = found(of_round)
+            if value is not None and of_round.has_any:
+                values.append(value)
+        return statistics.median(values) if values else None
+
+    def within(self, number: int, contender: str, shape: str, size: int, key: str) -> float | None:
+        """Return what was measured in a round, None for nothing."""
+        return self._values.get((contender, shape, size, key), {}).get(number)
 
     def rounds(self, contender: str, shape: str, size: int, key: str) -> int:
         """Return how often it was measured."""
@@ -166,6 +193,24 @@ class Results:
     def durable(self) -> list[str]:
         """The peers whose steps survive the end of the process."""
         return [name for name, about in self.contenders.items() if about["is_durable"] and name not in (_OURS, _LIMITS)]
+
+
+class _Round:
+    """The numbers of one round.
+
+    Attributes:
+        has_any: Whether any that it was asked for was measured in the round.
+    """
+
+    def __init__(self, results: Results, number: int) -> None:
+        self._results = results
+        self._number = number
+        self.has_any = False
+
+    def __call__(self, contender: str, shape: str, size: int, key: str) -> float | None:
+        value = self._results.within(self._number, contender, shape, size, key)
+        self.has_any = self.has_any or value is not None
+        return self._results.middle(contender, shape, size, key) if value is None else value
 
 
 def write(path: Path, page_path: Path) -> None:
@@ -203,12 +248,16 @@ def _machine(results: Results) -> str:
 def _goals(results: Results) -> str:
     rows = []
     for goal in GOALS:
-        found = goal.found(results.middle, results.durable)
+        found = results.over_rounds(functools.partial(_found, goal, results.durable))
         verdict = "not measured" if found is None else "**met**" if goal.is_met(found) else "not met"
         number = "" if found is None else f"{_number(found)} {goal.unit}"
         rows.append((goal.words, goal.wanted, number, verdict))
     head = "## Goals\n\nThey were set before the first measurement, as ratios within one run.\n\n"
     return head + _table(("measure", "goal", "measured", ""), rows)
+
+
+def _found(goal: Goal, peers: list[str], middle: Middle) -> float | None:
+    return goal.found(middle, peers)
 
 
 def _shape(results: Results, shape: Shape, pictures: set[str]) -> str:
@@ -289,18 +338,26 @@ def _span(span: Span | None, measure: Measure) -> str:
 
 
 def _better(results: Results, shape: Shape, size: int, name: str, main: Measure) -> str:
-    ours = results.middle(_OURS, shape.name, size, main.key)
-    theirs = results.middle(name, shape.name, size, main.key)
-    if name in (_OURS, _LIMITS) or not ours or not theirs:
-        return ""
-    return f"{_number(ours / theirs if main.more_is_better else theirs / ours)} x"
+    def ratio(middle: Middle) -> float | None:
+        ours, theirs = (middle(each, shape.name, size, main.key) for each in (_OURS, name))
+        if not ours or not theirs:
+            return None
+        return ours / theirs if main.more_is_better else theirs / ours
+
+    found = None if name in (_OURS, _LIMITS) else results.over_rounds(ratio)
+    return "" if found is None else f"{_number(found)} x"
 
 
 def _in_commits(results: Results, shape: Shape, size: int, name: str) -> str:
-    speed = results.middle(name, shape.name, size, "per_s")
-    sizes = results.sizes("limits")
-    commit = results.middle(_LIMITS, "limits", sizes[0], "lmdb_commit_us") if sizes else None
-    return _number(1e6 / speed / commit) if speed and commit else ""
+    limits = results.sizes("limits")
+
+    def ratio(middle: Middle) -> float | None:
+        speed = middle(name, shape.name, size, "per_s")
+        commit = middle(_LIMITS, "limits", limits[0], "lmdb_commit_us") if limits else None
+        return 1e6 / speed / commit if speed and commit else None
+
+    found = results.over_rounds(ratio)
+    return "" if found is None else _number(found)
 
 
 def _systems(results: Results) -> str:

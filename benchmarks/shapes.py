@@ -8,7 +8,7 @@ import attrs
 
 __all__ = ["GOALS", "SHAPES", "Goal", "Measure", "Middle", "Shape", "Size"]
 
-# The median of a measure: of a contender, shape, size and number.
+# What was measured, in one round or as the median of all: of a contender, shape, size and number.
 Middle = Callable[[str, str, int, str], float | None]
 
 
@@ -203,7 +203,7 @@ class Goal:
     Attributes:
         words: The measure.
         wanted: The goal in words.
-        found: What was measured, from medians; None when something it needs is missing.
+        found: What was measured, from the numbers of a round; None when something it needs is missing.
         is_met: Whether that meets the goal.
         unit: Of what was measured.
     """
