@@ -12,7 +12,8 @@ def steps() -> list[str]:
 
 
 def test_each_step_gets_what_the_ones_before_it_gave(stage: Stage) -> None:
-    assert stage.killed_again_and_again(nightly_load, "shop", dies=3) >= 2
+    # Once or twice: the first life may, or may not, record one of the two results before the other's deed ends it.
+    assert stage.killed_again_and_again(nightly_load, "shop", dies=3) >= 1
 
     published = stage.played(nightly_load, "shop")
 
